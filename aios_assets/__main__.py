@@ -1,0 +1,5 @@
+"""`python -m aios_assets` is `aios`."""
+
+from aios_assets.cli import main
+
+main()

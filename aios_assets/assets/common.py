@@ -1,0 +1,48 @@
+"""What every asset shares: the days of a run, its retry policy, and how a write is reported."""
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+from dagster import AssetExecutionContext, BackfillPolicy, Backoff, Jitter, MaterializeResult, RetryPolicy
+
+from aios_assets.assets.describe import frame_metadata
+from aios_assets.contracts.registry import TABLES
+from aios_assets.resources.handles import World
+
+# Conflicts between writers pass within seconds; anything that lasts longer is for a person.
+RETRY = RetryPolicy(max_retries=3, delay=2, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
+SINGLE_RUN = BackfillPolicy.single_run()
+
+
+def days_of(context: AssetExecutionContext) -> list[date]:
+    """The business days of this run, oldest first: one for a night, many for a backfill."""
+    return sorted(date.fromisoformat(key) for key in context.partition_keys)
+
+
+def settled(frame: pl.DataFrame, digits: int = 9) -> pl.DataFrame:
+    """Measurements to nine significant digits: sums over threads differ in the last bits from run to run, and bytes must not."""
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    return frame.with_columns(pl.col(floats).round_sig_figs(digits)) if floats else frame
+
+
+def write(
+    world: World, name: str, frame: pl.DataFrame, *, window: tuple[date, date] | None = None, **numbers: Any
+) -> MaterializeResult[Any]:
+    """Write `frame` to its table and report rows, clocks and Delta versions.
+
+    Args:
+        world: handles.
+        name: table.
+        frame: rows that conform to the contract.
+        window: half-open stretch of the table's window column that the rows replace.
+        numbers: further figures to report.
+    """
+    table = TABLES[name]
+    commit = world.lake.write(table, frame, window=window)
+    return MaterializeResult(
+        asset_key=name,
+        metadata=frame_metadata(
+            table, frame, delta_version=commit.version, rows_written=commit.rows_written, **numbers
+        ),
+    )

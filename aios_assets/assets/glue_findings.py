@@ -1,0 +1,130 @@
+"""What is wrong tonight, from every source: curation, demand, stock, orders, sensors. A finding keeps the night that found it."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from aios_assets.contracts.decision_tables import MON_FINDINGS
+from aios_assets.marts.open_orders import open_orders_as_of
+from aios_assets.resources import as_known
+from aios_assets.resources.handles import World
+
+HISTORY_DAYS = 70
+FIRST_LOOK_WEEKS = 52
+MATURED_DAYS = 7
+
+
+def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
+    """Rows of `mon_findings` that the nights of these days add, oldest night first; what is known already is not repeated."""
+    known = world.lake.read("mon_findings", columns=["finding_id"])
+    looks = _first_looks(days[0]) if known.is_empty() else []
+    frames = [_regimes(world, day, days[0]) for day in looks] + [night_findings(world, day) for day in days]
+    found = pl.concat([MON_FINDINGS.empty(), *frames]).unique("finding_id", keep="first", maintain_order=True)
+    return found.join(known, on="finding_id", how="anti")
+
+
+def _first_looks(day: date) -> list[date]:
+    """The first night looks back over the history once, week by week, for changes that happened before anybody watched."""
+    return [day - timedelta(weeks=w) for w in range(FIRST_LOOK_WEEKS, 0, -1)]
+
+
+def night_findings(world: World, day: date) -> pl.DataFrame:
+    """Everything one night finds."""
+    from ml.anomaly import lead_time_changes, sensor_drifts, telemetry_findings
+
+    cutoff = world.cutoff(day)
+    readings = world.lake.read(
+        "raw_telemetry__readings",
+        where=(pl.col("available_at_utc") <= cutoff) & (pl.col("read_at_utc") > cutoff - timedelta(days=15)),
+    )
+    excursions = world.lake.read("raw_telemetry__excursions", where=pl.col("available_at_utc") <= cutoff)
+    curated = world.lake.read("int_findings_detected", where=pl.col("available_at_utc") <= cutoff)
+    orders = open_orders_as_of(as_known.events_as_known(world.lake, cutoff), cutoff, include_closed=True)
+    parts = [
+        curated.with_columns(pl.lit(cutoff).cast(pl.Datetime("us", "UTC")).alias("available_at_utc")),
+        _demand(world, day),
+        _from_the_future(world, day),
+        _regimes(world, day, day),
+        lead_time_changes(orders, as_of=day, available_at_utc=cutoff),
+        telemetry_findings(excursions, available_at_utc=cutoff, business_zone=world.business_tz),
+        sensor_drifts(readings, as_of=day, available_at_utc=cutoff),
+    ]
+    return pl.concat([part.select(MON_FINDINGS.names).cast(dict(MON_FINDINGS.schema)) for part in parts])  # type: ignore[arg-type]
+
+
+def _from_the_future(world: World, day: date) -> pl.DataFrame:
+    """Reports of days that had not come when the report reached us: kept as sent, believed by nobody."""
+    from ml.anomaly import finding_rows as rows_of
+
+    found: list[dict[str, object]] = []
+    for table, column in (("fct_demand_daily", "demand_date"), ("fct_inventory_daily", "inventory_date")):
+        early = pl.col(column) > pl.col("available_at_utc").dt.date()
+        rows = world.lake.read(table, where=early & (pl.col("available_at_utc") <= world.cutoff(day)))
+        found += [_early(table, r[column], r) for r in rows.iter_rows(named=True)]
+    return rows_of(found, world.cutoff(day))
+
+
+def _early(table: str, reported: date, row: dict[str, Any]) -> dict[str, object]:
+    came = f"{row['available_at_utc']:%Y-%m-%d}"
+    return {
+        "finding_date": reported,
+        "kind_code": "future_date",
+        "item_id": row["item_id"],
+        "site_id": row["site_id"],
+        "subject": f"{table} {row['item_id']}@{row['site_id']}",
+        "document_id": row["document_id"],
+        "reason": f"reported for {reported}, but it reached us on {came}: ask the sender which day is meant",
+    }
+
+
+def _demand(world: World, day: date) -> pl.DataFrame:
+    """Days of the last week whose demand the forecast made before them did not allow."""
+    from ml.anomaly import demand_anomalies, unit_off_by_pack
+
+    since, cutoff = day - timedelta(days=MATURED_DAYS), world.cutoff(day)
+    actuals = as_known.demand_versions(world.lake, since, day).filter(
+        as_known.known_at(cutoff) & ~pl.col("is_stockout")
+    )
+    forecasts = world.lake.read(
+        "pred_demand__28d", where=pl.col("target_date").is_between(since, day) & (pl.col("origin_date") < day)
+    )
+    newest = forecasts.sort("horizon_days").unique(
+        ["item_id", "site_id", "target_date"], keep="first", maintain_order=True
+    )
+    matured = newest.join(
+        actuals.select(
+            "item_id",
+            "site_id",
+            pl.col("demand_date").alias("target_date"),
+            pl.col("sales_qty_ea").alias("actual_ea"),
+            "document_id",
+        ),
+        on=["item_id", "site_id", "target_date"],
+    )
+    if matured.is_empty():
+        return MON_FINDINGS.empty()
+    items = as_known.items_as_known(world.lake, cutoff).select("item_id", "pack_ea", "unit_price_usd")
+    with_packs = matured.join(items, on="item_id", how="inner")
+    return pl.concat(
+        [
+            demand_anomalies(matured, available_at_utc=cutoff, unit_value=items),
+            unit_off_by_pack(with_packs, available_at_utc=cutoff, unit_value=items),
+        ]
+    )
+
+
+def _regimes(world: World, day: date, found_on: date) -> pl.DataFrame:
+    """Items whose level of demand changed within the weeks before `day` and stayed changed."""
+    from ml.anomaly import regime_changes
+
+    cutoff = world.cutoff(found_on)
+    demand = as_known.demand_versions(world.lake, day - timedelta(days=HISTORY_DAYS), day).filter(
+        as_known.known_at(cutoff)
+    )
+    items = as_known.items_as_known(world.lake, cutoff).select("item_id", "category_code", "unit_price_usd")
+    if demand.is_empty():
+        return MON_FINDINGS.empty()
+    return regime_changes(
+        demand, as_of=day, available_at_utc=cutoff, unit_value=items, group=items.select("item_id", "category_code")
+    )

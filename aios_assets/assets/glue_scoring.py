@@ -1,0 +1,55 @@
+"""Which demand model answers on a day, and what it is given."""
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from aios_assets.contracts.errors import AiosError
+from aios_assets.resources import as_known
+from aios_assets.resources.handles import World
+
+MODEL = "demand"
+
+
+def covariates(world: World, day: date) -> Any:
+    """Promotions and holidays as announced by the cut-off of `day`."""
+    from ml.datasets import Covariates
+
+    cutoff = world.cutoff(day)
+    return Covariates(
+        promotions=as_known.master_as_known(
+            world.lake, "raw_master__promotions", ["promotion_id", "item_id", "site_id"], cutoff
+        ),
+        holidays=as_known.master_as_known(world.lake, "raw_master__holidays", ["holiday_date", "holiday_name"], cutoff),
+    )
+
+
+def champion(world: World, day: date) -> Any:
+    """The scorer of the champion live at the cut-off of `day`, verified by its hash; the baseline where there is none."""
+    from ml.scoring import Scorer
+
+    try:
+        live = world.deployment(MODEL, day)
+        artifact = world.artifact(live)
+    except AiosError as error:
+        return Scorer.fallback(str(error))
+    return Scorer.of(artifact, MODEL, live["model_version"], live["model_digest"])
+
+
+def scoring_features(world: World, first: date, last: date) -> pl.DataFrame:
+    """Feature rows with the item attributes known at each row's cut-off, in the order a model was trained on."""
+    rows = world.feature_rows(first, last)
+    items = world.lake.read("feat_item__attributes", columns=["item_id", "category_code", "available_at_utc"])
+    joined = rows.sort("available_at_utc", "item_id", "site_id").join_asof(
+        items.sort("available_at_utc", "item_id"), on="available_at_utc", by="item_id", strategy="backward"
+    )
+    return joined.sort("item_id", "site_id", "feature_date")
+
+
+def demand_rows(world: World, day: date) -> pl.DataFrame:
+    """Rows of `pred_demand__28d` for one origin day: every series that reported within the last weeks."""
+    from ml.scoring import score_demand
+
+    features = scoring_features(world, day, day).filter(pl.col("sales_qty_ea_mean_28d").is_not_null())
+    return score_demand(champion(world, day), features, covariates(world, day))

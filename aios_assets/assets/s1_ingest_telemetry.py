@@ -1,0 +1,38 @@
+"""Sensor readings and the stretches in which they left their limits.
+
+From: trailers, docks and conveyors, as JSON lines in files or over MQTT and NATS. Every night. Duplicates of a sensor's
+reading at one instant keep the earliest received; bad lines become rejects with their line number.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import AssetExecutionContext, MaterializeResult, multi_asset
+
+from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
+from aios_assets.assets.describe import asset_spec
+from aios_assets.contracts.raw_tables import TELEMETRY_TABLES
+from aios_assets.resources.handles import World
+from aios_assets.resources.unread import mark_read, unread_documents
+
+
+@multi_asset(
+    name="read_telemetry",
+    specs=[asset_spec(t.name, ["raw_edi__documents"]) for t in TELEMETRY_TABLES],
+    backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    pool="raw_telemetry",
+)
+def read_telemetry(context: AssetExecutionContext, world: World) -> Iterator[MaterializeResult[Any]]:
+    """Read new readings, then find excursions over all readings known by the cut-off."""
+    from aios_assets.telemetry import excursions, read_telemetry
+
+    cutoff = world.cutoff(days_of(context)[-1])
+    documents = unread_documents(world.lake, cutoff, "telemetry")
+    batch = read_telemetry(documents)
+    world.write_rejects(batch.rejects)
+    yield write(world, "raw_telemetry__readings", batch.readings, counts=batch.counts)
+    mark_read(world.lake, documents, "telemetry")
+    known = world.lake.read("raw_telemetry__readings")
+    found = excursions(known)
+    yield write(world, "raw_telemetry__excursions", found, kinds=dict(found["kind_code"].value_counts().iter_rows()))

@@ -1,0 +1,80 @@
+"""Recommendations: replenish, transfer, expedite, another supplier; and the reason for every item that is not ordered.
+
+From: forecasts, lead times, stock and open orders as known at the cut-off, master data, `planning/policy.yaml`. Every night.
+A night's recommendations replace those of the same night and expire with the next: the same need is never ordered twice.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+from dagster import AssetExecutionContext, FreshnessPolicy, MaterializeResult, asset
+
+from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
+from aios_assets.assets.describe import contract_metadata
+from aios_assets.automation.partitions import DAILY
+from aios_assets.contracts.decision_tables import REC_DECISIONS
+from aios_assets.marts.open_orders import open_orders_as_of
+from aios_assets.resources import as_known
+from aios_assets.resources.handles import World
+
+STALE_AFTER = timedelta(days=14)
+
+
+def plan_inputs(world: World, day: date) -> Any:
+    """Everything known at the cut-off of `day` that planning asks for."""
+    from planning.inputs import PlanInputs
+
+    lake, cutoff = world.lake, world.cutoff(day)
+    origin = pl.col("origin_date") == day
+    return PlanInputs(
+        forecasts=lake.read("pred_demand__28d", where=origin),
+        lead_times=lake.read("pred_lead_time__lane", where=origin),
+        arrivals=lake.read("pred_order__arrival", where=origin),
+        stock=as_known.stock_as_known(lake, cutoff, day - STALE_AFTER, day),
+        open_orders=open_orders_as_of(as_known.events_as_known(lake, cutoff), cutoff),
+        items=as_known.items_as_known(lake, cutoff),
+        sites=as_known.sites_as_known(lake, cutoff),
+        suppliers=as_known.suppliers_as_known(lake, cutoff),
+        lanes=as_known.master_as_known(lake, "raw_master__lanes", ["origin_id", "destination_id", "mode_code"], cutoff),
+        supplier_items=as_known.master_as_known(lake, "raw_master__supplier_items", ["supplier_id", "item_id"], cutoff),
+    )
+
+
+def _stamped(frame: pl.DataFrame, world: World, day: date) -> pl.DataFrame:
+    """The rows with the cut-off of their day, also on a night without any forecast to take it from."""
+    return frame.with_columns(pl.lit(world.cutoff(day)).cast(pl.Datetime("us", "UTC")).alias("available_at_utc"))
+
+
+@asset(
+    name="rec_decisions",
+    deps=["pred_demand__28d", "pred_lead_time__lane", "pred_order__arrival", "fct_inventory_daily", "fct_order_events"],
+    group_name="s7_recommend",
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    metadata=contract_metadata(REC_DECISIONS),
+    kinds={"deltalake", "polars"},
+    pool="rec_decisions",
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=30)),
+    owners=["team:planning"],
+)
+def rec_decisions(context: AssetExecutionContext, world: World) -> MaterializeResult[Any]:
+    """Decide for every item and site, on each day of the run."""
+    from planning.inputs import load_spec
+    from planning.recommend import recommend
+
+    days, spec = days_of(context), load_spec()
+    frames = [_stamped(recommend(plan_inputs(world, day), day, spec), world, day) for day in days]
+    decided = pl.concat(frames)
+    kinds = dict(decided["decision_code"].value_counts(sort=True).iter_rows())
+    stake = decided.filter(pl.col("decision_code") != "none")["money_at_stake_usd"].sum()
+    return write(
+        world,
+        "rec_decisions",
+        decided,
+        window=(days[0], days[-1] + timedelta(days=1)),
+        decisions=kinds,
+        seed=spec.seed,
+        money_at_stake_usd=stake,
+    )

@@ -1,0 +1,54 @@
+"""What starts a run without a clock: new documents in the inbox, and a request to retrain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dagster import RunConfig, RunRequest, SensorEvaluationContext, SkipReason, sensor
+
+from aios_assets.assets.s4_train import TrainConfig
+from aios_assets.automation.jobs import nightly, retrain
+from aios_assets.automation.partitions import DAILY
+from aios_assets.resources.handles import World
+
+
+@sensor(
+    job=nightly,
+    name="inbox_sensor",
+    minimum_interval_seconds=300,
+    description="New documents: runs the open business day when the inbox holds something that is not taken yet.",
+)
+def inbox_sensor(context: SensorEvaluationContext, world: World) -> Iterator[RunRequest | SkipReason]:
+    """Ask for one run per state of the inbox: the cursor is the fingerprint of what is waiting."""
+    day = DAILY.get_last_partition_key()
+    if day is None:
+        yield SkipReason("no business day is closed yet")
+        return
+    waiting = world.waiting_documents(day)
+    if waiting.count == 0:
+        yield SkipReason("the inbox holds nothing new")
+    elif waiting.fingerprint == context.cursor:
+        yield SkipReason(f"{waiting.count} documents are waiting and a run was asked for already")
+    else:
+        context.update_cursor(waiting.fingerprint)
+        yield RunRequest(run_key=f"inbox-{waiting.fingerprint}", partition_key=day)
+
+
+@sensor(
+    job=retrain,
+    name="retrain_sensor",
+    minimum_interval_seconds=60,
+    description="Starts training once for every request that monitoring wrote; a request is written once per cooldown.",
+)
+def retrain_sensor(context: SensorEvaluationContext, world: World) -> Iterator[RunRequest | SkipReason]:
+    """Ask for one run per request: the request's id is the run key, so that a second look changes nothing."""
+    requests = world.lake.read("mon_retrain_requests").sort("request_date", "request_id")
+    if requests.is_empty():
+        yield SkipReason("nobody asked to retrain")
+    for row in requests.iter_rows(named=True):
+        config = TrainConfig(force=True, reason=row["reason"])
+        yield RunRequest(
+            run_key=row["request_id"],
+            partition_key=row["request_date"].isoformat(),
+            run_config=RunConfig(ops={"train": config}),
+        )

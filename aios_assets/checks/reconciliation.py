@@ -1,0 +1,134 @@
+"""Checks by hand: nothing lost between layers, stock adds up, forecasts and decisions are complete, offline equals online."""
+
+import itertools
+from datetime import date
+
+import polars as pl
+from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, asset_check
+
+from aios_assets.contracts.raw_tables import MASTER_TABLES
+from aios_assets.resources.handles import World
+
+SAMPLE = 200
+
+
+@asset_check(asset="raw_edi__interchanges", name="every_document_is_read", blocking=True)
+def every_document_is_read(world: World) -> AssetCheckResult:
+    """In = kept + rejected: every EDI document has a verdict or a reject that says why not."""
+    received = world.lake.scan("raw_edi__documents").filter(pl.col("kind_code").is_in(["x12", "edifact", "unknown"]))
+    read = pl.concat(
+        world.lake.scan(name).select("document_id") for name in ("raw_edi__interchanges", "raw_edi__rejects")
+    ).unique()
+    total = received.select(pl.len()).collect().item()
+    lost = received.join(read, on="document_id", how="anti").select(pl.len()).collect().item()
+    late = world.unread_after_cutoff()
+    return AssetCheckResult(
+        passed=lost <= late,
+        metadata={"documents": total, "without_verdict": lost, "received_after_the_cutoff": late},
+    )
+
+
+@asset_check(asset="raw_edi__sets", name="lines_add_up", blocking=True)
+def lines_add_up(world: World) -> AssetCheckResult:
+    """An accepted set has facts or a reason; a rejected one has no facts and a reject."""
+    sets = world.lake.read("raw_edi__sets")
+    silent = sets.filter((pl.col("verdict_code") != "accepted") & pl.col("reason").is_null()).height
+    leaking = sets.filter((pl.col("verdict_code") == "rejected") & (pl.col("facts") > 0)).height
+    return AssetCheckResult(
+        passed=silent == 0 and leaking == 0,
+        metadata={
+            "sets": sets.height,
+            "facts": int(sets["facts"].sum() or 0),
+            "rejected_lines": int(sets["rejected_lines"].sum() or 0),
+            "verdicts_without_reason": silent,
+            "rejected_with_facts": leaking,
+        },
+    )
+
+
+@asset_check(asset="fct_inventory_daily", name="stock_identity")
+def stock_identity(world: World) -> AssetCheckResult:
+    """Opening + receipts − outbound ± adjustments = closing, per item, site and day."""
+    current = world.lake.scan("fct_inventory_daily").filter(
+        pl.col("is_current") & pl.col("residual_qty_ea").is_not_null()
+    )
+    counts = current.select(
+        pl.len().alias("rows"), (pl.col("residual_qty_ea").abs() > 0.5).sum().alias("broken")
+    ).collect()
+    rows, broken = counts.row(0)
+    return AssetCheckResult(
+        passed=broken == 0,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"item_site_days": rows, "broken": broken, "look_at": "mon_findings, kind stock_identity"},
+    )
+
+
+@asset_check(asset="pred_demand__28d", name="every_series_has_28_days", blocking=True)
+def every_series_has_28_days(world: World) -> AssetCheckResult:
+    """Each forecast item and site has every horizon, quantiles do not cross, and none is negative."""
+    newest = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date") == pl.col("origin_date").max())
+    per_series = newest.group_by("item_id", "site_id").len().collect()
+    short = per_series.filter(pl.col("len") != 28).height
+    names = [c for c in world.lake.scan("pred_demand__28d").collect_schema().names() if c.startswith("demand_qty_ea_p")]
+    crossing = pl.any_horizontal(pl.col(a) > pl.col(b) + 1e-9 for a, b in itertools.pairwise(names))
+    faults = (
+        newest.select(crossing.sum().alias("crossing"), (pl.col(names[0]) < 0).sum().alias("negative")).collect().row(0)
+    )
+    return AssetCheckResult(
+        passed=short == 0 and sum(faults) == 0,
+        metadata={"series": per_series.height, "incomplete": short, "crossing": faults[0], "negative": faults[1]},
+    )
+
+
+@asset_check(asset="rec_decisions", name="every_item_has_a_reason", blocking=True)
+def every_item_has_a_reason(world: World) -> AssetCheckResult:
+    """Each item and site with stock or forecast has a decision, or the reason why there is none."""
+    newest = world.lake.scan("rec_decisions").filter(pl.col("as_of_date") == pl.col("as_of_date").max()).collect()
+    forecast = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date") == pl.col("origin_date").max())
+    pairs = forecast.select("item_id", "site_id").unique().collect()
+    missing = pairs.join(newest, on=["item_id", "site_id"], how="anti").height
+    unsaid = newest.filter(pl.col("reason").str.len_chars() == 0).height
+    return AssetCheckResult(
+        passed=missing == 0 and unsaid == 0,
+        metadata={"rows": newest.height, "without_decision": missing, "without_reason": unsaid},
+    )
+
+
+@asset_check(asset="online_features", name="offline_equals_online")
+def offline_equals_online(context: AssetCheckExecutionContext, world: World) -> AssetCheckResult:
+    """What serving reads from the online store is what training reads offline, on a sample of entities of every view."""
+    instant = world.cutoff(max(date.fromisoformat(key) for key in context.partition_keys))
+    views = [v for v in sorted(world.features.views) if world.lake.exists(v)]
+    differing = {v: world.features.compare_offline_online(v, instant, SAMPLE).height for v in views}
+    return AssetCheckResult(
+        passed=not any(differing.values()),
+        severity=AssetCheckSeverity.ERROR,
+        metadata={"sampled_per_view": SAMPLE, **{f"differing_{v}": n for v, n in differing.items()}},
+    )
+
+
+@asset_check(asset="raw_master__items", name="every_master_file_is_read", blocking=True)
+def every_master_file_is_read(world: World) -> AssetCheckResult:
+    """Every master file and import has rows in a table, or a reject that says why not."""
+    received = world.lake.scan("raw_edi__documents").filter(pl.col("kind_code").is_in(["csv", "parquet"]))
+    names = [t.name for t in MASTER_TABLES] + [
+        "raw_edi__rejects",
+        "raw_edi__product_activity",
+        "raw_edi__inventory_positions",
+        "raw_edi__order_lines",
+    ]
+    read = pl.concat(world.lake.scan(name).select("document_id") for name in names).unique()
+    lost = received.join(read, on="document_id", how="anti").select(pl.len()).collect().item()
+    late = world.unread_after_cutoff()
+    return AssetCheckResult(passed=lost <= late, metadata={"without_rows_or_reject": lost})
+
+
+RECONCILIATION_CHECKS = [
+    every_document_is_read,
+    every_master_file_is_read,
+    lines_add_up,
+    stock_identity,
+    every_series_has_28_days,
+    every_item_has_a_reason,
+    offline_equals_online,
+]

@@ -1,0 +1,52 @@
+"""What every command shares: errors in one line, JSON on request, figures people can read."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from aios_assets.contracts.errors import AiosError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn an `AiosError` into one line on standard error and its exit code; other exceptions are our own defects and pass."""
+    import typer
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except AiosError as error:
+            if kwargs.get("as_json"):
+                print(json.dumps({"error": error.code, "message": str(error)}))
+            print(f"aios: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from error
+
+    return guarded
+
+
+def emit(data: Any, as_json: bool) -> None:
+    """Print `data` as one JSON document, or as readable lines.
+
+    Args:
+        data: mapping, list of mappings, or scalar that `json` can write (dates and paths become strings).
+        as_json: JSON on one line when true.
+    """
+    if as_json:
+        print(json.dumps(data, default=str, sort_keys=False))
+        return
+    if isinstance(data, dict):
+        width = max((len(str(k)) for k in data), default=0)
+        for key, value in data.items():
+            print(f"{key!s:<{width}}  {value}")
+    elif isinstance(data, list):
+        for row in data:
+            print("  ".join(f"{k}={v}" for k, v in row.items()) if isinstance(row, dict) else row)
+    else:
+        print(data)

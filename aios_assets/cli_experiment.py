@@ -1,0 +1,185 @@
+"""`aios experiment`: run one YAML on pinned Delta versions, see it in MLflow beside the champion, and get the same figures again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aios_assets.cli_common import emit, handle_errors
+from aios_assets.contracts.errors import BadInputError
+
+if TYPE_CHECKING:
+    from aios_assets.resources.lake import Lake
+    from aios_assets.settings import Settings
+    from ml.experiment import Experiment
+    from ml.tracking import Tracking
+    from ml.training import TrainedModel
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+TABLES = (
+    "feat_item_site__demand",
+    "feat_item__attributes",
+    "fct_demand_daily",
+    "raw_master__promotions",
+    "raw_master__holidays",
+)
+HEADLINE = ("pinball.", "coverage80_frac.", "wape_frac.", "bias_frac.")
+
+
+@app.command("run")
+@handle_errors
+def run(
+    file: Annotated[Path, typer.Argument(help="experiment in YAML (see docs/forecasting.md)")],
+    register: Annotated[
+        bool, typer.Option("--register", help="register the model and point the alias challenger at it")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train as the file says on the lake's present versions and record everything in MLflow."""
+    from ml.experiment import parse
+
+    if not file.is_file():
+        raise BadInputError("there is no such file", where=str(file))
+    experiment = parse(file.read_text(encoding="utf-8"), str(file))
+    settings, lake, tracking = _open()
+    versions = {name: lake.version(name) for name in TABLES}
+    trained = _train(experiment, settings, lake, versions)
+    run_id = _record(experiment, trained, versions, tracking, register)
+    emit({"run_id": run_id, "digest": trained.digest, "data_versions": versions, **_headline(trained.metrics)}, as_json)
+
+
+@app.command("reproduce")
+@handle_errors
+def reproduce(
+    run_id: Annotated[str, typer.Argument(help="MLflow run of an experiment")], as_json: Json = False
+) -> None:
+    """Train again from the recorded YAML and Delta versions; exit 1 when any metric differs."""
+    from ml.experiment import differences, parse
+
+    settings, lake, tracking = _open()
+    record = tracking.run(run_id)
+    text = tracking.run_file(run_id, "experiment.yaml").decode()
+    versions = json.loads(tracking.run_file(run_id, "data_versions.json"))
+    trained = _train(parse(text, f"run {run_id}"), settings, lake, versions)
+    differ = differences(record.metrics, {k: v for k, v in trained.metrics.items() if k in record.metrics or v == v})
+    same_bytes = record.tags.get("sha256") == trained.digest
+    emit(
+        {
+            "run_id": run_id,
+            "identical": not differ,
+            "same_model_bytes": same_bytes,
+            "metrics": len(record.metrics),
+            "differences": differ,
+        },
+        as_json,
+    )
+    if differ:
+        raise typer.Exit(1)
+
+
+def _open() -> tuple[Settings, Lake, Tracking]:
+    from aios_assets.resources.lake import Lake
+    from aios_assets.settings import Settings
+    from ml.tracking import Tracking
+
+    settings = Settings()  # type: ignore[call-arg]
+    return settings, Lake(settings.lake_root), Tracking(settings.tracking_uri, settings.at_home("mlflow", "artifacts"))
+
+
+def _train(experiment: Experiment, settings: Settings, lake: Lake, versions: dict[str, int]) -> TrainedModel:
+    """Read the pinned versions and train; the values are those that Feast serves for the same origins."""
+    import polars as pl
+
+    from aios_assets.resources.as_known import known_at
+    from aios_assets.resources.clock import business_cutoff
+    from ml.datasets import Covariates
+    from ml.training import train_demand
+
+    cutoff = business_cutoff(experiment.as_of, settings.business_tz, settings.cutoff)
+    features = lake.read(
+        "feat_item_site__demand",
+        where=pl.col("feature_date").is_in(experiment.origins()),
+        version=versions["feat_item_site__demand"],
+    )
+    if features.height == 0:
+        raise BadInputError(
+            "the lake has no features at these origins",
+            where=f"as_of {experiment.as_of}",
+            todo="run the nights first, or change as_of",
+        )
+    labels = lake.read("fct_demand_daily", where=known_at(cutoff), version=versions["fct_demand_daily"])
+    labels = labels.select(
+        "item_id",
+        "site_id",
+        "demand_date",
+        "sales_qty_ea",
+        *[c for c in ("is_stockout", "is_suspect") if c in labels.columns],
+    )
+    covariates = Covariates(
+        _stated(lake, "raw_master__promotions", versions, cutoff),
+        _stated(lake, "raw_master__holidays", versions, cutoff),
+    )
+    joined = _with_category(features, lake, versions)
+    return train_demand(joined, labels, covariates, experiment.spec, experiment.seed, as_of=experiment.as_of)
+
+
+def _with_category(features: Any, lake: Lake, versions: dict[str, int]) -> Any:
+    if versions["feat_item__attributes"] < 0:
+        return features
+    items = lake.read(
+        "feat_item__attributes",
+        columns=["item_id", "category_code", "available_at_utc"],
+        version=versions["feat_item__attributes"],
+    )
+    return features.sort("available_at_utc", "item_id").join_asof(
+        items.sort("available_at_utc", "item_id"), on="available_at_utc", by="item_id", strategy="backward"
+    )
+
+
+def _stated(lake: Lake, name: str, versions: dict[str, int], cutoff: Any) -> Any:
+    """Newest statement of every row of a master table known at the cut-off."""
+    import polars as pl
+
+    from aios_assets.contracts.registry import TABLES as CONTRACTS
+
+    if versions[name] < 0:
+        return CONTRACTS[name].empty()
+    keys = [k for k in CONTRACTS[name].key if k not in ("available_at_utc", "document_id")]
+    rows = lake.read(name, where=pl.col("available_at_utc") <= cutoff, version=versions[name])
+    return rows.sort(*keys, "available_at_utc").unique(keys, keep="last", maintain_order=True)
+
+
+def _record(
+    experiment: Experiment, trained: TrainedModel, versions: dict[str, int], tracking: Tracking, register: bool
+) -> str:
+    from ml.tracking import DIGEST_TAG, flat, source_hash
+
+    if register:
+        ref = tracking.log_training(
+            trained,
+            data_versions=versions,
+            as_of=experiment.as_of,
+            reason=f"experiment {experiment.name}",
+            run_name=experiment.name,
+        )
+        tracking.set_alias(ref.name, "challenger", ref.version)
+    files = {
+        "experiment.yaml": experiment.text.encode(), "data_versions.json": json.dumps(versions, sort_keys=True).encode(),
+        "model_card.md": trained.card.encode(), "metrics.csv": trained.table.write_csv().encode(),
+        **{f"plots/{name}.png": png for name, png in trained.plots.items()},
+    }  # fmt: skip
+    tags = {
+        "kind": "experiment",
+        DIGEST_TAG: trained.digest,
+        "code_version": source_hash(),
+        **{f"delta.{k}": str(v) for k, v in versions.items()},
+    }
+    return tracking.log_run(experiment.name, flat(trained.params), trained.metrics, files, tags)
+
+
+def _headline(metrics: dict[str, float]) -> dict[str, float]:
+    return {k: v for k, v in metrics.items() if k.startswith(HEADLINE) and k.count(".") == 1}

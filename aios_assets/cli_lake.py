@@ -1,0 +1,204 @@
+"""`aios check`, `repair`, `rebuild`: prove the lake intact, heal it, build all after raw again. `listen`: ways in besides folders."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aios_assets.cli_common import emit, handle_errors
+from aios_assets.contracts.errors import AiosError, BadInputError, UsageError
+
+if TYPE_CHECKING:
+    from aios_assets.resources.lake import Lake
+    from aios_assets.resources.transport import Transport
+    from aios_assets.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Put the commands on the command line."""
+    app.command("check")(check)
+    app.command("repair")(repair)
+    app.command("rebuild")(rebuild)
+    app.command("listen")(listen)
+
+
+@handle_errors
+def check(
+    table: Annotated[list[str] | None, typer.Option(help="only this table; may be given several times")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="leave out documents' hashes and reconciliation")] = False,
+    as_json: Json = False,
+) -> None:
+    """Verify commits, data files, raw hashes and reconciliation; exit 1 with the place of any damage."""
+    from aios_assets.contracts.registry import table as contract_of
+    from aios_assets.resources.lake_check import check_lake
+
+    lake = _lake()
+    names = [contract_of(name).name for name in table] if table else None
+    found = check_lake(lake, names, contents=not fast)
+    if as_json:
+        emit({"intact": not found, "damage": [_row(d) for d in found]}, True)
+    else:
+        for damage in found:
+            print(damage.line())
+        print("damaged" if found else f"intact: {len(names or lake.journal.tables())} tables")
+    if found:
+        raise typer.Exit(1)
+
+
+@handle_errors
+def repair(as_json: Json = False) -> None:
+    """Heal what `aios check` finds: commits and raw files from their second copies, derived tables from raw."""
+    from aios_assets.night import only_one, prepare_home
+    from aios_assets.resources.lake_check import check_lake, end_rebuild
+    from aios_assets.resources.lake_check import repair as heal
+
+    conf = _settings()
+    prepare_home(conf)
+    lake = _lake()
+    with only_one(conf):
+        # Tables share marks of what was read, so one derived table is rebuilt together with all of them, below.
+        done = heal(lake, rebuild=lambda names: None)
+    if done.dropped:
+        _say(f"{len(done.dropped)} derived tables are damaged: rebuilding everything after raw")
+        rebuild_after_raw(conf)
+        end_rebuild(lake)
+    left = check_lake(lake)
+    report = {
+        "found": [_row(d) for d in done.found],
+        "restored": done.restored,
+        "rebuilt": done.dropped,
+        "left": [_row(d) for d in left],
+    }
+    if as_json:
+        emit(report, True)
+    else:
+        for damage in done.found:
+            print(damage.line())
+        for line in done.restored:
+            print(f"restored {line}")
+        for name in done.dropped:
+            print(f"rebuilt {name}")
+        print("nothing was damaged" if not done.found else ("damage remains" if left else "intact again"))
+    if left:
+        raise typer.Exit(1)
+
+
+@handle_errors
+def rebuild(as_json: Json = False) -> None:
+    """Drop every table after raw and build it again from the raw documents; the same bytes come back."""
+    from aios_assets.night import prepare_home
+
+    conf = _settings()
+    prepare_home(conf)
+    emit(rebuild_after_raw(conf), as_json)
+
+
+@handle_errors
+def listen(
+    way: Annotated[str, typer.Argument(help="http (documents and AS2), mqtt or nats (telemetry)")],
+    topic: Annotated[str, typer.Option(help="MQTT topic filter or NATS subject")] = "",
+    host: Annotated[str, typer.Option(help="address to bind (http) or host of the broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port; the protocol's usual one when 0")] = 0,
+    stream: Annotated[str, typer.Option(help="NATS stream")] = "TELEMETRY",
+    token_file: Annotated[Path | None, typer.Option(help="http: file with the bearer token senders must show")] = None,
+    seconds: Annotated[float, typer.Option(help="stop after so long; 0 listens until interrupted")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Receive documents or telemetry and store them; each is acknowledged once it is on disk. The next run reads them."""
+    import signal
+    import time
+
+    from aios_assets.night import prepare_home
+    from aios_assets.resources.transport import RawStore
+
+    conf = _settings()
+    prepare_home(conf)
+    transport = _transport(way, topic, host, port, stream, token_file, conf)
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda caught, _frame: stopped.append(caught))
+    end = time.monotonic() + seconds if seconds else float("inf")
+    _say(f"listening ({way}); stop with Ctrl-C")
+    count = transport.serve(RawStore(_lake()), lambda: bool(stopped) or time.monotonic() >= end)
+    emit({"way": way, "acknowledged": count}, as_json)
+
+
+def _transport(
+    way: str, topic: str, host: str, port: int, stream: str, token_file: Path | None, conf: Settings
+) -> Transport:
+    from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry
+    from aios_assets.resources.http_inbox import HttpInbox
+
+    if way == "http":
+        token = _token(token_file) if token_file else ""
+        return HttpInbox(port or 8321, host, conf.document_cap_mb * 1_000_000, token)
+    if way == "mqtt":
+        return MqttTelemetry(topic or "sensors/#", host, port or 1883)
+    if way == "nats":
+        return NatsTelemetry(topic or "sensors.>", stream, f"nats://{host}:{port or 4222}")
+    raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt or nats")
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError("the token file cannot be read", where=str(path), todo="check path and rights") from error
+    if not token:
+        raise BadInputError("the token file is empty", where=str(path), todo="put the token in it")
+    return token
+
+
+def rebuild_after_raw(conf: Settings) -> dict[str, Any]:
+    """Drop what can be derived and run every completed night again, oldest first.
+
+    Returns:
+        tables dropped and nights run.
+
+    Raises:
+        AiosError: a night did not succeed.
+    """
+    from aios_assets.night import only_one, run_night
+    from aios_assets.resources.lake import Lake
+    from aios_assets.resources.lake_check import drop_derived, end_rebuild
+
+    nights = sorted(date.fromisoformat(p.stem) for p in conf.at_home("nights").glob("*.json"))
+    lake = Lake(conf.lake_root)
+    with only_one(conf):
+        dropped = drop_derived(lake)
+    for day in nights:
+        _say(f"night of {day}")
+        if not run_night(conf, day, day, force=True).is_success:
+            raise AiosError(
+                "a night failed during the rebuild",
+                where=str(day),
+                todo="see its run in `make ui`, then run `aios rebuild` again",
+            )
+    end_rebuild(lake)
+    return {"dropped": len(dropped), "nights": len(nights)}
+
+
+def _settings() -> Settings:
+    from aios_assets.cli import settings
+
+    return settings()
+
+
+def _lake() -> Lake:
+    from aios_assets.resources.lake import Lake
+
+    return Lake(_settings().lake_root)
+
+
+def _row(damage: Any) -> dict[str, str]:
+    return {"table": damage.table, "place": damage.place, "what": damage.what, "todo": damage.todo, "code": damage.code}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,290 @@
+"""`aios lead-times`: lead-time quantiles and the chance of being late for any order table. No network, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aios_assets.cli_common import emit, handle_errors
+from aios_assets.contracts.errors import BadInputError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "ordered": (
+        "order_date",
+        "ordered_date",
+        "ordered",
+        "ordered_at",
+        "po_date",
+        "po_sent_date",
+        "purchase_order_date",
+        "placed_date",
+        "date_ordered",
+    ),
+    "received": (
+        "received_date",
+        "received",
+        "receipt_date",
+        "delivered_date",
+        "delivery_date",
+        "arrival_date",
+        "arrived_date",
+        "date_received",
+        "delivered",
+    ),
+    "supplier": (
+        "supplier",
+        "supplier_id",
+        "vendor",
+        "vendor_id",
+        "source_id",
+        "supplier_name",
+        "vendor_name",
+        "seller",
+    ),
+    "due": ("due_date", "due", "promised_date", "promise_date", "requested_date", "required_date", "need_by_date"),
+    "order": ("order_number", "order_no", "order_id", "po_no", "po_number", "po_id", "purchase_order", "po"),
+}
+
+
+@handle_errors
+def lead_times(
+    orders: Annotated[
+        Path, typer.Argument(help="Orders, CSV or Parquet: one line per order line, received date empty while open.")
+    ],
+    as_of: Annotated[str, typer.Option("--as-of", help="Last day known, YYYY-MM-DD; nothing dated later is used.")],
+    predict: Annotated[Path, typer.Option("--predict", help="Rows to answer, CSV or Parquet.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write the answer, .csv or .parquet.")],
+    ordered: Annotated[
+        str | None, typer.Option("--ordered", help="Column of the order date; found by its name when not given.")
+    ] = None,
+    received: Annotated[
+        str | None, typer.Option("--received", help="Column of the received date; found by its name when not given.")
+    ] = None,
+    supplier: Annotated[
+        str | None, typer.Option("--supplier", help="Column of the supplier; found by its name when not given.")
+    ] = None,
+    due: Annotated[
+        str | None, typer.Option("--due", help="Column of the due date that 'late' is measured against.")
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", help="Column of the order number: lines of one order are one observation.")
+    ] = None,
+    quantiles: Annotated[
+        str, typer.Option("--quantiles", help="Levels, with commas.")
+    ] = "0.05,0.1,0.25,0.5,0.75,0.9,0.95",
+    model: Annotated[
+        str | None, typer.Option("--model", help="Force effects or grouped; otherwise walk-forward chooses.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop with exit code 1 when a column leaks the outcome.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Forecast lead times: quantiles in days and the probability of being late, per row of a file.
+
+    Orders still open count as not yet arrived. Columns that leak the outcome are found and refused with the reason.
+    Without a due date, late means later than eight of ten recent orders of that supplier (column late_after_date).
+    """
+    from ml.lead_time.orders import OrderColumns, forecast_lead_times
+
+    day = _day(as_of)
+    levels = _levels(quantiles)
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise UsageError(
+            f"cannot tell how to write {out.name}", where=str(out), todo="end the name in .csv or .parquet"
+        )
+    table, rows = read_table(orders), read_table(predict)
+    columns = OrderColumns(
+        ordered=_column(table, "ordered", ordered, needed=True) or "",
+        received=_column(table, "received", received, needed=True) or "",
+        supplier=_column(table, "supplier", supplier),
+        due=_due_column(table, rows, due),
+        order=_column(table, "order", order),
+    )
+    table, rows = (_dated(f, [columns.ordered, columns.received, columns.due]) for f in (table, rows))
+    answer = forecast_lead_times(table, rows, columns, day, quantiles=levels, model=model)
+    if strict and answer.refused:
+        worst = "; ".join(f"{c}: {why}" for c, why in answer.refused.items())
+        raise RefusedError(
+            f"columns leak the outcome: {worst}",
+            where=str(orders),
+            count=len(answer.refused),
+            todo="leave them out, or drop --strict",
+        )
+    write_table(answer.rows, out)
+    report: dict[str, object] = {
+        "out": str(out), "rows": answer.rows.height, "as_of": day.isoformat(), "model": answer.model, "why": answer.why,
+        "ordered": columns.ordered, "received": columns.received, "supplier": columns.supplier, "due": columns.due, "order": columns.order,
+        "used": list(answer.used), "refused": answer.refused, "ignored": answer.ignored, "set_aside": answer.set_aside, "expected_error": answer.checks,
+    }  # fmt: skip
+    if as_json:
+        emit(report, True)
+    else:
+        _tell(report)
+
+
+def _tell(report: dict[str, object]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{report['rows']:,}[/] rows answered as of {report['as_of']} → {report['out']}")
+    console.print(f"model [bold]{report['model']}[/]: {report['why']}")
+    checks = report["expected_error"]
+    if isinstance(checks, dict):
+        for name, c in checks.items():
+            console.print(
+                f"  walk-forward {name}: pinball {c['pinball_days']:.2f} days, {c['below_p50_frac']:.0%} below p50, "
+                f"{c['below_p90_frac']:.0%} below p90, {c['orders']:.0f} order lines"
+            )
+    console.print(
+        f"columns: ordered {report['ordered']}, received {report['received']}, supplier {report['supplier']}, due {report['due']}, order {report['order']}"
+    )
+    used = report["used"]
+    if isinstance(used, list):
+        console.print(f"learned from: {', '.join(used) or 'nothing but the dates'}")
+    for title, key in (("[red]refused[/]", "refused"), ("not used", "ignored"), ("rows set aside", "set_aside")):
+        entries = report[key]
+        if isinstance(entries, dict):
+            for name, why in entries.items():
+                console.print(f"{title}: {name}: {why}")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no date", where="--as-of", todo="write it as YYYY-MM-DD") from error
+
+
+def _levels(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} are no quantiles", where="--quantiles", todo="write them as 0.05,0.5,0.95"
+        ) from error
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read a CSV or Parquet file by its first bytes.
+
+    Raises:
+        BadInputError: it does not exist, is empty, or is neither.
+    """
+    import polars as pl
+
+    if not path.is_file():
+        raise BadInputError("there is no such file", where=str(path), todo="check the path")
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+        if not head:
+            raise BadInputError("the file is empty", where=str(path), todo="export it again")
+        frame = (
+            pl.read_parquet(path)
+            if head == b"PAR1"
+            else _iso_dates(pl.read_csv(path, infer_schema_length=None, null_values=[""]))
+        )
+    except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInputError(
+            f"the file cannot be read as CSV or Parquet: {first[:160]}", where=str(path), todo="export it again"
+        ) from error
+    if frame.height == 0 or frame.width < 1:
+        raise BadInputError("the file has no rows", where=str(path), todo="export it again")
+    return frame
+
+
+def _iso_dates(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text columns in which every value starts with an ISO date, as dates; one odd value leaves the column as text."""
+    import polars as pl
+
+    for name in frame.columns:
+        if frame.schema[name] != pl.String or frame[name].null_count() == frame.height:
+            continue
+        if frame[name].drop_nulls().str.contains(r"^\s*\d{4}-\d{2}-\d{2}([T ].*)?$").all():
+            parsed = frame[name].str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+            if parsed.null_count() == frame[name].null_count():
+                frame = frame.with_columns(parsed.alias(name))
+    return frame
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write CSV or Parquet by the ending of the name; the file appears whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        if path.suffix.lower() == ".csv":
+            frame.write_csv(part)
+        else:
+            frame.write_parquet(part)
+        part.replace(path)
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write: {error.strerror or error}", where=str(path), todo="check folder and rights"
+        ) from error
+
+
+def _column(table: pl.DataFrame, part: str, given: str | None, *, needed: bool = False) -> str | None:
+    """The column that plays this part: named by the caller, else the first known name in the table."""
+    if given is not None:
+        if given not in table.columns:
+            raise BadInputError(
+                f"column {given!r} is missing", where=f"--{part}", todo=f"the file has {', '.join(table.columns[:12])}"
+            )
+        return given
+    lower = {c.lower().strip().replace(" ", "_"): c for c in table.columns}
+    for name in _NAMES[part]:
+        if name in lower:
+            return lower[name]
+    if needed:
+        raise BadInputError(
+            f"cannot tell which column is the {part} date",
+            where=", ".join(table.columns[:12]),
+            todo=f"name it with --{part}",
+        )
+    return None
+
+
+def _due_column(table: pl.DataFrame, rows: pl.DataFrame, given: str | None) -> str | None:
+    if given is not None:
+        if given not in rows.columns:
+            raise BadInputError(
+                f"column {given!r} is missing from the rows to answer",
+                where="--due",
+                todo=f"they have {', '.join(rows.columns[:12])}",
+            )
+        return given
+    return _column(rows, "due", None)
+
+
+def _dated(frame: pl.DataFrame, names: Sequence[str | None]) -> pl.DataFrame:
+    """Text columns that should be dates, as dates; one that is not is an error with its first bad value."""
+    import polars as pl
+
+    for name in names:
+        if name is None or name not in frame.columns or frame.schema[name] != pl.String:
+            continue
+        text = frame[name].str.strip_chars().replace("", None)
+        parsed = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        bad = text.filter(text.is_not_null() & parsed.is_null())
+        if bad.len():
+            raise BadInputError(
+                f"column {name!r} holds {bad[0]!r}, which is no date",
+                where=name,
+                count=bad.len(),
+                todo="write dates as YYYY-MM-DD",
+            )
+        frame = frame.with_columns(parsed.alias(name))
+    return frame
+
+
+def mount(app: typer.Typer) -> None:
+    """Put `lead-times` on the command line."""
+    app.command("lead-times")(lead_times)

@@ -1,0 +1,320 @@
+"""`aios plan` and `aios simulate`: from a history and a state to orders, on anybody's data, in one stateless call."""
+
+from __future__ import annotations
+
+import sys
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aios_assets.cli_common import emit, handle_errors
+from aios_assets.contracts.errors import BadInputError, UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from planning.config import PlanConfig
+    from planning.panel import Panel, State
+    from planning.stateless import Terms
+
+Keys = Annotated[str, typer.Option("--keys", help="Key columns, separated by commas.")]
+Time = Annotated[str, typer.Option("--time", help="Column with the first day of the period.")]
+Target = Annotated[str, typer.Option("--target", help="Column with units sold.")]
+InStock = Annotated[
+    str, typer.Option("--in-stock", help="Column that is false where sales were cut short by empty shelves.")
+]
+StateFile = Annotated[
+    Path, typer.Option("--state", help="Keys, on_hand_units, in_transit_1_units, in_transit_2_units, …")
+]
+ConfigFile = Annotated[
+    Path, typer.Option("--config", help="YAML: period, lead_time_periods, holding_cost, shortage_cost, …")
+]
+Model = Annotated[str, typer.Option("--model", help="auto, resample, or a model of `aios forecast`.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of readable lines.")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Put `plan` and `simulate` on the command line."""
+    app.command("plan")(plan)
+    app.command("simulate")(simulate)
+    app.command("solve")(solve)
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A CSV or Parquet file.
+
+    Raises:
+        BadInputError: it does not exist, is empty, or cannot be read.
+    """
+    import polars as pl
+
+    if not path.is_file():
+        raise BadInputError("there is no such file", where=str(path), todo="check the path")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pl.read_parquet(path)
+        return pl.read_csv(path, infer_schema_length=10_000, try_parse_dates=True)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise BadInputError(f"the file cannot be read: {error}", where=str(path), todo="give CSV or Parquet") from error
+
+
+def note(text: str) -> None:
+    """A line for the person, beside the result."""
+    print(f"aios: {text}", file=sys.stderr)
+
+
+def parse_day(text: str, name: str) -> date:
+    """YYYY-MM-DD.
+
+    Raises:
+        UsageError: it is not a day.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is '{text}', not a day", todo="use YYYY-MM-DD") from error
+
+
+def load(
+    history: Path,
+    keys: str,
+    time: str,
+    target: str,
+    in_stock: str | None,
+    state: Path,
+    config: Path,
+    future: Path | None = None,
+) -> tuple[Panel, State, PlanConfig, Terms, Source]:
+    """Read and check everything a plan needs.
+
+    Raises:
+        BadInputError: any file or value that cannot be planned with.
+    """
+    from planning.config import by_key, load_config
+    from planning.panel import build_panel, build_state
+    from planning.stateless import Terms
+
+    names = [k.strip() for k in keys.split(",") if k.strip()]
+    if not names:
+        raise UsageError("--keys names no column", todo="give --keys store_id,product_id")
+    settings = load_config(config)
+    rows = read_table(history)
+    panel = build_panel(
+        rows, names, time, target, settings.period,
+        in_stock=in_stock, missing=settings.missing_periods, where=str(history),
+    )  # fmt: skip
+    if panel.filled:
+        note(
+            f"{panel.filled:,} periods without a row count as {'zero sales' if settings.missing_periods == 'zero' else 'unknown'}"
+        )
+    stock = build_state(read_table(state), panel, str(state))
+    terms = Terms(
+        *(
+            by_key(settings, name, panel.keys, read_table)
+            for name in ("holding_cost", "shortage_cost", "pack_units", "minimum_order_units", "capacity_units")
+        )
+    )
+    ahead = read_table(future) if future else None
+    return panel, stock, settings, terms, Source(rows, tuple(names), time, target, in_stock, ahead)
+
+
+def known_at(panel: Panel, as_of: date, period: str, where: str) -> None:
+    """Refuse a state that is older than the history, or a history that ends long before the state.
+
+    Raises:
+        BadInputError: --as-of lies before the history's last period, or two periods or more after it.
+    """
+    from planning.panel import calendar
+
+    last = panel.periods[-1]
+    if as_of < last:
+        raise BadInputError(
+            f"the state is of {as_of}, older than the history, which ends with the period of {last}", where=where,
+            todo="cut the history at --as-of, or give a newer state",
+        )  # fmt: skip
+    behind = len(calendar(last, as_of, period)) - 1
+    if behind >= 2:
+        raise BadInputError(
+            f"the history ends with the period of {last}, {behind} periods before --as-of {as_of}", where=where,
+            todo="bring the history up to date",
+        )  # fmt: skip
+
+
+BLEND = 0.35  # weight of the 13-period seasonal moving average in weekly means; 0.2 to 0.5 cost the same within 1 %
+SHORT = {"D": 56, "W": 30, "M": 18}  # periods below which there is nothing to learn a model from
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the forecaster reads: the history as given, its columns, and what is known of the future."""
+
+    history: pl.DataFrame
+    keys: tuple[str, ...]
+    time: str
+    target: str
+    in_stock: str | None
+    future: pl.DataFrame | None = None
+
+
+def forecaster(config: PlanConfig, source: Source, model: str) -> Callable[[Panel, int], Any]:
+    """Panel and horizon to demand paths (series, scenario, period).
+
+    `auto` learns a panel model (see `aios forecast`) and falls back to resampling where the history is too short;
+    `resample` never learns. The model sees only the rows of the panel's periods.
+    """
+    from planning.empirical import resample
+
+    season = {"W": 52, "M": 12, "D": 7}[config.period]
+
+    def paths(panel: Panel, horizon: int) -> Any:
+        if model == "resample" or len(panel.periods) < SHORT[config.period]:
+            return resample(panel.demand, panel.seen, horizon, config.scenarios, config.seed, season=season)
+        return learned_paths(config, source, panel, horizon, model)
+
+    return paths
+
+
+def learned_paths(config: PlanConfig, source: Source, panel: Panel, horizon: int, model: str) -> Any:
+    """Paths around the means of the panel forecast, blended with the seasonal moving average.
+
+    Means, not quantiles: in walk-forward on a public inventory game, orders from the forecast's quantiles cost more than
+    orders from its mean with negative-binomial spread, and a third of moving average saved another 1 %.
+    """
+    import polars as pl
+
+    from ml.forecasting import PanelSpec, forecast_panel
+    from ml.panel import build_panel
+    from planning.empirical import counted_paths, dispersion
+    from planning.panel import as_days
+    from planning.policies.simple import seasonal_moving_average
+
+    days = as_days(source.history[source.time], "history")
+    known = source.history.with_columns(days.alias(source.time)).filter(pl.col(source.time) <= panel.periods[-1])
+    data = build_panel(
+        known, source.keys, source.time, source.target, config.period, horizon, in_stock=source.in_stock,
+        future=source.future, gaps=config.missing_periods,
+    )  # fmt: skip
+    found = forecast_panel(data, PanelSpec(horizon=horizon, model=model, seed=config.seed % 2**31))
+    names = [">".join(row) for row in data.keys.iter_rows()]
+    mine = [">".join(row) for row in panel.keys.iter_rows()]
+    place = {name: i for i, name in enumerate(names)}
+    mean = found.frame["mean"].to_numpy().reshape(len(names), horizon)[[place[name] for name in mine]]
+    if config.period == "W":
+        mean = (1 - BLEND) * mean + BLEND * seasonal_moving_average(panel, horizon)
+    return counted_paths(mean, dispersion(panel.demand, panel.seen), config.scenarios, config.seed, mine)
+
+
+@handle_errors
+def plan(
+    history: Annotated[Path, typer.Argument(help="Long Parquet or CSV: keys, time, target.")],
+    keys: Keys,
+    time: Time,
+    target: Target,
+    state: StateFile,
+    config: ConfigFile,
+    as_of: Annotated[str, typer.Option("--as-of", help="Day of the state: within the history's last period.")],
+    out: Annotated[Path, typer.Option("--out", help="Orders, Parquet or CSV by suffix.")],
+    in_stock: InStock = "",
+    future: Annotated[
+        Path | None, typer.Option("--future", help="Known future values of further columns (price, promotion).")
+    ] = None,
+    model: Model = "auto",
+    as_json: Json = False,
+) -> None:
+    """From history and state to orders in one call: forecast, project the stock, order what pays. Stateless, seed fixed."""
+    from planning.explain_plan import order_table
+
+    started = clock.process_time()
+    day = parse_day(as_of, "--as-of")
+    panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config, future)
+    known_at(panel, day, settings.period, str(state))
+    orders = order_table(panel, stock, settings, terms, forecaster(settings, source, model))
+    for problem, count in orders.problems.items():
+        note(f"{problem}: {count:,} rows, nothing ordered for them")
+    write_table(orders.frame, out)
+    emit(orders.summary | {"orders": str(out), "cpu_seconds": round(clock.process_time() - started, 1)}, as_json)
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Parquet or CSV by suffix.
+
+    Raises:
+        BadInputError: the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() in (".parquet", ".pq"):
+            frame.write_parquet(path)
+        else:
+            frame.write_csv(path)
+    except OSError as error:
+        raise BadInputError(f"the result cannot be written: {error}", where=str(path)) from error
+
+
+@handle_errors
+def simulate(
+    history: Annotated[Path, typer.Argument(help="Long Parquet or CSV: keys, time, target.")],
+    keys: Keys,
+    time: Time,
+    target: Target,
+    state: StateFile,
+    config: ConfigFile,
+    start: Annotated[str, typer.Option("--from", help="Day of the state: the last period the planner knows at first.")],
+    end: Annotated[str, typer.Option("--to", help="Last day played.")],
+    policy: Annotated[
+        str, typer.Option("--policy", help="recommended, cover, tsb; several separated by commas.")
+    ] = "recommended,cover,tsb",
+    in_stock: InStock = "",
+    skip: Annotated[int, typer.Option("--skip", help="Leave the first periods out of the score.")] = 0,
+    plot: Annotated[Path | None, typer.Option("--plot", help="PNG with cost by period and policy.")] = None,
+    model: Model = "auto",
+    as_json: Json = False,
+) -> None:
+    """Replay rounds on the history, showing the planner only what was known at each; prints cost and service, draws a plot."""
+    from planning.simulate.compare import compare, draw
+
+    panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config)
+    found = compare(
+        panel, stock, settings, terms, parse_day(start, "--from"), parse_day(end, "--to"),
+        [p.strip() for p in policy.split(",") if p.strip()], forecaster(settings, source, model), skip,
+    )  # fmt: skip
+    if plot:
+        draw(found, plot)
+    rows = [{"policy": name, **{k: round(v, 4) for k, v in r.totals(skip).items()}} for name, r in found.items()]
+    emit({"policies": rows, "plot": str(plot) if plot else None} if as_json else rows, as_json)
+
+
+@handle_errors
+def solve(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="What to solve: eoq, newsvendor-normal, s-s-poisson, serial, transport, … `list` names all."
+        ),
+    ],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="JSON with the inputs, by name (or under `inputs`).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Solve a textbook inventory problem exactly: the same functions the planner uses."""
+    import json
+
+    from planning.solve import KINDS
+    from planning.solve import solve as answer
+
+    if kind == "list":
+        emit(sorted(KINDS), as_json)
+        return
+    if source is None:
+        raise UsageError("--from names no file", todo="give a JSON file with the inputs")
+    try:
+        values = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"the inputs cannot be read: {error}", where=str(source)) from error
+    emit(answer(kind, values.get("inputs", values) if isinstance(values, dict) else values), as_json)

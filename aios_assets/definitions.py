@@ -1,0 +1,86 @@
+"""The Dagster code location: assembly only. Run `dagster dev -w workspace.yaml`, or `aios ui`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aios_assets.settings import Settings, quiet_libraries
+
+quiet_libraries()
+
+from dagster import Definitions, load_assets_from_modules  # noqa: E402 - telemetry is off before any library loads
+
+from aios_assets.assets import (  # noqa: E402
+    s1_ingest_documents,
+    s1_ingest_edi,
+    s1_ingest_master,
+    s1_ingest_telemetry,
+    s2_curate,
+    s3_features,
+    s4_train,
+    s5_promote,
+    s6_score,
+    s7_recommend,
+    s8_monitor,
+)
+from aios_assets.automation.jobs import decide, nightly, retrain  # noqa: E402
+from aios_assets.automation.progress import progress_logger  # noqa: E402
+from aios_assets.automation.schedules import nightly_schedule  # noqa: E402
+from aios_assets.automation.sensors import inbox_sensor, retrain_sensor  # noqa: E402
+from aios_assets.checks import ALL_CHECKS  # noqa: E402
+from aios_assets.resources.dbt import dbt_resource  # noqa: E402
+from aios_assets.resources.handles import World  # noqa: E402
+
+STAGES = [
+    s1_ingest_documents,
+    s1_ingest_edi,
+    s1_ingest_telemetry,
+    s1_ingest_master,
+    s2_curate,
+    s3_features,
+    s4_train,
+    s5_promote,
+    s6_score,
+    s7_recommend,
+    s8_monitor,
+]
+
+
+def world_of(settings: Settings) -> World:
+    """The handles that assets hold, from settings."""
+    return World(
+        home=str(settings.home.resolve()),
+        inbox_path=str(Path(settings.inbox_path).resolve()),
+        business_tz=settings.business_tz,
+        cutoff_hour=settings.cutoff.hour,
+        tracking_uri=settings.tracking_uri,
+        seed=settings.seed,
+        document_cap_mb=settings.document_cap_mb,
+        retrain_every_days=settings.retrain_every_days,
+        training_days=settings.training_days,
+        training_stride_days=settings.training_stride_days,
+    )
+
+
+def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -> Definitions:
+    """Assemble the code location.
+
+    Args:
+        settings: all settings.
+        overrides: resources that replace the usual ones, for tests.
+    """
+    resources: dict[str, Any] = {"world": world_of(settings), "dbt": dbt_resource(settings.home.resolve())}
+    return Definitions(
+        assets=load_assets_from_modules(STAGES),
+        asset_checks=ALL_CHECKS,
+        jobs=[nightly, decide, retrain],
+        schedules=[nightly_schedule],
+        sensors=[inbox_sensor, retrain_sensor],
+        resources=resources | dict(overrides or {}),
+        loggers={"progress": progress_logger},
+    )
+
+
+defs = build_defs(Settings())

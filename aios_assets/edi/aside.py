@@ -1,0 +1,169 @@
+"""What was set aside, as rows of the rejects table: documents, envelopes, stray text; and the answers that stand outside sets."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.edi.delims import COMP, EL, REP
+from aios_assets.edi.words import say
+
+TEXT_LIMIT = 500
+REJECT_COLUMNS: dict[str, pl.DataType] = {
+    "document_id": pl.String(),
+    "interchange_no": pl.Int32(),
+    "set_no": pl.Int32(),
+    "segment_no": pl.Int32(),
+    "line_no": pl.Int32(),
+    "element_no": pl.Int32(),
+    "level_code": pl.String(),
+    "kind_code": pl.String(),
+    "error_code": pl.String(),
+    "reason": pl.String(),
+    "segment_text": pl.String(),
+    "available_at_utc": pl.Datetime("us", "UTC"),
+}
+
+
+def interchange_answers(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """TA1 segments as acknowledgements: set_no is 0, segment_no counts from ISA.
+
+    Args:
+        inter: interchanges with their verdicts.
+        rows: envelope rows.
+
+    Source: X12.5: TA101 control number answered, TA104 A, E or R, TA105 note code.
+    """
+    found = rows.filter(pl.col("tag") == "TA1").select("row", "e1", "e4", "e5").sort("row")
+    named = inter.filter(pl.col("verdict_code") != "rejected").sort("row").with_columns(isa=pl.col("row"))
+    out = found.join_asof(named, on="row", strategy="backward").filter(pl.col("gi").is_not_null())
+    out = out.filter((pl.col("e1") != "") & (pl.col("e4") != ""))
+    none = pl.lit(None, dtype=pl.String)
+    return out.with_columns(
+        set_no=pl.lit(0, dtype=pl.Int32),
+        segment_no=(pl.col("row") - pl.col("isa") + 1).cast(pl.Int32),
+        line_no=pl.lit(1, dtype=pl.Int32),
+        set_code=pl.lit("TA1"),
+        level_code=pl.lit("interchange"),
+        acked_group_code=none,
+        acked_group_control_number=none,
+        acked_set_code=none,
+        acked_control_number=pl.col("e1"),
+        verdict_code=pl.col("e4"),
+        error_codes=pl.when(pl.col("e5") != "000").then(say("TA1:{}", "e5")),
+        available_month=pl.col("available_at_utc").dt.strftime("%Y-%m"),
+    )
+
+
+def count_strays(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFrame:
+    if strays is None:
+        return inter.with_columns(strays=pl.lit(0, dtype=pl.UInt32))
+    per = _owner(inter, strays).group_by("gi").agg(pl.len().alias("strays"))
+    return inter.join(per, on="gi", how="left", maintain_order="left").with_columns(pl.col("strays").fill_null(0))
+
+
+def _owner(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The interchange that each row follows."""
+    return rows.sort("row").join_asof(inter.select("row", "gi").sort("row"), on="row", strategy="backward")
+
+
+def stray_rejects(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFrame:
+    """One reject for the text outside every set of an interchange, with its first segment."""
+    if strays is None:
+        return pl.DataFrame(schema=REJECT_COLUMNS)
+    per = _owner(inter, strays).group_by("gi", maintain_order=True).agg(pl.len().alias("n"), pl.col("seg").first())
+    out = per.join(
+        inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
+        on="gi",
+        how="left",
+        maintain_order="left",
+    )
+    return out.with_columns(
+        *(pl.lit(0, dtype=pl.Int32).alias(n) for n in ("set_no", "segment_no", "line_no")),
+        element_no=pl.lit(None, dtype=pl.Int32),
+        level_code=pl.lit("interchange"),
+        kind_code=pl.lit("syntax"),
+        error_code=pl.lit("stray_segments"),
+        reason=say("{} segments stand outside every set; they are kept raw only", "n"),
+        segment_text=shown(pl.col("seg")),
+    ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())
+
+
+def shown(text: pl.Expr) -> pl.Expr:
+    """A canonical segment in print: `*` between elements, `:` between components, at most 500 characters."""
+    return text.str.replace_many([EL, COMP, REP], ["*", ":", "^"]).str.head(TEXT_LIMIT)
+
+
+def document_rejects(named: pl.DataFrame, refused: list[tuple[int, str, str]]) -> pl.DataFrame:
+    schema = {"doc": pl.Int32, "error_code": pl.String, "reason": pl.String}
+    frame = pl.DataFrame(refused, schema=schema, orient="row").join(named, on="doc", how="left", maintain_order="left")
+    return frame.with_columns(
+        *(pl.lit(0, dtype=pl.Int32).alias(n) for n in ("interchange_no", "set_no", "segment_no", "line_no")),
+        element_no=pl.lit(None, dtype=pl.Int32),
+        level_code=pl.lit("document"),
+        kind_code=pl.lit("envelope"),
+        segment_text=pl.lit(None, dtype=pl.String),
+    ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())
+
+
+def envelope_rejects(
+    faults: pl.DataFrame, inter: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
+    """One reject per envelope fault that holds (a released set is no longer set aside)."""
+    gone = inter.filter((pl.col("verdict_code") != "rejected") & pl.col("own_reason").is_not_null())["gi"]
+    top = (
+        faults.filter((pl.col("level") == "interchange") & ~pl.col("gi").is_in(gone.implode()))
+        .join(
+            inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
+            on="gi",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(set_no=pl.lit(0, dtype=pl.Int32), segment_no=pl.lit(0, dtype=pl.Int32))
+    )
+    free = sets.group_by("gg").agg(pl.col("released").all().alias("free")).filter("free")["gg"]
+    mid = (
+        faults.filter((pl.col("level") == "group") & ~pl.col("gg").is_in(free.implode()))
+        .drop("gi")
+        .join(groups.select("gg", "gi"), on="gg", how="left", maintain_order="left")
+        .join(
+            inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
+            on="gi",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(set_no=pl.lit(0, dtype=pl.Int32), segment_no=pl.lit(0, dtype=pl.Int32))
+    )
+    low = (
+        faults.filter(pl.col("level") == "set")
+        .join(
+            sets.filter(~pl.col("released")).select(
+                "gs", "document_id", "interchange_no", "set_no", "available_at_utc", "start"
+            ),
+            on="gs",
+            how="inner",
+            maintain_order="left",
+        )
+        .with_columns(segment_no=pl.lit(0, dtype=pl.Int32))
+    )
+    out = pl.concat(
+        [
+            f.select(
+                "document_id",
+                "interchange_no",
+                "set_no",
+                "segment_no",
+                "element_no",
+                pl.col("level").alias("level_code"),
+                pl.col("code").alias("error_code"),
+                "reason",
+                "available_at_utc",
+            )
+            for f in (top, mid, low)
+        ]
+    )
+    duplicate = pl.col("error_code").is_in(["TA1:025", "CONTRL:26"])
+    return out.with_columns(
+        line_no=pl.lit(0, dtype=pl.Int32),
+        kind_code=pl.when(duplicate).then(pl.lit("duplicate")).otherwise(pl.lit("envelope")),
+        segment_text=pl.lit(None, dtype=pl.String),
+    ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())

@@ -1,0 +1,36 @@
+"""Which EDIFACT messages are mapped, what opens their lines, and who maps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aios_assets.edi import edifact_more, edifact_moves, edifact_orders, edifact_stock
+from aios_assets.edi.mapping import Mapping
+from aios_assets.edi.typing_rules import Typed
+from aios_assets.edi.view import View
+
+HEADERS = ("UNH", "UNS", "CNT", "UNT")
+
+
+def _plain(*openers: str, read: Callable[[View], list[Typed]]) -> Mapping:
+    return Mapping(openers, lambda view, _senders: read(view), HEADERS)
+
+
+MAPPINGS: dict[str, Mapping] = {
+    "ORDERS": _plain("LIN", read=lambda v: edifact_orders.orders(v, "ORDERS")),
+    "ORDCHG": _plain("LIN", read=lambda v: edifact_orders.orders(v, "ORDCHG")),
+    "ORDRSP": _plain("LIN", read=edifact_orders.responses),
+    "SLSRPT": Mapping(("LIN",), edifact_stock.sales, HEADERS),
+    "INVRPT": Mapping(("LIN",), edifact_stock.inventory, HEADERS),
+    "DESADV": _plain("LIN", read=edifact_moves.shipments),
+    "RECADV": _plain("LIN", read=edifact_moves.receipts),
+    "INVOIC": _plain("LIN", read=edifact_moves.invoices),
+    "IFTSTA": _plain("STS", read=edifact_moves.statuses),
+    "DELFOR": _plain("LIN", read=edifact_more.schedules),
+    "DELJIT": _plain("LIN", read=edifact_more.schedules),
+    "IFTMIN": _plain("NAD", read=edifact_more.loads),
+    "PRICAT": _plain("LIN", read=edifact_more.prices),
+    "REMADV": _plain("DOC", read=edifact_more.payments),
+    "APERAK": _plain("ERC", read=edifact_more.advices),
+    "CONTRL": _plain("UCM", read=edifact_moves.acknowledgements),
+}

@@ -1,0 +1,141 @@
+"""More EDIFACT messages to facts: DELFOR, DELJIT, IFTMIN, PRICAT, REMADV, APERAK."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import (
+    RAW_EDI_APPLICATION_ADVICES,
+    RAW_EDI_DELIVERY_SCHEDULES,
+    RAW_EDI_LOAD_STOPS,
+    RAW_EDI_PRICE_LINES,
+    RAW_EDI_REMITTANCE_LINES,
+)
+from aios_assets.edi.edifact_orders import day, dtm, lin_items, number, opening, parties, party, references, scoped
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, having, header, lined, lines, numbered
+
+_WANTED = ("2", "64", "63", "10", "69", "17", "61", "194", "158")
+# Cumulated and received quantities of a call-off repeat what other messages said.
+_NOT_WANTED = ("70", "71", "78", "79", "12", "48", "3", "194")
+
+
+def schedules(view: View) -> list[Typed]:
+    """DELFOR and DELJIT to delivery schedules: one row per QTY that asks for goods, its date in the DTM that follows.
+
+    Args:
+        view: messages of one type; lines opened by LIN.
+    """
+    inner = View(
+        lined(view.rows.drop("line"), ("QTY",), ("UNH", "UNS", "LIN", "SCC", "SEQ", "CNT", "UNT")),
+        view.standard,
+        view.released,
+    )
+    base = lines(view.pick("QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)))
+    base = base.filter(~pl.col("kind").is_in(list(_NOT_WANTED))).with_columns(
+        quantity=number("quantity"), own=pl.col("row")
+    )
+    found = lines(having(dtm(inner), "kind", *_WANTED)).rename({"line": "own", "day": "wanted", "until": "until_date"})
+    base = attach(base, found, "own", "wanted", "until_date")
+    base = attach(base, lines(having(dtm(view), "kind", *_WANTED)), "line", "day", suffix="_line")
+    scc = lines(view.pick("SCC", commitment_code=1, period_code=(3, 1)))
+    scc = scc.select("row", "line", "commitment_code", "period_code").sort("row")
+    base = base.sort("row").join_asof(scc, on="row", by="line", strategy="backward", check_sortedness=False)
+    base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
+    base = attach(base, opening(view), "set", "number")
+    base = day(base, header(dtm(view)), "issued_date", "137")
+    base = party(base, parties(view), "ship_to_site_id", "CN", "DP", "ST", "BY")
+    base = scoped(base, having(references(view), "kind", "ON", "AAN", "ADE"), "order_number", "value")
+    base = base.with_columns(
+        schedule_id=pl.col("number").fill_null("unnumbered"),
+        wanted_date=pl.coalesce("wanted", "day_line"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+    )
+    return [finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+
+
+def loads(view: View) -> list[Typed]:
+    """IFTMIN to load stops: one row per party where goods are taken or brought."""
+    base = parties(view).filter(pl.col("who").is_in(["CZ", "PW", "SF", "CN", "DP", "ST"]))
+    base = base.drop("line", "number", "plain", "name")
+    base = base.with_columns(line=pl.col("row"))
+    base = attach(base, opening(view), "set", "number", "purpose")
+    base = attach(base, having(parties(view), "who", "CA", "FW").rename({"party": "carrier_id"}), "set", "carrier_id")
+    found = dtm(view)
+    for name, kinds in (("up", ("200", "10", "11", "234")), ("down", ("2", "17", "191", "235"))):
+        base = attach(
+            base, having(found, "kind", *kinds).select("row", "set", "line", pl.col("day").alias(name)), "set", name
+        )
+    takes = pl.col("who").is_in(["CZ", "PW", "SF"])
+    base = base.drop("line").with_columns(line=pl.col("row"), stop_no=pl.lit(None, dtype=pl.String))
+    base = numbered(base, "stop_no").with_columns(
+        shipment_id=pl.col("number"),
+        purpose_code=pl.col("purpose"),
+        stop_code=pl.col("who"),
+        site_id=pl.col("party"),
+        stop_date=pl.when(takes).then("up").otherwise("down"),
+    )
+    return [finish(RAW_EDI_LOAD_STOPS, base, {"site_id": 2}, standard="EDIFACT")]
+
+
+def prices(view: View) -> list[Typed]:
+    """PRICAT to price lines: one row per PRI of an item."""
+    base = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2), price_type=(1, 4), unit_code=(1, 6)))
+    base = base.filter(pl.col("unit_price").is_not_null()).with_columns(unit_price=number("unit_price"))
+    base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
+    base = attach(base, lines(view.pick("IMD", description=(3, 4))), "line", "description")
+    base = attach(base, opening(view), "set", "number")
+    found = dtm(view)
+    base = day(base, header(found), "catalogue_date", "137")
+    base = day(base, found, "effective_date", "157", "7", "193", "194")
+    base = base.with_columns(
+        catalogue_id=pl.col("number").fill_null("unnumbered"),
+        price_code=pl.col("kind"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+    )
+    return [finish(RAW_EDI_PRICE_LINES, base, {"unit_price": 1, "item_id": 3}, standard="EDIFACT")]
+
+
+def payments(view: View) -> list[Typed]:
+    """REMADV to remittance lines: one row per DOC.
+
+    Args:
+        view: messages; lines opened by DOC.
+    """
+    base = view.pick("DOC", reference_code=(1, 1), invoice_number=(2, 1))
+    money = lines(view.pick("MOA", kind=(1, 1), amount=(1, 2))).with_columns(amount=number("amount"))
+    base = attach(base, having(money, "kind", "12", "11", "113"), "line", "amount", suffix="_paid")
+    base = attach(base, having(money, "kind", "9", "77", "39", "86"), "line", "amount", suffix="_due")
+    base = attach(base, opening(view), "set", "number")
+    base = day(base, header(dtm(view)), "payment_date", "138", "137", "203")
+    base = party(base, header(parties(view)), "payer_id", "PR", "PL", "BY")
+    base = base.with_columns(
+        payment_id=pl.col("number").fill_null("unnumbered"),
+        amount=pl.coalesce("amount_paid", "amount_due"),
+        invoice_amount=pl.col("amount_due"),
+    )
+    return [finish(RAW_EDI_REMITTANCE_LINES, base, {"invoice_number": 2}, standard="EDIFACT")]
+
+
+def advices(view: View) -> list[Typed]:
+    """APERAK to application advices: one row per ERC, or one for a message without errors.
+
+    Args:
+        view: messages; lines opened by ERC.
+    """
+    errors = view.pick("ERC", error_code=(1, 1))
+    whole = view.pick("BGM", document=(1, 1)).filter(~pl.col("set").is_in(errors["set"].implode()))
+    base = pl.concat([errors, whole.drop("document")], how="diagonal")
+    base = attach(base, opening(view), "set", "number", "document", "purpose", "answer")
+    base = attach(base, lines(view.pick("FTX", error_text=(4, 1))), "line", "error_text")
+    base = scoped(base, references(view), "reference", "value")
+    base = scoped(base, references(view), "reference_code", "kind")
+    base = day(base, header(dtm(view)), "advice_date", "137")
+    base = base.with_columns(
+        advice_id=pl.col("number").fill_null("unnumbered"),
+        reference=pl.coalesce("reference", "number"),
+        verdict_code=pl.coalesce(
+            "answer", "document", pl.when(pl.col("error_code").is_null()).then(pl.lit("TA")).otherwise(pl.lit("TE"))
+        ),
+    )
+    return [finish(RAW_EDI_APPLICATION_ADVICES, base, {"error_code": 1}, standard="EDIFACT")]

@@ -1,0 +1,176 @@
+"""EDIFACT movements and what follows: DESADV, RECADV, INVOIC, IFTSTA, CONTRL."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import (
+    RAW_EDI_ACKNOWLEDGEMENTS,
+    RAW_EDI_INVOICE_LINES,
+    RAW_EDI_RECEIPT_LINES,
+    RAW_EDI_SHIPMENT_LINES,
+    RAW_EDI_SHIPMENT_STATUSES,
+)
+from aios_assets.edi.edifact_orders import (
+    day,
+    dtm,
+    lin_items,
+    opening,
+    parties,
+    party,
+    price,
+    quantities,
+    references,
+    scoped,
+)
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, having, header, lines
+
+
+def _ordered(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """order_number and order_line from RFF+ON of the header or the line."""
+    rff = having(references(view), "kind", "ON", "CO")
+    base = scoped(base, rff, "order_number", "value")
+    own = having(references(view), "kind", "ON", "LI", "CO")
+    own = own.with_columns(
+        position=pl.when(pl.col("kind") == "LI").then(pl.coalesce("position", "value")).otherwise("position")
+    )
+    return attach(base, lines(own).filter(pl.col("position").is_not_null()), "line", "position").with_columns(
+        order_line=pl.coalesce("position", "order_line")
+    )
+
+
+def shipments(view: View) -> list[Typed]:
+    """DESADV to shipment lines: one row per LIN.
+
+    Args:
+        view: messages; lines opened by LIN.
+    """
+    base = _ordered(lin_items(view), view)
+    base = attach(base, opening(view), "set", "number").rename({"number": "shipment_id"})
+    base = attach(
+        base, having(quantities(view), "kind", "12", "46", "11", "21", "1", "113"), "line", "quantity", "unit_code"
+    )
+    found = header(dtm(view))
+    base = day(base, found, "shipped_date", "11", "10", "137")
+    base = day(base, found, "expected_date", "17", "132", "2", "358", "191", "76", "69")
+    nad = parties(view)
+    for name, kinds in (
+        ("ship_to_site_id", ("DP", "ST", "UC", "CN", "BY")),
+        ("ship_from_id", ("SF", "PW", "SU", "SE", "CZ", "SH")),
+    ):
+        base = party(base, nad, name, *kinds)
+    base = party(base, header(nad), "carrier_id", "CA", "FW")
+    tdt = view.pick("TDT", carrier=(5, 1))
+    base = attach(base, tdt.filter(pl.col("carrier").is_not_null()), "set", "carrier")
+    base = base.with_columns(
+        carrier_id=pl.coalesce("carrier", "carrier_id"), unit_code=pl.col("unit_code").fill_null("EA")
+    )
+    return [finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+
+
+def receipts(view: View) -> list[Typed]:
+    """RECADV to receipt lines: one row per LIN.
+
+    Args:
+        view: messages; lines opened by LIN.
+    """
+    base = _ordered(lin_items(view), view)
+    base = attach(base, opening(view), "set", "number").rename({"number": "receipt_id"})
+    counted = quantities(view)
+    base = attach(base, having(counted, "kind", "194", "48", "12"), "line", "quantity", "unit_code")
+    refused = having(counted, "kind", "195", "196", "124").select(
+        "row", "set", "line", pl.col("quantity").alias("rejected_quantity")
+    )
+    base = attach(base, refused, "line", "rejected_quantity")
+    base = day(base, header(dtm(view)), "received_date", "50", "310", "35", "137")
+    base = party(base, parties(view), "site_id", "DP", "ST", "UC", "CN", "BY")
+    base = scoped(base, having(references(view), "kind", "DQ", "AAK", "AAS", "DL"), "shipment_id", "value")
+    base = base.with_columns(unit_code=pl.col("unit_code").fill_null("EA"))
+    return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+
+
+def invoices(view: View) -> list[Typed]:
+    """INVOIC to invoice lines: one row per LIN.
+
+    Args:
+        view: messages; lines opened by LIN.
+    """
+    base = _ordered(price(lin_items(view), view), view)
+    base = attach(base, opening(view), "set", "number").rename({"number": "invoice_number"})
+    base = attach(
+        base, having(quantities(view), "kind", "47", "46", "12", "21", "1", "136"), "line", "quantity", "unit_code"
+    )
+    base = day(base, header(dtm(view)), "invoice_date", "137", "3", "263")
+    base = party(base, header(parties(view)), "seller_id", "SU", "SE", "II")
+    base = base.with_columns(unit_code=pl.col("unit_code").fill_null("EA"))
+    return [
+        finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT", may_be_negative=True)
+    ]
+
+
+_CONSIGNMENT = ("SRN", "CU", "CW", "AAZ", "BN", "BM", "FF", "AAM", "CN", "DQ", "ON", "AAS")
+
+
+def statuses(view: View) -> list[Typed]:
+    """IFTSTA to shipment statuses: one row per STS.
+
+    Args:
+        view: messages; lines opened by STS.
+    """
+    base = view.pick("STS", first=(1, 1), inner=(1, 2), status=(2, 1), reason_code=(3, 1))
+    base = attach(base, opening(view), "set", "number")
+    cni = (
+        view.pick("CNI", consignment=(2, 1))
+        .select("row", "set", "consignment")
+        .filter(pl.col("consignment").is_not_null())
+        .sort("row")
+    )
+    if cni.height:
+        base = base.sort("row").join_asof(cni, on="row", by="set", strategy="backward", check_sortedness=False)
+    else:
+        base = base.with_columns(consignment=pl.lit(None, dtype=pl.String))
+    base = scoped(base, having(references(view), "kind", *_CONSIGNMENT), "reference", "value")
+    base = party(base, parties(view), "carrier_id", "CA", "FW")
+    place = view.pick("LOC", place=(2, 1), named=(2, 4)).with_columns(location_name=pl.coalesce("named", "place"))
+    base = scoped(base, lines(place), "location_name", "location_name")
+    near = (
+        view.pick("LOC", place=(2, 1), named=(2, 4))
+        .with_columns(before=pl.coalesce("named", "place"))
+        .select("row", "set", "before")
+        .sort("row")
+    )
+    if near.height:
+        base = base.sort("row").join_asof(near, on="row", by="set", strategy="backward", check_sortedness=False)
+        base = base.with_columns(location_name=pl.coalesce("location_name", "before"))
+    found = dtm(view)
+    base = attach(base, lines(having(found, "kind", "334", "78", "178", "186", "7", "1", "137")), "line", "instant")
+    base = attach(base, header(having(found, "kind", "334", "78", "137")), "set", "instant", suffix="_head")
+    base = day(base, found, "estimated_date", "132", "17", "191")
+    base = base.with_columns(
+        shipment_id=pl.coalesce("consignment", "reference", "number"),
+        # Some carriers put the status into the second component of C601.
+        status_code=pl.coalesce("status", "inner", "first"),
+        status_at_utc=pl.coalesce("instant", "instant_head"),
+    )
+    return [finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 2}, standard="EDIFACT")]
+
+
+def acknowledgements(view: View) -> list[Typed]:
+    """CONTRL to acknowledgements: one row per UCI (interchange), UCF (group) and UCM (message).
+
+    Args:
+        view: messages; lines opened by UCM.
+    """
+    uci = view.pick("UCI", acked_control_number=(1, 1), verdict_code=4, error=5).with_columns(
+        level_code=pl.lit("interchange")
+    )
+    ucf = view.pick("UCF", acked_control_number=(1, 1), verdict_code=4, error=5).with_columns(
+        level_code=pl.lit("group")
+    )
+    ucm = view.pick("UCM", acked_control_number=(1, 1), acked_set_code=(2, 1), verdict_code=3, error=4).with_columns(
+        level_code=pl.lit("set")
+    )
+    base = pl.concat([uci, ucf, ucm], how="diagonal")
+    base = base.with_columns(error_codes=pl.lit("CONTRL:") + pl.col("error"))
+    return [finish(RAW_EDI_ACKNOWLEDGEMENTS, base, {"verdict_code": 4}, standard="EDIFACT")]

@@ -1,0 +1,211 @@
+"""EDIFACT order messages to facts: ORDERS, ORDCHG and ORDRSP; and what all EDIFACT mappings share."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
+from aios_assets.edi.delims import EL
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, attach, having, header, lines, numbered
+
+REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
+PROMISED = ("69", "67", "2", "79", "17", "10", "76", "44")
+QUANTITY_SENT = ("21", "1", "11", "46", "131")
+
+
+def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
+    """LIN rows with item_id and item_gtin from C212 and the PIA segments of the line.
+
+    Buyer's numbers (IN, BP) come first, then the supplier's (SA, VN), then the GTIN (EN, SRV, UP).
+    """
+    base = view.pick("LIN", number=(3, 1), kind=(3, 2), order_line=1, change=2, **at)
+    rows = view.tag("PIA")
+    longest: int = rows.select(pl.col("seg").str.count_matches(EL, literal=True).max().fill_null(0)).item()
+    places = range(2, min(longest, 6) + 1)
+    spots: dict[str, int | tuple[int, int]] = {f"{x}{n}": (n, c) for n in places for x, c in (("v", 1), ("q", 2))}
+    pia = lines(view.pick("PIA", **spots))
+    found = [base.select("line", "row", pl.col("number").alias("v"), pl.col("kind").alias("q"))]
+    found += [pia.select("line", "row", pl.col(f"v{n}").alias("v"), pl.col(f"q{n}").alias("q")) for n in places]
+    every = pl.concat(found).filter(pl.col("v").is_not_null()).sort("row", maintain_order=True)
+    for name, kinds in (("buyer_item", BUYER), ("vendor_item", VENDOR), ("gtin", GTIN)):
+        base = attach(
+            base,
+            every.filter(pl.col("q").is_in(list(kinds))).rename({"v": name}),
+            "line",
+            name,
+        )
+    base = attach(base, every.rename({"v": "any_item"}), "line", "any_item")
+    return base.with_columns(
+        item_id=pl.coalesce("buyer_item", "vendor_item", "gtin", "any_item"), item_gtin=pl.col("gtin")
+    ).drop("buyer_item", "vendor_item", "gtin", "any_item", "number", "kind")
+
+
+def dtm(view: View) -> pl.DataFrame:
+    """DTM rows with kind, day (CCYYMMDD or YYMMDD), until (end of a period) and instant (CCYYMMDDHHMM…).
+
+    Source: UN/EDIFACT 2379: 101 YYMMDD, 102 CCYYMMDD, 203 and 204 with time, 718 a period, 610 a month.
+    """
+    found = view.pick("DTM", kind=(1, 1), value=(1, 2), form=(1, 3))
+    value, form = pl.col("value"), pl.col("form")
+    long = form.is_in(["203", "204", "303", "304"]) | form.is_null() & (value.str.len_bytes() >= 12)
+    span = form.is_in(["718", "713"])
+    plain = value.str.replace_all("-", "")
+    return found.with_columns(
+        day=pl.when(long)
+        .then(value.str.head(8))
+        .when(span)
+        .then(plain.str.head(8))
+        .when(form == "610")
+        .then(value + "01")
+        .otherwise("value"),
+        until=pl.when(span).then(plain.str.tail(plain.str.len_bytes() // 2).str.head(8)),
+        instant=pl.when(form.is_in(["203", "303"]))
+        .then(value.str.head(12))
+        .when(form.is_in(["204", "304"]))
+        .then(value.str.head(14))
+        .otherwise("value"),
+    )
+
+
+def number(column: str) -> pl.Expr:
+    """EDIFACT numbers may use the comma as decimal mark."""
+    return pl.col(column).str.replace(",", ".", literal=True)
+
+
+def parties(view: View) -> pl.DataFrame:
+    """NAD rows with who (3035) and party: the identification C082, else the first line of the name."""
+    found = view.pick("NAD", who=1, number=(2, 1), plain=(3, 1), name=(4, 1))
+    return found.with_columns(party=pl.coalesce("number", "name", "plain"))
+
+
+def party(base: pl.DataFrame, nad: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a party of the header, overridden by one inside the line."""
+    return scoped(base, having(nad, "who", *kinds), name, "party")
+
+
+def scoped(base: pl.DataFrame, found: pl.DataFrame, name: str, value: str) -> pl.DataFrame:
+    """Add the header's value as `name`, overridden by the line's own."""
+    found = found.select("row", "set", "line", pl.col(value).alias(name)).filter(pl.col(name).is_not_null())
+    base = attach(base, header(found), "set", name)
+    inside = lines(found)
+    if inside.is_empty():
+        return base
+    return (
+        attach(base, inside, "line", name, suffix="_line")
+        .with_columns(pl.coalesce(f"{name}_line", name).alias(name))
+        .drop(f"{name}_line")
+    )
+
+
+def day(base: pl.DataFrame, found: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a date of the header, overridden by one inside the line."""
+    return scoped(base, having(found, "kind", *kinds), name, "day")
+
+
+def quantities(view: View) -> pl.DataFrame:
+    """QTY rows of lines with kind (6063), quantity and unit_code."""
+    found = lines(view.pick("QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)))
+    return found.with_columns(quantity=number("quantity"))
+
+
+def price(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add unit_price: the first net, else gross, price of the line."""
+    pri = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2))).with_columns(unit_price=number("unit_price"))
+    net = having(pri, "kind", "AAA", "NTP", "AAB", "GRP", "AAE", "CAL", "INF", "INV", "CT")
+    return attach(base, net.filter(pl.col("unit_price").is_not_null()), "line", "unit_price")
+
+
+def references(view: View) -> pl.DataFrame:
+    """RFF rows with kind (1153), value and position (the line within the referenced document)."""
+    return view.pick("RFF", kind=(1, 1), value=(1, 2), position=(1, 3))
+
+
+def opening(view: View) -> pl.DataFrame:
+    """BGM with document (1001), number (1004) and purpose (1225), whichever release wrote them."""
+    return view.pick("BGM", document=(1, 1), number=(2, 1), purpose=(3, 1), answer=(4, 1))
+
+
+def orders(view: View, code: str) -> list[Typed]:
+    """ORDERS and ORDCHG to order lines: one row per LIN.
+
+    Args:
+        view: messages of one type; lines opened by LIN.
+        code: the message type.
+    """
+    base = numbered(lin_items(view))
+    base = attach(base, opening(view), "set", "number", "purpose")
+    base = attach(base, having(quantities(view), "kind", *QUANTITY_SENT), "line", "quantity", "unit_code")
+    found = dtm(view)
+    base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "order_date"})
+    base = day(base, found, "requested_date", *REQUESTED)
+    nad = parties(view)
+    for name, kinds in (
+        ("buyer_id", ("BY", "OB")),
+        ("seller_id", ("SU", "SE")),
+        ("ship_to_site_id", ("DP", "ST", "UC", "CN", "UD")),
+    ):
+        base = party(base, nad, name, *kinds)
+    base = price(base, view)
+    named = header(having(references(view), "kind", "ON"))
+    base = attach(base, named, "set", "value")
+    base = base.with_columns(
+        # A change names the order in RFF+ON; its BGM number is its own.
+        order_number=pl.coalesce("value", "number") if code == "ORDCHG" else pl.col("number"),
+        action_code=_action(code),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+    ).with_columns(
+        quantity=pl.when(pl.col("action_code").is_in(["delete", "cancel"]))
+        .then(pl.col("quantity").fill_null("0"))
+        .otherwise("quantity")
+    )
+    return [finish(RAW_EDI_ORDER_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+
+
+def _action(code: str) -> pl.Expr:
+    """1229 of the line (1 added, 2 deleted, 3 changed) under 1225 of the message (1 cancellation)."""
+    cancels = pl.when(pl.col("purpose") == "1").then(pl.lit("cancel"))
+    change = pl.col("change")
+    if code == "ORDERS":
+        return cancels.when(change == "2").then(pl.lit("delete")).otherwise(pl.lit("new"))
+    return (
+        cancels.when(change == "2")
+        .then(pl.lit("delete"))
+        .when(change == "1")
+        .then(pl.lit("new"))
+        .otherwise(pl.lit("change"))
+    )
+
+
+_ANSWERS = {"5": "IA", "1": "IA", "6": "IC", "3": "IQ", "7": "IR", "2": "IR", "10": "IR", "24": "IA", "4": "IA"}
+
+
+def responses(view: View) -> list[Typed]:
+    """ORDRSP to order responses: one row per LIN, its answer in X12 668 terms.
+
+    Args:
+        view: messages; lines opened by LIN.
+    """
+    base = numbered(lin_items(view))
+    base = attach(base, opening(view), "set", "number", "purpose", "answer")
+    base = attach(
+        base, having(quantities(view), "kind", "113", "12", "21", "1", "192"), "line", "quantity", "unit_code"
+    )
+    found = dtm(view)
+    base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "response_date"})
+    base = day(base, found, "promised_date", *PROMISED)
+    base = party(base, parties(view), "seller_id", "SU", "SE")
+    rff = having(references(view), "kind", "ON", "CO")
+    base = scoped(base, rff, "order_number", "value")
+    base = attach(base, lines(rff), "line", "position")
+    refused = pl.col("purpose").is_in(["27"]) | pl.col("answer").is_in(["NA", "RE"])
+    whole = pl.when(refused.fill_null(value=False)).then(pl.lit("IR")).otherwise(pl.lit("IA"))
+    base = base.with_columns(
+        order_number=pl.coalesce("order_number", "number"),
+        order_line=pl.coalesce("position", "order_line"),
+        response_code=pl.coalesce(
+            pl.col("change").replace_strict(_ANSWERS, default=None, return_dtype=pl.String), whole
+        ),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+    )
+    return [finish(RAW_EDI_ORDER_RESPONSES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]

@@ -1,0 +1,159 @@
+"""EDIFACT stock messages to facts: SLSRPT (sales) and INVRPT (inventory)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
+from aios_assets.edi.edifact_orders import dtm, lin_items, parties, price, quantities
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, having, header, lines
+
+PLACES = ("162", "14", "18", "7", "198")
+SITES = ("ST", "BY", "WH", "DP", "SN", "GM", "SE", "MR", "LSP", "DS")
+# 6063 to X12 859 and 673; other codes stay as sent.
+SOLD = {
+    "153": "QS",
+    "152": "QS",
+    "150": "QS",
+    "47": "QS",
+    "145": "QA",
+    "17": "QA",
+    "83": "QB",
+    "61": "QU",
+    "48": "QR",
+    "194": "QR",
+}
+COUNTED = {"145": "17", "17": "17", "198": "20", "156": "33", "36": "33"}
+
+
+def _sites(view: View) -> pl.DataFrame:
+    """Every statement of a place: LOC of a kind that is a site, or NAD of a kind that can report; rank 0 beats 1."""
+    loc = having(view.pick("LOC", who=1, site=(2, 1)), "who", *PLACES).select("row", "set", "line", "site")
+    nad = having(parties(view), "who", *SITES).select("row", "set", "line", pl.col("party").alias("site"))
+    return pl.concat([loc.with_columns(rank=pl.lit(0)), nad.with_columns(rank=pl.lit(1))]).filter(
+        pl.col("site").is_not_null()
+    )
+
+
+def _sited(base: pl.DataFrame, view: View, sender: pl.DataFrame) -> pl.DataFrame:
+    """site_id: a place inside the line, else the last place named before it, else a party of the header, else the sender."""
+    found = _sites(view)
+    loc = found.filter(pl.col("rank") == 0)
+    base = attach(base, lines(found).sort("rank", "row"), "line", "site", suffix="_own")
+    groups = view.pick("LOC", who=1, group=(2, 1)).filter(pl.col("who").is_in(list(PLACES)) & (pl.col("line") < 0))
+    base = (
+        attach(base, header(loc), "set", "site", suffix="_loc")
+        if loc.height
+        else base.with_columns(site_loc=pl.lit(None, dtype=pl.String))
+    )
+    if groups.height:
+        since = groups.select("row", "set", "group").sort("row")
+        base = base.sort("row").join_asof(since, on="row", by="set", strategy="backward", check_sortedness=False)
+    else:
+        base = base.with_columns(group=pl.lit(None, dtype=pl.String))
+    base = attach(base, header(found.filter(pl.col("rank") == 1)), "set", "site", suffix="_nad")
+    base = base.join(sender, on="set", how="left", maintain_order="left")
+    return base.with_columns(site_id=pl.coalesce("site_own", "group", "site_loc", "site_nad", "sender_id"))
+
+
+def grouped(rows: pl.DataFrame) -> pl.DataFrame:
+    """A LOC of place of sale opens a group of lines: it and what follows it up to the next LIN belong to no line.
+
+    Without this the LOC of the next store would be read as part of the last line of this one.
+    """
+    place = (pl.col("tag") == "LOC") & pl.col("seg").str.contains("^LOC\x1d(162|198)\x1d")
+    mark = (
+        pl.when(pl.col("tag") == "LIN")
+        .then(pl.col("row"))
+        .when(place | pl.col("tag").is_in(["UNH", "UNS", "CNT", "UNT"]))
+        .then(pl.lit(-1, dtype=pl.Int32))
+    )
+    return rows.with_columns(line=mark.forward_fill())
+
+
+def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
+    """SLSRPT to product activity: one row per QTY of a line.
+
+    Args:
+        view: messages; lines opened by LIN.
+        sender: set and sender_id, the site of last resort.
+    """
+    view = View(grouped(view.rows), view.standard, view.released)
+    base, silent = _counted(view)
+    base = _sited(pl.concat([base, silent], how="diagonal"), view, sender)
+    base = attach(price(base, view), lin_items(view), "line", "item_id", "item_gtin")
+    base = _sold_on(base, view)
+    base = base.with_columns(
+        activity_code=pl.col("kind").replace(SOLD),
+        unit_code=pl.when(pl.col("kind").is_not_null()).then(pl.col("unit_code").fill_null("EA")),
+    ).with_columns(pl.col("activity_code").fill_null("QS"), pl.col("unit_code").fill_null("EA"))
+    at = {"quantity": 1, "item_id": 3}
+    return [
+        finish(RAW_EDI_PRODUCT_ACTIVITY, base, at, standard="EDIFACT", may_be_negative=pl.col("activity_code") != "QA")
+    ]
+
+
+def _counted(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """QTY rows, and the LIN rows that have none."""
+    qty = quantities(view)
+    lin = view.tag("LIN").filter(~pl.col("line").is_in(qty["line"].implode())).select("row", "set", "line")
+    return qty, lin
+
+
+def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Day or period: of the line, else of its place (what stands between LOC and LIN), else of the message."""
+    found = dtm(view).select("row", "set", "line", "kind", "day", "until")
+    for scope, frame in (("line", lines(found)), ("set", header(found))):
+        for kind in ("356", "357", "90", "91", "137"):
+            hit = frame.filter(pl.col("kind") == kind)
+            name = f"{scope}_{kind}"
+            if scope == "line" or kind == "137":
+                base = attach(base, hit.rename({"day": name}), scope, name)
+            elif hit.height:
+                since = hit.select("row", "set", pl.col("day").alias(name)).sort("row")
+                base = base.sort("row").join_asof(
+                    since, on="row", by="set", strategy="backward", check_sortedness=False
+                )
+            else:
+                base = base.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+    span = header(found).filter(pl.col("until").is_not_null())
+    base = attach(base, span, "set", "day", "until")
+    single = pl.coalesce("line_356", pl.when(pl.col("set_357").is_null()).then("set_356"))
+    end = pl.coalesce("line_357", "line_91", single, "set_357", "set_91", "until", "set_137")
+    start = pl.coalesce(
+        "line_90",
+        pl.when(pl.col("set_357").is_not_null()).then("set_356"),
+        pl.when(single.is_null()).then("set_90"),
+        "day",
+    )
+    return base.with_columns(activity_date=end).with_columns(
+        period_start_date=pl.when(start != pl.col("activity_date")).then(start)
+    )
+
+
+def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
+    """INVRPT to inventory positions: one row per QTY of a line.
+
+    Args:
+        view: messages; lines opened by LIN.
+        sender: set and sender_id, the site of last resort.
+    """
+    base, silent = _counted(view)
+    base = _sited(pl.concat([base, silent], how="diagonal"), view, sender)
+    base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
+    found = dtm(view)
+    when = having(found, "kind", "366", "91", "356", "194", "50", "90", "137", "7")
+    base = attach(base, lines(when).filter(~pl.col("kind").is_in(["50"])), "line", "day", suffix="_line")
+    base = attach(base, header(when), "set", "day")
+    base = base.with_columns(
+        quantity_code=pl.when(pl.col("kind").is_null()).then(pl.lit("17")).otherwise(pl.col("kind").replace(COUNTED)),
+        position_date=pl.coalesce("day_line", "day"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+    )
+    at = {"quantity": 1, "item_id": 3}
+    return [
+        finish(
+            RAW_EDI_INVENTORY_POSITIONS, base, at, standard="EDIFACT", may_be_negative=pl.col("quantity_code") != "17"
+        )
+    ]

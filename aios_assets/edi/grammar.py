@@ -1,0 +1,267 @@
+"""Grammar as data: what the elements of common segments must look like, whatever the release.
+
+The dictionary is our own and deliberately mild: what it flags is wrong in every release from 002040 to 008060 and from D.93A
+to D.23A. Findings accept a set with errors; they never reject it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from aios_assets.edi.delims import COMP, EL, REP
+from aios_assets.edi.words import say
+
+_BLANK = " \t\r\n\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What one element must be.
+
+    Attributes:
+        place: its number in the segment; for EDIFACT (element, component).
+        name: plain name.
+        kind: AN text, N whole number, R decimal number, DT date, TM time.
+        must: whether it is mandatory.
+        most: longest length over all releases; 0 is not checked.
+    """
+
+    place: int | tuple[int, int]
+    name: str
+    kind: str = "AN"
+    must: bool = False
+    most: int = 0
+
+
+def _e(place: int | tuple[int, int], name: str, kind: str = "AN", *, must: bool = False, most: int = 0) -> Element:
+    return Element(place, name, kind, must, most)
+
+
+X12: dict[str, tuple[Element, ...]] = {
+    "BEG": (
+        _e(1, "purpose", must=True, most=2),
+        _e(2, "order type", must=True, most=2),
+        _e(3, "order number", must=True, most=22),
+        _e(5, "order date", "DT", must=True),
+    ),
+    "BCH": (
+        _e(1, "purpose", must=True, most=2),
+        _e(2, "order type", must=True, most=2),
+        _e(3, "order number", must=True, most=22),
+        _e(6, "order date", "DT", must=True),
+    ),
+    "BAK": (
+        _e(1, "purpose", must=True, most=2),
+        _e(2, "acknowledgement type", must=True, most=2),
+        _e(3, "order number", must=True, most=22),
+        _e(4, "date", "DT", must=True),
+    ),
+    "BCA": (
+        _e(1, "purpose", must=True, most=2),
+        _e(3, "order number", must=True, most=22),
+        _e(6, "date", "DT", must=True),
+    ),
+    "BSN": (
+        _e(1, "purpose", must=True, most=2),
+        _e(2, "shipment identification", must=True, most=30),
+        _e(3, "date", "DT", must=True),
+        _e(4, "time", "TM", must=True),
+    ),
+    "BIG": (
+        _e(1, "invoice date", "DT", must=True),
+        _e(2, "invoice number", must=True, most=22),
+        _e(3, "order date", "DT"),
+    ),
+    "BIA": (
+        _e(1, "purpose", must=True, most=2),
+        _e(2, "report type", must=True, most=2),
+        _e(3, "reference", must=True),
+        _e(4, "date", "DT", must=True),
+    ),
+    "BRA": (_e(1, "reference", must=True), _e(2, "date", "DT", must=True), _e(3, "purpose", must=True, most=2)),
+    "XQ": (_e(1, "handling code", must=True, most=3), _e(2, "date", "DT"), _e(3, "end date", "DT")),
+    "DTM": (_e(1, "date qualifier", must=True, most=3), _e(2, "date", "DT"), _e(3, "time", "TM")),
+    "PO1": (_e(2, "quantity", "R"), _e(4, "unit price", "R")),
+    "POC": (
+        _e(2, "change code", must=True, most=2),
+        _e(3, "quantity", "R"),
+        _e(4, "quantity left", "R"),
+        _e(6, "unit price", "R"),
+    ),
+    "IT1": (_e(2, "quantity", "R"), _e(4, "unit price", "R")),
+    "ACK": (_e(1, "line status", must=True, most=2), _e(2, "quantity", "R"), _e(5, "date", "DT")),
+    "SN1": (_e(2, "units shipped", "R", must=True), _e(3, "unit", must=True)),
+    "HL": (_e(1, "hierarchical number", must=True, most=12), _e(3, "level code", must=True, most=2)),
+    "LIN": (_e(2, "item qualifier", must=True, most=2), _e(3, "item", must=True)),
+    "QTY": (_e(1, "quantity qualifier", must=True, most=2), _e(2, "quantity", "R")),
+    "ZA": (_e(1, "activity code", must=True, most=2), _e(2, "quantity", "R"), _e(5, "date", "DT")),
+    "RCD": (_e(2, "quantity received", "R"), _e(4, "quantity returned", "R")),
+    "N1": (_e(1, "entity code", must=True, most=3), _e(2, "name", most=60)),
+    "REF": (_e(1, "reference qualifier", must=True, most=3),),
+    "CTT": (_e(1, "number of lines", "N", must=True), _e(2, "hash total", "R")),
+    "AT7": (_e(5, "date", "DT"), _e(6, "time", "TM")),
+    "AK1": (_e(1, "group code", must=True, most=2), _e(2, "group control number", must=True)),
+    "AK2": (_e(1, "set type", must=True, most=3), _e(2, "set control number", must=True, most=9)),
+    "AK5": (_e(1, "verdict", must=True, most=1),),
+    "AK9": (
+        _e(1, "verdict", must=True, most=1),
+        _e(2, "sets included", "N", must=True),
+        _e(3, "sets received", "N", must=True),
+        _e(4, "sets accepted", "N", must=True),
+    ),
+    "TDS": (_e(1, "total", "R", must=True),),
+    "CTP": (_e(3, "unit price", "R"),),
+    "SDQ": (_e(1, "unit", must=True), _e(3, "store", must=True), _e(4, "quantity", "R", must=True)),
+    "SCH": (_e(1, "quantity", "R", must=True), _e(6, "date", "DT")),
+}
+EDIFACT: dict[str, tuple[Element, ...]] = {
+    "BGM": (_e((1, 1), "document name"), _e((3, 1), "function", most=3)),
+    "DTM": (_e((1, 1), "date qualifier", must=True, most=3), _e((1, 2), "date", "DTM")),
+    "LIN": (_e((1, 1), "line number", most=6), _e((3, 1), "item", most=35)),
+    "QTY": (_e((1, 1), "quantity qualifier", must=True, most=3), _e((1, 2), "quantity", "R", must=True)),
+    "NAD": (_e((1, 1), "party qualifier", must=True, most=3),),
+    "RFF": (_e((1, 1), "reference qualifier", must=True, most=3),),
+    "PRI": (_e((1, 2), "price", "R"),),
+    "MOA": (_e((1, 1), "amount qualifier", must=True, most=3), _e((1, 2), "amount", "R")),
+    "LOC": (_e((1, 1), "place qualifier", must=True, most=3),),
+    "CNT": (_e((1, 1), "control qualifier", must=True, most=3), _e((1, 2), "control total", "R", must=True)),
+}
+_SCHEMA = {
+    "row": pl.Int32,
+    "set": pl.Int32,
+    "element_no": pl.Int32,
+    "tag": pl.String,
+    "error_code": pl.String,
+    "reason": pl.String,
+    "seg": pl.String,
+    "value": pl.String,
+}
+NO_FINDINGS = pl.DataFrame(schema={**_SCHEMA, "row": pl.Int64})
+_EDIFACT_CODES = {
+    "1": "CONTRL:13",
+    "5": "CONTRL:39",
+    "6": "CONTRL:37",
+    "8": "CONTRL:12",
+    "9": "CONTRL:12",
+    "3:1": "CONTRL:15",
+}
+
+
+def check_elements(rows: pl.DataFrame, owner: pl.Series, standards: pl.Series) -> pl.DataFrame:
+    """Find element and segment errors.
+
+    Args:
+        rows: row, set, tag, seg of a batch.
+        owner: set of each row, -1 outside.
+        standards: standard of each set.
+
+    Returns:
+        row, set, element_no, tag, error_code (AK3 or AK4 code, or CONTRL code), reason, seg, value.
+    """
+    standard = pl.lit(standards).gather(pl.col("set").clip(lower_bound=0))
+    inside = (
+        rows.filter(owner >= 0).with_columns(standard=standard)
+        if len(standards)
+        else rows.clear().with_columns(standard=pl.lit(""))
+    )
+    out = [_unknown_tags(inside)]
+    for name, dictionary in (("X12", X12), ("EDIFACT", EDIFACT)):
+        own = inside.filter((pl.col("standard") == name) & pl.col("tag").is_in(list(dictionary)))
+        for tag in own["tag"].unique(maintain_order=True):
+            out.extend(_check_tag(own.filter(pl.col("tag") == tag), name, dictionary[tag]))
+    return pl.concat(out)
+
+
+def _unknown_tags(inside: pl.DataFrame) -> pl.DataFrame:
+    """Segment tags that no release can have: not two or three capitals and digits (three capitals in EDIFACT)."""
+    full = pl.col("seg").str.extract(f"^([^{EL}{COMP}]*)", 1)
+    shape = (
+        pl.when(pl.col("standard") == "X12")
+        .then(full.str.contains("^[A-Z][A-Z0-9]{1,2}$"))
+        .otherwise(full.str.contains("^[A-Z]{3}$"))
+    )
+    bad = inside.with_columns(full=full).filter(~shape)
+    code = pl.when(pl.col("standard") == "X12").then(pl.lit("AK3:1")).otherwise(pl.lit("CONTRL:15"))
+    return bad.select(
+        "row",
+        "set",
+        pl.lit(None, dtype=pl.Int32).alias("element_no"),
+        pl.col("full").str.head(10).alias("tag"),
+        code.alias("error_code"),
+        say("'{}' is not a segment of the standard", pl.col("full").str.head(20)).alias("reason"),
+        "seg",
+        pl.col("full").alias("value"),
+    ).cast(_SCHEMA)  # type: ignore[arg-type]
+
+
+def _value(place: int | tuple[int, int]) -> pl.Expr:
+    number, component = (place, 0) if isinstance(place, int) else place
+    value = pl.col("el").list.get(number, null_on_oob=True)
+    if component:
+        value = (
+            value.str.split(REP).list.get(0, null_on_oob=True).str.split(COMP).list.get(component - 1, null_on_oob=True)
+        )
+    return value.str.strip_chars(_BLANK).fill_null("")
+
+
+def _check_tag(rows: pl.DataFrame, standard: str, elements: tuple[Element, ...]) -> list[pl.DataFrame]:
+    split = rows.with_columns(el=pl.col("seg").str.split(EL))
+    out = []
+    for element in elements:
+        value = split.with_columns(value=_value(element.place))
+        for code, wrong, words in _rules(element):
+            hit = value.filter(wrong)
+            if hit.is_empty():
+                continue
+            number = element.place if isinstance(element.place, int) else element.place[0]
+            name = f"AK4:{code}" if standard == "X12" else _EDIFACT_CODES[code]
+            out.append(
+                hit.select(
+                    "row",
+                    "set",
+                    pl.lit(number, dtype=pl.Int32).alias("element_no"),
+                    "tag",
+                    pl.lit(name).alias("error_code"),
+                    say("{} '{}' " + words, pl.lit(element.name), pl.col("value").str.head(40)).alias("reason"),
+                    "seg",
+                    "value",
+                ).cast(_SCHEMA)  # type: ignore[arg-type]
+            )  # type: ignore[arg-type]
+    return out
+
+
+def _rules(element: Element) -> list[tuple[str, pl.Expr, str]]:
+    """(code of X12 element 723, where it holds, plain words)."""
+    value = pl.col("value")
+    given = value != ""
+    rules: list[tuple[str, pl.Expr, str]] = []
+    if element.must:
+        rules.append(("1", ~given, "is mandatory and missing"))
+    if element.most:
+        rules.append(("5", value.str.len_chars() > element.most, f"is longer than {element.most}"))
+    if element.kind == "N":
+        rules.append(("6", given & ~value.str.contains(r"^-?\d+$"), "is not a whole number"))
+    if element.kind == "R":
+        rules.append(
+            ("6", given & ~value.str.contains(r"^[-+]?(\d+([.,]\d*)?|[.,]\d+)([Ee][-+]?\d+)?$"), "is not a number")
+        )
+    if element.kind == "DT":
+        digits = value.str.len_bytes()
+        full = pl.when(digits == 6).then(pl.lit("20") + value).otherwise(value)
+        wrong = given & (~digits.is_in([6, 8]) | full.str.to_date("%Y%m%d", strict=False).is_null())
+        rules.append(("8", wrong, "is not a date (CCYYMMDD or YYMMDD)"))
+    if element.kind == "TM":
+        rules.append(
+            ("9", given & ~value.str.contains(r"^([01]\d|2[0-3])[0-5]\d([0-5]\d\d{0,2})?$"), "is not a time (HHMM)")
+        )
+    if element.kind == "DTM":
+        form = pl.col("el").list.get(1, null_on_oob=True).str.split(COMP).list.get(2, null_on_oob=True).fill_null("")
+        day = value.str.head(8).str.to_date("%Y%m%d", strict=False)
+        digits = value.str.len_bytes()
+        wrong = (form == "102") & ((digits != 8) | day.is_null()) | (form == "203") & (
+            ~digits.is_in([12, 14]) | day.is_null()
+        )
+        rules.append(("8", given & wrong, "is not a date of the format it names"))
+    return rules

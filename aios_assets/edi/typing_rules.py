@@ -1,0 +1,181 @@
+"""Text to typed facts: every value that cannot be read sets its line aside with a code, a place and plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import ORIGIN, POINTER
+from aios_assets.contracts.table import Column, Table
+from aios_assets.edi.words import say
+
+_FRAME = {c.name for c in (*POINTER, *ORIGIN)} | {"available_month"}
+_EARLIEST, _LATEST = 1970, 2099
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """Facts and rejected lines of one table in one batch.
+
+    Attributes:
+        table: contract of the facts.
+        facts: set, row, line_no, the table's own columns, and `soft`: a fault that a person may release.
+        rejects: set, row, line_no, element_no, error_code, reason.
+        seen: candidate lines; always facts + rejects.
+    """
+
+    table: Table
+    facts: pl.DataFrame
+    rejects: pl.DataFrame
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    when: pl.Expr
+    code: str
+    element: int | None
+    words: pl.Expr
+
+
+def own_columns(table: Table) -> tuple[Column, ...]:
+    """Columns of a fact table that are not pointer, origin or partition."""
+    return tuple(c for c in table.columns if c.name not in _FRAME)
+
+
+def read_date(text: pl.Expr) -> pl.Expr:
+    """CCYYMMDD or YYMMDD (years 70–99 are 19xx) to a date; null when it is neither."""
+    digits = text.str.len_bytes()
+    full = (
+        pl.when(digits == 8)
+        .then(text)
+        .when(digits == 6)
+        .then(pl.when(text.str.head(2) >= "70").then(pl.lit("19") + text).otherwise(pl.lit("20") + text))
+    )
+    day = full.str.to_date("%Y%m%d", strict=False, exact=True)
+    return pl.when(day.dt.year().is_between(_EARLIEST, _LATEST)).then(day)
+
+
+def read_time(text: pl.Expr) -> pl.Expr:
+    """CCYYMMDD[HHMM[SS]] to an instant in UTC; null when it cannot be read."""
+    digits = text.str.len_bytes()
+    full = pl.when(digits == 8).then(text + "000000").when(digits == 12).then(text + "00").when(digits == 14).then(text)
+    at = full.str.to_datetime("%Y%m%d%H%M%S", strict=False, exact=True, time_unit="us")
+    return pl.when(at.dt.year().is_between(_EARLIEST, _LATEST)).then(at).dt.replace_time_zone("UTC")
+
+
+def read_number(text: pl.Expr) -> pl.Expr:
+    """X12 R/N and EDIFACT n to a float; null for anything that is not a plain finite decimal number."""
+    number = text.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite() & ~text.str.contains(r"[A-DF-Za-df-z_]")).then(number)
+
+
+_READ = {"date": read_date, "ts": read_time, "f64": read_number}
+_BAD = {
+    "date": ("AK4:8", "is not a date (CCYYMMDD or YYMMDD)"),
+    "ts": ("AK4:8", "is not a date and time"),
+    "f64": ("AK4:6", "is not a number"),
+}
+_EDIFACT_CODES = {"AK4:8": "CONTRL:12", "AK4:6": "CONTRL:37", "AK4:1": "CONTRL:13"}
+
+
+def _checks(columns: tuple[Column, ...], at: Mapping[str, int]) -> list[_Check]:
+    """Hard faults, worst first: what is missing, then what cannot be read."""
+    out = []
+    for c in columns:
+        where = at.get(c.name)
+        if not c.nullable:
+            words = f"{c.name} is missing: {c.means}"
+            out.append(_Check(pl.col(c.name).is_null(), "AK4:1", where, pl.lit(words)))
+    for c in columns:
+        if c.type in _READ:
+            code, words = _BAD[c.type]
+            bad = pl.col(c.name).is_not_null() & pl.col(f"{c.name}:typed").is_null()
+            said = say("{} '{}' " + words, pl.lit(c.name), pl.col(c.name).str.head(60))
+            out.append(_Check(bad, code, at.get(c.name), said))
+    return out
+
+
+def finish(
+    table: Table,
+    frame: pl.DataFrame,
+    at: Mapping[str, int],
+    *,
+    standard: str = "X12",
+    may_be_negative: pl.Expr | bool = False,
+) -> Typed:
+    """Type the candidate lines of one fact table.
+
+    Args:
+        table: contract.
+        frame: one row per candidate fact: set, row, line_no and the table's own columns as text.
+        at: element number of a column in the fact's segment, for error messages.
+        standard: whose error codes to give.
+        may_be_negative: where a quantity below zero makes sense.
+    """
+    columns = own_columns(table)
+    missing = [c.name for c in columns if c.name not in frame.columns]
+    frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in missing)
+    if "line_no" not in frame.columns:
+        frame = frame.with_columns(line_no=pl.lit(1, dtype=pl.Int32))
+    frame = frame.with_columns(
+        _READ[c.type](pl.col(c.name)).alias(f"{c.name}:typed") for c in columns if c.type in _READ
+    )
+    checks = _checks(columns, at)
+    fault: pl.Expr | None = None
+    for n, check in enumerate(checks):
+        fault = (pl.when(check.when) if fault is None else fault.when(check.when)).then(pl.lit(n, dtype=pl.Int8))  # type: ignore[attr-defined]
+    frame = frame.with_columns(fault=fault if fault is not None else pl.lit(None, dtype=pl.Int8))
+    bad = frame.filter(pl.col("fault").is_not_null())
+    good = frame if bad.is_empty() else frame.filter(pl.col("fault").is_null())
+    facts = good.select(
+        "set",
+        "row",
+        "line_no",
+        *(pl.col(f"{c.name}:typed").alias(c.name) if c.type in _READ else c.name for c in columns),
+    )
+    return Typed(table, _soften(facts, may_be_negative), _reject(bad, checks, standard), frame.height)
+
+
+def _soften(facts: pl.DataFrame, may_be_negative: pl.Expr | bool) -> pl.DataFrame:
+    """Mark readable but impossible rows: a person may release them."""
+    soft: pl.Expr = pl.lit(None, dtype=pl.String)
+    if "quantity" in facts.columns and may_be_negative is not True:
+        allowed = pl.lit(may_be_negative) if isinstance(may_be_negative, bool) else may_be_negative
+        words = say("quantity {} is below zero where that cannot be; release it if it is meant", pl.col("quantity"))
+        soft = pl.when((pl.col("quantity") < 0) & ~allowed).then(words)
+    return facts.with_columns(soft=soft)
+
+
+def _reject(bad: pl.DataFrame, checks: list[_Check], standard: str) -> pl.DataFrame:
+    out = []
+    for n, check in enumerate(checks):
+        hit = bad.filter(pl.col("fault") == n)
+        if hit.is_empty():
+            continue
+        code = _EDIFACT_CODES[check.code] if standard == "EDIFACT" else check.code
+        out.append(
+            hit.select(
+                "set",
+                "row",
+                "line_no",
+                pl.lit(check.element, dtype=pl.Int32).alias("element_no"),
+                pl.lit(code).alias("error_code"),
+                check.words.alias("reason"),
+            )
+        )
+    return pl.concat(out) if out else REJECT_CANDIDATES.clear()
+
+
+REJECT_CANDIDATES = pl.DataFrame(
+    schema={
+        "set": pl.Int32,
+        "row": pl.Int32,
+        "line_no": pl.Int32,
+        "element_no": pl.Int32,
+        "error_code": pl.String,
+        "reason": pl.String,
+    }
+)

@@ -1,0 +1,480 @@
+"""What is accepted, what is set aside and why: envelope faults, duplicates, line faults and people's releases put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from aios_assets.edi.aside import (
+    REJECT_COLUMNS,
+    count_strays,
+    document_rejects,
+    envelope_rejects,
+    shown,
+    stray_rejects,
+)
+from aios_assets.edi.envelope import Envelopes
+from aios_assets.edi.typing_rules import Typed
+from aios_assets.edi.words import say
+
+_KEY = ["standard_code", "sender_id", "receiver_id", "control_number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Frames of `EdiBatch` before they are put into contract order."""
+
+    interchanges: pl.DataFrame
+    groups: pl.DataFrame
+    sets: pl.DataFrame
+    rejects: pl.DataFrame
+    facts: dict[str, pl.DataFrame]
+    findings: pl.DataFrame
+    headers: pl.DataFrame
+    counts: dict[str, int]
+
+
+def judge(
+    docs: pl.DataFrame,
+    refused: list[tuple[int, str, str]],
+    envelopes: Envelopes,
+    typed: list[Typed],
+    texts: list[pl.DataFrame],
+    ledger: pl.DataFrame | None,
+    releases: pl.DataFrame | None,
+    *,
+    findings: pl.DataFrame,
+    strays: pl.DataFrame | None,
+    apart: bool,
+) -> Verdicts:
+    """Decide each interchange, group, set and line.
+
+    Args:
+        docs: document_id, available_at_utc in reading order.
+        refused: documents that are no EDI: (ordinal, code, reason).
+        envelopes: what the envelopes say.
+        typed: candidate facts of mapped sets.
+        texts: row and segment of lines at fault.
+        ledger: earlier interchanges.
+        releases: released rejects.
+        findings: grammar faults by row.
+        strays: segments outside every set and envelope.
+        apart: no document makes another a duplicate.
+    """
+    named = (
+        docs.select("document_id", "available_at_utc").with_row_index("doc").with_columns(pl.col("doc").cast(pl.Int32))
+    )
+    released = _releases(releases)
+    inter = envelopes.interchanges.join(named, on="doc", how="left", maintain_order="left")
+    sets = envelopes.sets.join(
+        inter.select(
+            "gi",
+            "document_id",
+            "available_at_utc",
+            "interchange_no",
+            "sender_id",
+            "receiver_id",
+            "sent_at_utc",
+            pl.col("control_number").alias("interchange_control"),
+        ),
+        on="gi",
+        how="left",
+        maintain_order="left",
+    )
+    sets = _mark_released(sets, released)
+    faults = pl.concat([envelopes.faults, _duplicates(inter, sets, envelopes.faults, ledger, apart=apart)])
+    inter = count_strays(inter, strays)
+    inter, groups, sets = _reject(inter, envelopes.groups, sets, faults)
+    facts, line_rejects, tally = _lines(sets, typed, texts, released)
+    sets, found = _found(sets, findings)
+    sets = _set_verdicts(sets, tally)
+    inter = _interchange_verdicts(inter, sets)
+    groups = _group_verdicts(groups, inter, sets)
+    rejects = pl.concat(
+        [
+            document_rejects(named, refused),
+            envelope_rejects(faults, inter, groups, sets),
+            stray_rejects(inter, strays),
+            line_rejects,
+        ]
+    )
+    counts = _counts(docs.height, len(refused), inter, sets, typed, facts, line_rejects, tally)
+    headers = inter.select(
+        "document_id",
+        "interchange_no",
+        "sender_qualifier",
+        "receiver_qualifier",
+        "syntax_version",
+        "ack_requested",
+        "gi",
+    )
+    return Verdicts(inter, groups, sets, rejects, facts, found, headers, counts)
+
+
+def _found(sets: pl.DataFrame, findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Number of grammar findings per set, and the findings with pointers."""
+    per = findings.group_by(pl.col("set").alias("gs")).agg(pl.len().alias("findings"))
+    sets = sets.join(per, on="gs", how="left", maintain_order="left").with_columns(pl.col("findings").fill_null(0))
+    place = sets.select(pl.col("gs").alias("set"), "document_id", "interchange_no", "set_no", "start", "standard_code")
+    out = findings.join(place, on="set", how="left", maintain_order="left").with_columns(
+        segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32), segment_text=shown(pl.col("seg"))
+    )
+    names = [
+        "document_id",
+        "interchange_no",
+        "set_no",
+        "segment_no",
+        "element_no",
+        "tag",
+        "error_code",
+        "reason",
+        "segment_text",
+        "value",
+    ]
+    return sets, out.sort("row", "element_no").select(names)
+
+
+def _releases(releases: pl.DataFrame | None) -> pl.DataFrame:
+    schema: dict[str, pl.DataType] = {
+        "document_id": pl.String(),
+        "interchange_no": pl.Int32(),
+        "set_no": pl.Int32(),
+        "segment_no": pl.Int32(),
+    }
+    if releases is None or releases.is_empty():
+        return pl.DataFrame(schema=schema)
+    return releases.select(pl.col(n).cast(t) for n, t in schema.items()).unique(maintain_order=True)
+
+
+def _mark_released(sets: pl.DataFrame, released: pl.DataFrame) -> pl.DataFrame:
+    """A set is released by its own pointer with segment 0, or with its whole interchange (set 0)."""
+    whole = released.filter(pl.col("segment_no") == 0)
+    keys = ["document_id", "interchange_no", "set_no"]
+    own = whole.filter(pl.col("set_no") > 0).select(*keys, own=pl.lit(value=True))
+    all_ = whole.filter(pl.col("set_no") == 0).select("document_id", "interchange_no", every=pl.lit(value=True))
+    sets = sets.join(own, on=keys, how="left", maintain_order="left").join(
+        all_, on=keys[:2], how="left", maintain_order="left"
+    )
+    flag = pl.col("own").fill_null(value=False) | pl.col("every").fill_null(value=False)
+    return sets.with_columns(released=flag).drop("own", "every")
+
+
+def _duplicates(
+    inter: pl.DataFrame, sets: pl.DataFrame, faults: pl.DataFrame, ledger: pl.DataFrame | None, *, apart: bool
+) -> pl.DataFrame:
+    """A control number that an accepted interchange of the same partners used before.
+
+    A rejected interchange does not use its number up: its correction comes under the same number. Neither does an earlier
+    reading of the same document.
+    """
+    whole = sets.group_by("gi").agg(
+        pl.col("gs").len().alias("n"),
+        pl.col("gs").is_in(faults.filter(pl.col("level").is_in(["set"]))["gs"].implode()).sum().alias("bad"),
+    )
+    sound = inter.filter((pl.col("control_number") != "") & (pl.col("elements") > 0))
+    own = faults.filter(pl.col("level") == "interchange")["gi"]
+    sound = sound.filter(~pl.col("gi").is_in(own.implode())).join(whole, on="gi", how="left", maintain_order="left")
+    alive = sound.filter(pl.col("n").is_null() | (pl.col("bad") < pl.col("n")))
+    now = alive.select("gi", "row", "document_id", "available_at_utc", "interchange_no", *_KEY)
+    if ledger is not None and ledger.height:
+        taken = ledger.filter(pl.col("verdict_code").is_in(["accepted", "accepted_with_errors"]))
+        taken = taken.filter(~pl.col("document_id").is_in(inter["document_id"].unique().implode())).select(
+            pl.lit(None, dtype=pl.Int32).alias("gi"),
+            pl.lit(None, dtype=pl.Int64).alias("row"),
+            "document_id",
+            "available_at_utc",
+            "interchange_no",
+            *_KEY,
+        )
+        now = pl.concat([now, taken], how="vertical_relaxed")
+    now = now.sort("available_at_utc", "document_id", "interchange_no")
+    key = [*_KEY, "document_id"] if apart else _KEY
+    again = now.with_columns(nth=pl.int_range(pl.len()).over(key), first=pl.col("document_id").first().over(key))
+    again = again.filter((pl.col("nth") > 0) & pl.col("gi").is_not_null())
+    minus = pl.lit(-1, dtype=pl.Int32)
+    return again.select(
+        pl.lit("interchange").alias("level"),
+        "gi",
+        minus.alias("gg"),
+        minus.alias("gs"),
+        pl.col("row"),
+        pl.lit(None, dtype=pl.Int32).alias("element_no"),
+        pl.when(pl.col("standard_code") == "X12").then(pl.lit("TA1:025")).otherwise(pl.lit("CONTRL:26")).alias("code"),
+        say(
+            "control number {} of {} was used before by document {}…; the bytes differ",
+            "control_number",
+            "sender_id",
+            pl.col("first").str.head(12),
+        ).alias("reason"),
+    )
+
+
+def _why(faults: pl.DataFrame, level: str, key: str, name: str) -> pl.DataFrame:
+    return (
+        faults.filter(pl.col("level") == level)
+        .group_by(key, maintain_order=True)
+        .agg(pl.col("reason").unique(maintain_order=True).str.join("; ").alias(name))
+    )
+
+
+def _reject(
+    inter: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame, faults: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Carry envelope faults down: a rejected interchange takes its groups, a group its sets."""
+    inter = inter.join(_why(faults, "interchange", "gi", "own_reason"), on="gi", how="left", maintain_order="left")
+    groups = groups.join(_why(faults, "group", "gg", "own_reason"), on="gg", how="left", maintain_order="left")
+    sets = sets.join(_why(faults, "set", "gs", "own_reason"), on="gs", how="left", maintain_order="left")
+    up = inter.select("gi", say("its interchange was rejected: {}", "own_reason").alias("ir"))
+    mid = groups.select("gg", say("its group was rejected: {}", "own_reason").alias("gr"))
+    sets = sets.join(up, on="gi", how="left", maintain_order="left").join(
+        mid, on="gg", how="left", maintain_order="left"
+    )
+    sets = sets.with_columns(envelope_reason=pl.coalesce("own_reason", "gr", "ir"))
+    return inter, groups, sets.with_columns(taken=pl.col("envelope_reason").is_null() | pl.col("released"))
+
+
+def _lines(
+    sets: pl.DataFrame, typed: list[Typed], texts: list[pl.DataFrame], released: pl.DataFrame
+) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]:
+    """Facts and line rejects of taken sets, with pointers and origin, and their numbers per set."""
+    origin = sets.select(
+        pl.col("gs").alias("set"),
+        "start",
+        "taken",
+        "document_id",
+        "interchange_no",
+        "set_no",
+        "standard_code",
+        "set_code",
+        "sender_id",
+        "receiver_id",
+        pl.col("interchange_control").alias("control_number"),
+        "sent_at_utc",
+        "available_at_utc",
+        pl.col("available_at_utc").dt.strftime("%Y-%m").alias("available_month"),
+    )
+    kept: dict[str, list[pl.DataFrame]] = {}
+    aside: list[pl.DataFrame] = []
+    for t in typed:
+        facts = _place(t.facts, origin)
+        soft = facts.filter(pl.col("soft").is_not_null())
+        if soft.height:
+            allowed = released.with_columns(let=pl.lit(value=True))
+            facts = facts.join(
+                allowed, on=["document_id", "interchange_no", "set_no", "segment_no"], how="left", maintain_order="left"
+            )
+            held = pl.col("soft").is_not_null() & pl.col("let").is_null()
+            aside.append(
+                facts.filter(held).with_columns(
+                    error_code=pl.lit("negative_quantity"),
+                    kind_code=pl.lit("business"),
+                    reason=pl.col("soft"),
+                    element_no=pl.lit(None, dtype=pl.Int32),
+                )
+            )
+            facts = facts.filter(~held)
+        kept.setdefault(t.table.name, []).append(facts)
+        if t.rejects.height:
+            aside.append(_place(t.rejects, origin).with_columns(kind_code=pl.lit("syntax")))
+    text = (
+        pl.concat(texts).unique("row", keep="first")
+        if texts
+        else pl.DataFrame(schema={"row": pl.Int64, "seg": pl.String})
+    )
+    columns = list(REJECT_COLUMNS)
+    rejected = [
+        a.join(text, on="row", how="left", maintain_order="left")
+        .with_columns(level_code=pl.lit("line"), segment_text=shown(pl.col("seg")))
+        .select(*columns, "set")
+        for a in aside
+    ]
+    lines = pl.concat(rejected) if rejected else pl.DataFrame(schema={**REJECT_COLUMNS, "set": pl.Int32()})
+    facts_out = {name: _in_order(frames) for name, frames in kept.items()}
+    return facts_out, lines.drop("set"), _tally(facts_out, lines)
+
+
+def _in_order(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """All facts of a table in document order; sets are numbered in it, and rows ascend."""
+    facts = pl.concat(frames)
+    rows = facts["row"]
+    strictly = bool((rows.diff().slice(1) > 0).all())
+    return facts if strictly else facts.sort("row", "line_no")
+
+
+def _place(frame: pl.DataFrame, origin: pl.DataFrame) -> pl.DataFrame:
+    """Join pointer and origin to rows of taken sets; drop rows of sets that are not taken (their set is the reject)."""
+    joined = frame.join(origin, on="set", how="left", maintain_order="left")
+    if not origin["taken"].all():
+        joined = joined.filter(pl.col("taken"))
+    return joined.with_columns(segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32))
+
+
+def _tally(facts: dict[str, pl.DataFrame], lines: pl.DataFrame) -> pl.DataFrame:
+    per = [
+        # Facts lie in set order: runs are counted without hashing.
+        f.select(pl.col("set").rle().alias("run"))
+        .unnest("run")
+        .select(
+            pl.col("value").alias("set"),
+            pl.col("len").alias("facts"),
+            pl.lit(0, dtype=pl.UInt32).alias("rejected_lines"),
+        )
+        for f in facts.values()
+    ]
+    per.append(lines.group_by("set").agg(pl.lit(0, dtype=pl.UInt32).alias("facts"), pl.len().alias("rejected_lines")))
+    return (
+        pl.concat(per, how="vertical_relaxed")
+        .group_by("set")
+        .agg(pl.col("facts", "rejected_lines").sum().cast(pl.Int32))
+        .rename({"set": "gs"})
+    )
+
+
+def _set_verdicts(sets: pl.DataFrame, tally: pl.DataFrame) -> pl.DataFrame:
+    from aios_assets.edi.batch import MAPPINGS
+
+    mapped = pl.DataFrame(
+        {"standard_code": [k[0] for k in MAPPINGS], "set_code": [k[1] for k in MAPPINGS]}
+    ).with_columns(mapped=pl.lit(value=True))
+    sets = sets.join(tally, on="gs", how="left", maintain_order="left").with_columns(
+        pl.col("facts", "rejected_lines").fill_null(0)
+    )
+    sets = sets.join(mapped, on=["standard_code", "set_code"], how="left", maintain_order="left")
+    forgiven = pl.col("released") & pl.col("envelope_reason").is_not_null()
+    some = (pl.col("rejected_lines") > 0) | (pl.col("findings") > 0)
+    verdict = (
+        pl.when(~pl.col("taken"))
+        .then(pl.lit("rejected"))
+        .when(pl.col("mapped").is_null() & (pl.col("findings") == 0))
+        .then(pl.lit("unmapped"))
+        .when(forgiven | some)
+        .then(pl.lit("accepted_with_errors"))
+        .otherwise(pl.lit("accepted"))
+    )
+    reason = (
+        pl.when(~pl.col("taken"))
+        .then("envelope_reason")
+        .when(pl.col("mapped").is_null() & (pl.col("findings") == 0))
+        .then(say("{} is not mapped to a table; its segments are kept raw", "set_code"))
+        .when(forgiven)
+        .then(say("released by a person in spite of: {}", "envelope_reason"))
+        .when(pl.col("rejected_lines") > 0)
+        .then(say("{} lines were set aside", "rejected_lines"))
+        .when(some)
+        .then(say("{} elements or segments break the grammar", "findings"))
+    )
+    return sets.with_columns(verdict_code=verdict, reason=reason)
+
+
+def _interchange_verdicts(inter: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+    per = sets.group_by("gi").agg(
+        pl.len().alias("all"),
+        (pl.col("verdict_code") == "rejected").sum().alias("bad"),
+        (pl.col("verdict_code") == "accepted_with_errors").sum().alias("some"),
+        pl.col("taken").any().alias("any_taken"),
+        pl.col("own_reason").drop_nulls().first().alias("first_reason"),
+        pl.col("envelope_reason").drop_nulls().first().alias("env"),
+    )
+    inter = inter.join(per, on="gi", how="left", maintain_order="left")
+    faulty = pl.col("own_reason").is_not_null() & ~pl.col("any_taken").fill_null(value=False)
+    none_left = (pl.col("all") > 0) & (pl.col("bad") == pl.col("all"))
+    rejected = (faulty | none_left).fill_null(value=False)
+    errors = (
+        (pl.col("bad") > 0) | (pl.col("some") > 0) | pl.col("own_reason").is_not_null() | (pl.col("strays") > 0)
+    ).fill_null(value=False)
+    verdict = (
+        pl.when(rejected)
+        .then(pl.lit("rejected"))
+        .when(errors)
+        .then(pl.lit("accepted_with_errors"))
+        .otherwise(pl.lit("accepted"))
+    )
+    reason = pl.coalesce(
+        "own_reason",
+        "env",
+        pl.when(pl.col("some") > 0).then(pl.lit("some lines or elements are at fault")),
+        pl.lit("segments stand outside every set"),
+    )
+    return inter.with_columns(verdict_code=verdict, reason=pl.when(verdict != "accepted").then(reason))
+
+
+def _group_verdicts(groups: pl.DataFrame, inter: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+    """Groups with sets received and accepted, for AK9 and UCI."""
+    per = sets.group_by("gg").agg(
+        (pl.col("verdict_code") != "rejected").sum().cast(pl.Int32).alias("accepted_sets"),
+        (pl.col("verdict_code") == "accepted_with_errors").sum().cast(pl.Int32).alias("sets_with_errors"),
+    )
+    groups = groups.join(per, on="gg", how="left", maintain_order="left").with_columns(
+        pl.col("accepted_sets", "sets_with_errors").fill_null(0)
+    )
+    out = groups.join(
+        inter.select("gi", "document_id", "interchange_no", pl.col("verdict_code").alias("iv")),
+        on="gi",
+        how="left",
+        maintain_order="left",
+    )
+    bad = pl.col("own_reason").is_not_null() | (pl.col("accepted_sets") == 0)
+    part = (pl.col("accepted_sets") < pl.col("sets")) | (pl.col("sets_with_errors") > 0)
+    verdict = (
+        pl.when(bad)
+        .then(pl.lit("rejected"))
+        .when(part)
+        .then(pl.lit("accepted_with_errors"))
+        .otherwise(pl.lit("accepted"))
+    )
+    return out.with_columns(verdict_code=verdict, reason=pl.col("own_reason")).select(
+        "document_id",
+        "interchange_no",
+        "group_no",
+        "group_code",
+        "version_code",
+        "control_number",
+        "application_sender",
+        "application_receiver",
+        "said_count",
+        "sets",
+        "accepted_sets",
+        "sets_with_errors",
+        "verdict_code",
+        "reason",
+        "gg",
+        "gi",
+    )
+
+
+def _counts(
+    documents: int,
+    refused: int,
+    inter: pl.DataFrame,
+    sets: pl.DataFrame,
+    typed: list[Typed],
+    facts: dict[str, pl.DataFrame],
+    lines: pl.DataFrame,
+    tally: pl.DataFrame,
+) -> dict[str, int]:
+    """Figures of every level, counted on the way in and on the way out."""
+    taken = sets.filter("taken")["gs"].implode()
+    seen = sum(
+        t.facts.filter(pl.col("set").is_in(taken)).height + t.rejects.filter(pl.col("set").is_in(taken)).height
+        for t in typed
+    )
+    verdicts = dict(sets.group_by("verdict_code").len().iter_rows())
+    bad = int((inter["verdict_code"] == "rejected").sum())
+    del tally
+    return {
+        "documents": documents,
+        "documents_read": documents - refused,
+        "documents_rejected": refused,
+        "interchanges": inter.height,
+        "interchanges_accepted": inter.height - bad,
+        "interchanges_rejected": bad,
+        "sets": sets.height,
+        "sets_accepted": verdicts.get("accepted", 0),
+        "sets_with_errors": verdicts.get("accepted_with_errors", 0),
+        "sets_unmapped": verdicts.get("unmapped", 0),
+        "sets_rejected": verdicts.get("rejected", 0),
+        "lines": seen,
+        "facts": sum(f.height for f in facts.values()),
+        "lines_rejected": lines.height,
+    }

@@ -1,0 +1,278 @@
+"""X12 movements and what follows: 856 (shipment notice), 861 (receipt), 810 (invoice), 214 (status), 997 and 999."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import (
+    RAW_EDI_ACKNOWLEDGEMENTS,
+    RAW_EDI_INVOICE_LINES,
+    RAW_EDI_RECEIPT_LINES,
+    RAW_EDI_SHIPMENT_LINES,
+    RAW_EDI_SHIPMENT_STATUSES,
+)
+from aios_assets.edi.delims import COMP
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, having, header, item, lined, lines
+from aios_assets.edi.words import say
+from aios_assets.edi.x12_orders import dates, parties, with_date, with_party
+
+_DEEPEST = 12
+_DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("shipped_date", ("011", "010")),
+    ("expected_date", ("017", "067", "002", "371", "068", "056")),
+)
+
+
+def _tree(view: View) -> pl.DataFrame:
+    """HL rows with what hangs on each level; every value not stated is inherited from the parent.
+
+    Source: X12 HL02 names the parent's HL01 within the set.
+    """
+    hl = view.pick("HL", own=1, parent=2, level=3)
+    hl = attach(hl, view.pick("PRF", order_number=1), "line", "order_number")
+    n1 = parties(view)
+    for name, who in (("ship_to_site_id", ("ST", "BS")), ("ship_from_id", ("SF", "SH", "SU", "VN", "SE"))):
+        found = having(n1, "who", *who).select("set", "line", "row", pl.col("party").alias(name))
+        hl = attach(hl, found, "line", name)
+    carrier = view.pick("TD5", scac=3, name=5).with_columns(carrier_id=pl.coalesce("scac", "name"))
+    hl = attach(hl, carrier.filter(pl.col("carrier_id").is_not_null()), "line", "carrier_id")
+    found = dates(view)
+    for name, kinds in _DATES:
+        hl = attach(
+            hl, having(found, "kind", *kinds).select("set", "line", "row", pl.col("day").alias(name)), "line", name
+        )
+    return _inherit(
+        hl, ["order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date"]
+    )
+
+
+def _inherit(hl: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Pull values down the tree by joining parents, at most `_DEEPEST` levels (a cycle cannot spin)."""
+    hl = hl.unique(["set", "own"], keep="first", maintain_order=True)
+    current = hl
+    for _ in range(_DEEPEST):
+        if current["parent"].null_count() == current.height:
+            break
+        above = current.select(
+            "set",
+            pl.col("own").alias("parent"),
+            pl.col("parent").alias("grand"),
+            *(pl.col(n).alias(f"{n}:up") for n in names),
+        )
+        joined = current.join(above, on=["set", "parent"], how="left", maintain_order="left")
+        current = joined.select(
+            "row",
+            "set",
+            "line",
+            "own",
+            "level",
+            pl.col("grand").alias("parent"),
+            *(pl.coalesce(n, f"{n}:up").alias(n) for n in names),
+        )
+    return current
+
+
+def shipments(view: View) -> list[Typed]:
+    """856 to shipment lines: one row per SN1, with the LIN before it in the same HL.
+
+    Args:
+        view: 856 sets; lines opened by HL.
+    """
+    tree = _tree(view)
+    inner = View(lined(view.rows.drop("line"), ("LIN",), ("ST", "HL", "CTT", "SE")), view.standard, view.released)
+    items = item(inner.pairs("LIN", first=2))
+    counted = inner.pick("SN1", order_line=1, quantity=2, unit_code=3)
+    hl_of = view.pick("SN1", "LIN").select("row", pl.col("line").alias("hl"))
+    silent = items.filter(~pl.col("line").is_in(counted["line"].implode())).select("row", "set", "line")
+    if counted.height == 0:
+        silent = items.select("row", "set", "line")
+    base = pl.concat([counted, silent], how="diagonal").join(hl_of, on="row", how="left", maintain_order="left")
+    base = attach(base, items, "line", "item_id", "item_gtin")
+    names = ["order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date"]
+    base = base.join(tree.select(pl.col("line").alias("hl"), *names), on="hl", how="left", maintain_order="left")
+    base = attach(base, view.pick("BSN", shipment_id=2, noticed=3), "set", "shipment_id", "noticed")
+    base = _shipment_defaults(base, view, tree, names)
+    base = base.with_columns(
+        shipped_date=pl.coalesce("shipped_date", "noticed"),
+        unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
+    )
+    return [finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 2, "item_id": 3, "shipped_date": 2})]
+
+
+def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Values of the shipment level, and dates of the header, where the tree is broken or flat."""
+    top = tree.filter(pl.col("level") == "S")
+    shipment = [n for n in names if n != "order_number"]
+    base = attach(base, top, "set", *shipment, suffix="_top").with_columns(
+        pl.coalesce(n, f"{n}_top").alias(n) for n in shipment
+    )
+    found = header(dates(view))
+    for name, kinds in _DATES:
+        base = attach(
+            base, having(found, "kind", *kinds).select("set", "row", "line", pl.col("day").alias("hd")), "set", "hd"
+        )
+        base = base.with_columns(pl.coalesce(name, "hd").alias(name)).drop("hd")
+    return base
+
+
+def receipts(view: View) -> list[Typed]:
+    """861 to receipt lines: one row per RCD.
+
+    Args:
+        view: 861 sets; lines opened by RCD.
+    """
+    base = view.pick("RCD", order_line=1, quantity=2, unit_code=3, rejected_quantity=4)
+    base = attach(base, item(view.pairs("LIN", first=2, named=1)), "line", "item_id", "item_gtin", "named")
+    base = attach(base, view.pick("BRA", receipt_id=1, made=2), "set", "receipt_id", "made")
+    base = with_date(base, dates(view), "received_date", "050", "035", "007", "011")
+    base = with_party(base, parties(view), "site_id", "ST", "WH", "BY")
+    prf = view.pick("PRF", order_number=1)
+    ref = view.pick("REF", kind=1, value=2)
+    base = _referenced(
+        base,
+        pl.concat([prf, having(ref, "kind", "PO").select("row", "set", "line", pl.col("value").alias("order_number"))]),
+        "order_number",
+    )
+    shipment = having(ref, "kind", "SI", "2I", "BM", "ASN", "DN").select(
+        "row", "set", "line", pl.col("value").alias("shipment_id")
+    )
+    base = _referenced(base, shipment, "shipment_id")
+    base = base.with_columns(
+        received_date=pl.coalesce("received_date", "made"),
+        order_line=pl.coalesce("order_line", "named"),
+        unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
+    )
+    return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})]
+
+
+def _referenced(base: pl.DataFrame, found: pl.DataFrame, name: str) -> pl.DataFrame:
+    """A reference of the header, overridden by the line's own."""
+    base = attach(base, header(found), "set", name)
+    inside = lines(found)
+    if inside.is_empty():
+        return base
+    return (
+        attach(base, inside, "line", name, suffix="_line")
+        .with_columns(pl.coalesce(f"{name}_line", name).alias(name))
+        .drop(f"{name}_line")
+    )
+
+
+def invoices(view: View) -> list[Typed]:
+    """810 to invoice lines: one row per IT1.
+
+    Args:
+        view: 810 sets; lines opened by IT1.
+    """
+    base = item(view.pairs("IT1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4))
+    head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4)
+    base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number")
+    ref = having(view.pick("REF", kind=1, value=2), "kind", "PO").select(
+        "row", "set", "line", pl.col("value").alias("ref_order")
+    )
+    base = _referenced(base, ref, "ref_order")
+    base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN", "RI", "RE")
+    base = base.with_columns(
+        order_number=pl.coalesce("order_number", "ref_order"),
+        unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
+    )
+    return [finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 2, "unit_price": 4, "item_id": 7}, may_be_negative=True)]
+
+
+# X12 element 623: hours from UTC. Local or unknown time is taken as UTC.
+ZONES = {
+    "ES": -5,
+    "ED": -4,
+    "CS": -6,
+    "CD": -5,
+    "MS": -7,
+    "MD": -6,
+    "PS": -8,
+    "PD": -7,
+    "AS": -4,
+    "AD": -3,
+    "UT": 0,
+    "GM": 0,
+    **{f"{n:02d}": n for n in range(1, 13)},
+    **{f"{n + 12:02d}": n - 12 for n in range(1, 12)},
+}
+ESTIMATES = ("AG", "AB", "X9", "AJ", "SP")
+
+
+def statuses(view: View) -> list[Typed]:
+    """214 to shipment statuses: one row per AT7.
+
+    Args:
+        view: 214 sets; lines opened by AT7.
+    """
+    base = view.pick("AT7", status=1, reason=2, planned=3, planned_reason=4, day=5, hour=6, zone=7)
+    base = attach(base, view.pick("B10", own=1, shipment=2, carrier_id=3), "set", "own", "shipment", "carrier_id")
+    place = view.pick("MS1", city=1, state=2, country=3)
+    place = place.with_columns(
+        location_name=pl.concat_str("city", "state", "country", separator=", ", ignore_nulls=True)
+    )
+    base = attach(base, lines(place), "line", "location_name")
+    eta = having(view.pick("G62", kind=1, estimated=2), "kind", "17", "54", "02")
+    base = attach(base, eta, "set", "estimated")
+    dtm = having(dates(view), "kind", "017", "371").select("row", "set", "line", pl.col("day").alias("estimated_dtm"))
+    base = attach(base, dtm, "set", "estimated_dtm")
+    base = base.with_columns(
+        shipment_id=pl.coalesce("shipment", "own"),
+        status_code=pl.coalesce("status", "planned"),
+        reason_code=pl.coalesce("reason", "planned_reason"),
+        status_at_utc=pl.col("day") + pl.coalesce("hour", pl.lit("")).str.head(4).str.replace("^.{1,3}$", ""),
+        estimated_date=pl.coalesce(
+            pl.when(pl.col("planned").is_in(list(ESTIMATES))).then("day"), "estimated", "estimated_dtm"
+        ),
+        location_name=pl.when(pl.col("location_name") != "").then("location_name"),
+    ).with_columns(
+        # Two-digit years occur in old releases.
+        status_at_utc=pl.when(pl.col("day").str.len_bytes() == 6)
+        .then(pl.lit("20") + pl.col("status_at_utc"))
+        .otherwise("status_at_utc")
+    )
+    typed = finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 1, "status_at_utc": 5})
+    zones = base.select(
+        "row", hours=pl.col("zone").replace_strict(ZONES, default=0, return_dtype=pl.Int32).fill_null(0)
+    )
+    facts = typed.facts.join(
+        zones.unique("row", keep="first"), on="row", how="left", maintain_order="left"
+    ).with_columns(status_at_utc=pl.col("status_at_utc").dt.offset_by(say("{}h", -pl.col("hours"))))
+    return [Typed(typed.table, facts.drop("hours"), typed.rejects, typed.seen)]
+
+
+def acknowledgements(view: View) -> list[Typed]:
+    """997 and 999 to acknowledgements: one row per set answered (AK2 … AK5 or IK5) and one per group (AK9).
+
+    Args:
+        view: 997 or 999 sets; lines opened by AK2.
+    """
+    sets = view.pick("AK2", acked_set_code=1, acked_control_number=2)
+    answer = view.pick("AK5", "IK5", verdict_code=1, e2=2, e3=3, e4=4, e5=5, e6=6)
+    sets = attach(sets, _codes(answer, "AK5"), "line", "verdict_code", "error_codes")
+    group = view.pick("AK9", verdict_code=1, e2=5, e3=6, e4=7, e5=8, e6=9)
+    group = _codes(group, "AK9").select("row", "set", "line", "verdict_code", "error_codes")
+    head = view.pick("AK1", acked_group_code=1, acked_group_control_number=2)
+    base = pl.concat(
+        [
+            sets.with_columns(level_code=pl.lit("set")),
+            attach(
+                group,
+                head.with_columns(acked_control_number=pl.col("acked_group_control_number")),
+                "set",
+                "acked_control_number",
+            ).with_columns(level_code=pl.lit("group")),
+        ],
+        how="diagonal",
+    )
+    base = attach(base, head, "set", "acked_group_code", "acked_group_control_number")
+    return [finish(RAW_EDI_ACKNOWLEDGEMENTS, base, {"verdict_code": 1})]
+
+
+def _codes(answer: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    """Error codes joined by blanks, each with its segment."""
+    found = pl.concat_str(
+        *(pl.concat_str(pl.lit(f"{prefix}:"), pl.col(f"e{n}")) for n in range(2, 7)), separator=" ", ignore_nulls=True
+    )
+    return answer.with_columns(error_codes=pl.when(found != "").then(found))

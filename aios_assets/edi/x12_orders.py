@@ -1,0 +1,150 @@
+"""X12 order documents to facts: 850, 860, 875 (orders and changes), 855, 865 (answers)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered
+
+REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
+PROMISED = ("067", "068", "017", "002", "079", "010", "011", "038", "037", "063")
+
+
+def parties(view: View) -> pl.DataFrame:
+    """N1 segments with `who` (N101) and `party`: the identification N104, else the name N102."""
+    return view.pick("N1", who=1, name=2, number=4).with_columns(party=pl.coalesce("number", "name"))
+
+
+def with_party(base: pl.DataFrame, n1: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a party column from the header, overridden by one inside the line."""
+    wanted = having(n1, "who", *kinds).select("set", "line", "row", pl.col("party").alias(name))
+    base = attach(base, header(wanted), "set", name)
+    inside = lines(wanted)
+    if inside.is_empty() or "line" not in base.columns:
+        return base
+    base = attach(base, inside, "line", name, suffix="_line")
+    return base.with_columns(pl.coalesce(f"{name}_line", name).alias(name)).drop(f"{name}_line")
+
+
+def with_date(base: pl.DataFrame, dates: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a date column from DTM in the header, overridden by one inside the line."""
+    wanted = having(dates, "kind", *kinds).select("set", "line", "row", pl.col("day").alias(name))
+    base = attach(base, header(wanted), "set", name)
+    inside = lines(wanted)
+    if inside.is_empty():
+        return base
+    base = attach(base, inside, "line", name, suffix="_line")
+    return base.with_columns(pl.coalesce(f"{name}_line", name).alias(name)).drop(f"{name}_line")
+
+
+def dates(view: View) -> pl.DataFrame:
+    """DTM segments with `kind` (374) and `day` (CCYYMMDD; a D8 or RD8 in DTM06 is read too)."""
+    found = view.pick("DTM", kind=1, plain=2, form=5, period=6)
+    return found.with_columns(day=pl.coalesce("plain", pl.col("period").str.head(8)))
+
+
+def orders(view: View, code: str) -> list[Typed]:
+    """850, 875 and 860 to order lines.
+
+    Args:
+        view: sets of one type; lines opened by PO1 or POC.
+        code: the set type.
+    """
+    if code == "860":
+        head = view.pick("BCH", purpose=1, order_number=3, order_date=6, changed=11)
+        base = view.pairs("POC", first=8, order_line=1, change=2, quantity=3, unit_code=5, unit_price=6)
+    elif code == "875":
+        head = view.pick("G50", purpose=1, order_number=3, order_date=2).with_columns(
+            changed=pl.lit(None, dtype=pl.String)
+        )
+        base = _grocery(view)
+    else:
+        head = view.pick("BEG", purpose=1, order_number=3, order_date=5).with_columns(
+            changed=pl.lit(None, dtype=pl.String)
+        )
+        base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4)
+    base = numbered(first_component(item(base), "unit_code"))
+    base = attach(base, head, "set", "purpose", "order_number", "order_date", "changed")
+    n1 = parties(view)
+    base = with_party(base, n1, "buyer_id", "BY", "BO")
+    base = with_party(base, n1, "seller_id", "SE", "SU", "VN")
+    base = with_party(base, n1, "ship_to_site_id", "ST", "BS", "CN", "WH")
+    base = with_date(base, dates(view), "requested_date", *REQUESTED)
+    base = _scheduled(base, view)
+    base = base.with_columns(
+        order_date=pl.coalesce("order_date", "changed"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+        action_code=_action(code),
+    ).with_columns(
+        # Nothing is left on order after a delete or cancel that names no quantity.
+        quantity=pl.when(pl.col("action_code").is_in(["delete", "cancel"]))
+        .then(pl.col("quantity").fill_null("0"))
+        .otherwise("quantity")
+    )
+    at = (
+        {"quantity": 3, "unit_price": 6, "item_id": 9}
+        if code == "860"
+        else {"quantity": 2, "unit_price": 4, "item_id": 7}
+    )
+    return [finish(RAW_EDI_ORDER_LINES, base, at)]
+
+
+def _grocery(view: View) -> pl.DataFrame:
+    """G68 lines of an 875: quantity, unit, cost, UPC case code, then qualifier and number pairs."""
+    base = view.pairs("G68", first=5, quantity=1, unit_code=2, unit_price=3, upc=4)
+    return base.with_columns(gtin=pl.coalesce("gtin", "upc"), order_line=pl.lit(None, dtype=pl.String)).drop("upc")
+
+
+def _scheduled(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """The date of the first SCH where the line has none of its own and the header none either."""
+    sch = having(view.pick("SCH", kind=5, day=6), "kind", *REQUESTED).with_columns(pl.col("day").alias("scheduled"))
+    base = attach(base, lines(sch), "line", "scheduled")
+    return base.with_columns(requested_date=pl.coalesce("scheduled", "requested_date"))
+
+
+def _action(code: str) -> pl.Expr:
+    """What a line does, from the purpose (353) and the change code (670)."""
+    cancels = pl.when(pl.col("purpose").is_in(["01", "03"])).then(pl.lit("cancel"))
+    if code != "860":
+        return cancels.otherwise(pl.lit("new"))
+    change = pl.col("change")
+    return (
+        cancels.when(change == "DI")
+        .then(pl.lit("delete"))
+        .when(change == "AI")
+        .then(pl.lit("new"))
+        .otherwise(pl.lit("change"))
+    )
+
+
+def responses(view: View, code: str) -> list[Typed]:
+    """855 and 865 to order responses: one row per ACK, or per line where there is none.
+
+    Args:
+        view: sets of one type; lines opened by PO1 or POC.
+        code: the set type.
+    """
+    if code == "865":
+        head = view.pick("BCA", verdict=2, order_number=3, response_date=6, changed=10)
+        base = view.pairs("POC", first=8, order_line=1, quantity=3, unit_code=5)
+    else:
+        head = view.pick("BAK", verdict=2, order_number=3, response_date=4, changed=9)
+        base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3)
+    base = numbered(first_component(item(base), "unit_code"))
+    base = attach(base, head, "set", "verdict", "order_number", "response_date", "changed")
+    base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN")
+    base = with_date(base, dates(view), "promised_date", *PROMISED)
+    ack = lines(view.pick("ACK", response_code=1, ack_quantity=2, ack_unit=3, ack_kind=4, ack_day=5))
+    base = base.join(ack.drop("set").rename({"row": "ack_row"}), on="line", how="left", maintain_order="left_right")
+    refused = pl.col("verdict").is_in(["RD", "RJ", "RO", "RF"])
+    base = base.with_columns(
+        row=pl.coalesce("ack_row", "row"),
+        response_code=pl.coalesce("response_code", pl.when(refused).then(pl.lit("IR")).otherwise(pl.lit("IA"))),
+        quantity=pl.coalesce("ack_quantity", "quantity"),
+        unit_code=pl.coalesce("ack_unit", "unit_code", pl.lit("EA")),
+        promised_date=pl.coalesce("ack_day", "promised_date"),
+        response_date=pl.coalesce("changed", "response_date"),
+    )
+    return [finish(RAW_EDI_ORDER_RESPONSES, base, {"quantity": 2, "promised_date": 5, "item_id": 7})]

@@ -1,0 +1,159 @@
+"""X12 stock documents to facts: 852 (product activity) and 846 (inventory)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
+from aios_assets.edi.delims import COMP, EL
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, clean, having, header, item, lines
+from aios_assets.edi.x12_orders import dates, parties
+
+SITE = ("ST", "RL", "WH", "BY", "SU", "SF", "DC", "SN", "RS", "BS")
+# Sold, adjusted, returned and transferred may be net negative; stock on hand or received may not.
+NET_ACTIVITIES = ("QS", "QT", "QU", "QZ", "TS", "QO", "QI", "QG", "NS")
+NET_POSITIONS = ("02", "33", "QA", "A5", "AV", "QT")
+_DAY = ("405", "371", "007", "097", "090", "091", "009", "017", "050", "371")
+
+
+def sites(view: View) -> pl.DataFrame:
+    """Parties that can be the reporting site, with `site`."""
+    return having(parties(view), "who", *SITE).with_columns(site=pl.col("party"))
+
+
+def current_site(base: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """The last site named before each row of `base` in its set; the header's best where none came since.
+
+    An 852 may name a new reporting location between lines, which then holds until the next.
+    """
+    base = attach(base, header(found), "set", "site")
+    inside = lines(found).select("row", "set", pl.col("site").alias("site_since")).sort("row")
+    if inside.is_empty():
+        return base
+    joined = base.sort("row").join_asof(inside, on="row", by="set", strategy="backward", check_sortedness=False)
+    return joined.with_columns(site=pl.coalesce("site_since", "site")).drop("site_since")
+
+
+def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
+    """852 to product activity: one row per ZA, or per store where SDQ splits it.
+
+    Args:
+        view: 852 sets; lines opened by LIN.
+        sender: set and sender_id, the site of last resort.
+    """
+    items = item(view.pairs("LIN", first=2))
+    za = view.pick("ZA", activity_code=1, quantity=2, unit_code=3, own_kind=4, own_day=5).with_columns(
+        line_no=pl.lit(1, dtype=pl.Int32)
+    )
+    facts = _split_by_store(view, za)
+    silent = items.filter(~pl.col("line").is_in(facts["line"].implode())).select(
+        "row", "set", "line", line_no=pl.lit(1, dtype=pl.Int32)
+    )
+    base = pl.concat([facts, silent], how="diagonal")
+    base = attach(base, items, "line", "item_id", "item_gtin")
+    base = current_site(base, sites(view)).join(sender, on="set", how="left", maintain_order="left")
+    price = view.pick("CTP", unit_price=3).filter(pl.col("unit_price").is_not_null())
+    base = attach(base, lines(price), "line", "unit_price")
+    base = _period(base, view)
+    base = base.with_columns(
+        site_id=pl.coalesce("store", "site", "sender_id"),
+        unit_code=pl.coalesce("unit_code", pl.lit("EA")),
+    )
+    at = {"quantity": 2, "activity_code": 1, "item_id": 3}
+    return [
+        finish(RAW_EDI_PRODUCT_ACTIVITY, base, at, may_be_negative=pl.col("activity_code").is_in(list(NET_ACTIVITIES)))
+    ]
+
+
+def _split_by_store(view: View, za: pl.DataFrame) -> pl.DataFrame:
+    """ZA rows, each replaced by its SDQ stores where it has any: the total would count twice."""
+    none = pl.lit(None, dtype=pl.String)
+    sdq = view.tag("SDQ", "ZA")
+    if sdq.filter(pl.col("tag") == "SDQ").is_empty():
+        return za.with_columns(store=none)
+    sdq = sdq.with_columns(za=pl.when(pl.col("tag") == "ZA").then(pl.col("row")).forward_fill().over("set"))
+    sdq = sdq.filter(pl.col("tag") == "SDQ").with_columns(el=pl.col("seg").str.split(EL))
+    rest = sdq.with_columns(el_len=pl.col("el").list.len()).with_columns(
+        store=pl.col("el").list.slice(3).list.gather_every(2),
+        amount=pl.col("el").list.slice(4).list.gather_every(2),
+        sdq_unit=clean(pl.col("el").list.get(1, null_on_oob=True)),
+    )
+    # A store without its quantity at the end still makes a row, which then fails as missing.
+    rest = rest.with_columns(
+        pl.col("amount").list.concat(pl.lit(None, dtype=pl.String)).list.head(pl.col("store").list.len())
+    )
+    rest = rest.explode("store", "amount").with_columns(store=clean(pl.col("store")), amount=clean(pl.col("amount")))
+    rest = rest.filter(pl.col("store").is_not_null()).with_columns(
+        line_no=pl.int_range(pl.len()).over("row").add(1).cast(pl.Int32)
+    )
+    rest = rest.select("row", "set", "line", "line_no", "store", "amount", "sdq_unit", "za")
+    named = za.select(pl.col("row").alias("za"), "activity_code", "unit_code", "own_kind", "own_day")
+    split = rest.join(named, on="za", how="left", maintain_order="left").with_columns(
+        quantity=pl.col("amount"), unit_code=pl.coalesce("sdq_unit", "unit_code")
+    )
+    whole = za.filter(~pl.col("row").is_in(split["za"].drop_nulls().implode())).with_columns(store=none)
+    return pl.concat([whole, view.restore(split.select(whole.columns))])
+
+
+def _period(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Dates from the activity itself, else XQ, else DTM of the header."""
+    base = attach(base, view.pick("XQ", start=2, end=3), "set", "start", "end")
+    base = attach(base, header(having(dates(view), "kind", *_DAY)), "set", "day")
+    own = pl.when(pl.col("own_kind").is_in(["007", "097", "405", "035"])).then("own_day")
+    last = pl.coalesce(own, "end", "start", "day")
+    return base.with_columns(
+        activity_date=last,
+        period_start_date=pl.when(
+            own.is_null() & pl.col("end").is_not_null() & (pl.col("start") != pl.col("end"))
+        ).then("start"),
+    )
+
+
+def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
+    """846 to inventory positions: one row per QTY of a line.
+
+    Args:
+        view: 846 sets; lines opened by LIN.
+        sender: set and sender_id, the site of last resort.
+    """
+    items = item(view.pairs("LIN", first=2))
+    qty = lines(view.pick("QTY", quantity_code=1, quantity=2, unit_code=3))
+    silent = items.filter(~pl.col("line").is_in(qty["line"].implode())).select("row", "set", "line")
+    base = attach(pl.concat([qty, silent], how="diagonal"), items, "line", "item_id", "item_gtin")
+    found = sites(view)
+    base = current_site(base, found)
+    base = _site_after(base, found).join(sender, on="set", how="left", maintain_order="left")
+    unit = view.pick("UIT", uit=1)
+    unit = unit.with_columns(row=pl.col("row") - 1, uit=pl.col("uit").str.split(COMP).list.get(0, null_on_oob=True))
+    base = base.join(unit.select("row", "uit"), on="row", how="left", maintain_order="left")
+    when = having(dates(view), "kind", *_DAY)
+    base = attach(base, header(when), "set", "day", suffix="_head")
+    base = attach(base, lines(when), "line", "day")
+    base = attach(base, view.pick("BIA", issued=4), "set", "issued")
+    base = attach(base, _group_date(view), "set", "group_day")
+    base = base.with_columns(
+        site_id=pl.coalesce("site", "sender_id"),
+        unit_code=pl.coalesce(pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True), "uit", pl.lit("EA")),
+        position_date=pl.coalesce("day", "day_head", "issued", "group_day"),
+    )
+    at = {"quantity": 2, "quantity_code": 1, "item_id": 3}
+    return [
+        finish(
+            RAW_EDI_INVENTORY_POSITIONS, base, at, may_be_negative=pl.col("quantity_code").is_in(list(NET_POSITIONS))
+        )
+    ]
+
+
+def _group_date(view: View) -> pl.DataFrame:
+    """Date of an inquiry form of 846 (BPT02 …) where BIA is absent."""
+    return view.pick("BPT", group_day=3)
+
+
+def _site_after(base: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """The first site named later in the same line, where none came before."""
+    return (
+        attach(base, lines(found), "line", "site", suffix="_later")
+        .with_columns(site=pl.coalesce("site", "site_later"))
+        .drop("site_later")
+    )

@@ -1,0 +1,92 @@
+"""X12 schedules and warehouses to facts: 830 and 862 (delivery schedules), 940, 943, 944, 945, 947 (third-party warehouse)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import RAW_EDI_DELIVERY_SCHEDULES, RAW_EDI_WAREHOUSE_LINES
+from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
+from aios_assets.edi.x12_orders import dates, parties, with_party
+
+
+def schedules(view: View, code: str) -> list[Typed]:
+    """830 and 862 to delivery schedules: one row per FST of an item.
+
+    Args:
+        view: sets of one type; lines opened by LIN.
+        code: the set type.
+    """
+    head = (
+        view.pick("BFR", first=2, second=3, issued=8, start=6)
+        if code == "830"
+        else view.pick("BSS", first=2, second=2, issued=3, start=5)
+    )
+    base = lines(
+        view.pick("FST", quantity=1, commitment_code=2, period_code=3, wanted_date=4, until_date=5, kind=8, reference=9)
+    )
+    base = attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin")
+    base = attach(base, head, "set", "first", "second", "issued", "start")
+    unit = view.pick("UIT", unit_code=1)
+    base = first_component(attach(base, lines(unit), "line", "unit_code"), "unit_code")
+    base = with_party(base, parties(view), "ship_to_site_id", "ST", "BS", "BY", "FR")
+    order = having(view.pick("REF", ref=1, value=2), "ref", "PO")
+    base = attach(base, lines(order), "line", "value")
+    base = base.with_columns(
+        schedule_id=pl.coalesce("first", "second", pl.lit("unnumbered")),
+        issued_date=pl.coalesce("issued", "start"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+        order_number=pl.coalesce(pl.when(pl.col("kind") == "PO").then("reference"), "value"),
+    )
+    return [finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "wanted_date": 4, "until_date": 5, "item_id": 3})]
+
+
+_MOVEMENTS = {"940": "ordered", "943": "transfer", "944": "received", "945": "shipped", "947": "adjusted"}
+_DETAILS = {"940": ("W01", 4), "943": ("W04", 4), "944": ("W07", 4), "945": ("W12", 7), "947": ("W19", 5)}
+
+
+def _warehouse_head(view: View, code: str) -> pl.DataFrame:
+    if code == "940":
+        head = view.pick("W05", document_number=2, order_number=3)
+    elif code == "944":
+        head = view.pick("W17", movement_date=2, document_number=3, order_number=4, shipment_id=5)
+    elif code == "947":
+        head = view.pick("W15", movement_date=1, document_number=2, order_number=3)
+    else:
+        head = view.pick("W06", document_number=2, movement_date=3, shipment_id=4, order_number=6)
+    names = ("document_number", "order_number", "movement_date", "shipment_id")
+    return head.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in names if n not in head.columns)
+
+
+def warehouse(view: View, code: str) -> list[Typed]:
+    """940, 943, 944, 945 and 947 to warehouse lines: one row per item segment.
+
+    Args:
+        view: sets of one type; the item segment opens the line.
+        code: the set type.
+    """
+    tag, first = _DETAILS[code]
+    at = {
+        "945": {"reason_code": 1, "ordered": 2, "quantity": 3, "unit_code": 5, "upc": 6},
+        "947": {"reason_code": 1, "quantity": 2, "unit_code": 3, "upc": 4},
+    }.get(code, {"quantity": 1, "unit_code": 2, "upc": 3})
+    base = view.pairs(tag, first=first, **at).with_columns(gtin=pl.coalesce("gtin", "upc"))
+    base = first_component(item(base), "unit_code")
+    base = attach(
+        base, _warehouse_head(view, code), "set", "document_number", "order_number", "movement_date", "shipment_id"
+    )
+    n1 = parties(view)
+    base = with_party(base, n1, "warehouse_id", "WH", "SF")
+    base = with_party(base, n1, "ship_to_site_id", "ST", "CN")
+    day = having(view.pick("G62", kind=1, day=2), "kind", "11", "09", "10", "37", "86", "07", "02")
+    base = attach(base, header(day), "set", "day")
+    when = header(dates(view)).rename({"day": "dtm"})
+    base = attach(base, when, "set", "dtm")
+    base = base.with_columns(
+        movement_code=pl.lit(_MOVEMENTS[code]),
+        document_number=pl.coalesce("document_number", "order_number", "shipment_id", pl.lit("unnumbered")),
+        movement_date=pl.coalesce("movement_date", "day", "dtm"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
+    )
+    place = {"quantity": at["quantity"], "item_id": first + 1}
+    return [finish(RAW_EDI_WAREHOUSE_LINES, base, place, may_be_negative=code == "947")]

@@ -1,0 +1,78 @@
+"""The chain behind a recommendation, drawn as a tree for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def render(chain: dict[str, Any]) -> None:
+    """Print the chain as a tree."""
+    from rich.console import Console
+    from rich.tree import Tree
+
+    rec = chain["recommendation"]
+    tree = Tree(
+        f"[bold]{rec['decision_code']} {rec['quantity_ea']:,.0f} ea[/] of {rec['item_id']} at {rec['site_id']} ({rec['rec_id']})"
+    )
+    tree.add(rec["reason"])
+    tree.add(
+        f"as of {rec['as_of_date']}, money at stake ${rec['money_at_stake_usd']:,.2f}, confidence {rec['confidence_frac']:.0%}"
+    )
+    _forecast(tree, chain)
+    _section(
+        tree,
+        "stock",
+        chain["stock"],
+        ("inventory_date", "opening_qty_ea", "receipts_qty_ea", "outbound_qty_ea", "closing_qty_ea"),
+    )
+    _section(
+        tree,
+        "orders",
+        chain["open_orders"],
+        ("event_code", "event_date", "order_number", "quantity_ea", "expected_date"),
+    )
+    _section(
+        tree, "demand", chain["demand"], ("demand_date", "version_no", "sales_qty_ea", "closing_qty_ea", "is_stockout")
+    )
+    documents = tree.add(f"[bold]documents[/] ({len(chain['documents'])})")
+    for row in chain["documents"]:
+        place = f"bytes {row['byte_start']}–{row['byte_end']}" if "byte_start" in row else f"row {row['segment_no']}"
+        leaf = documents.add(f"{row.get('source_uri', 'missing')}  {place}  sha256 {row['document_id'][:16]}…")
+        if row.get("text"):
+            leaf.add(row["text"].strip())
+    Console().print(tree)
+
+
+def _forecast(tree: Any, chain: dict[str, Any]) -> None:
+    rows, model = chain["forecast"], chain["model"]
+    if not rows:
+        tree.add("no forecast")
+        return
+    total = sum(r["demand_qty_ea_mean"] for r in rows)
+    branch = tree.add(
+        f"[bold]forecast[/] {total:,.1f} ea over {len({r['horizon_days'] for r in rows})} days at {len({r['site_id'] for r in rows})} sites by {model['model_name']} version {model['model_version']}"
+    )
+    branch.add(
+        f"artefact sha256 {model['model_digest'][:16]}…"
+        + (f", fallback: {model['fallback_reason']}" if model["is_fallback"] else "")
+    )
+    for row in model.get("deployments", []):
+        branch.add(f"{row['alias']} from {row['valid_from_utc']}: {row['reason']}")
+    for row in chain["features"]:
+        shown = {
+            k: v
+            for k, v in row.items()
+            if v is not None and k.startswith(("sales_qty_ea_lag_0", "sales_qty_ea_mean", "days_since", "price_usd"))
+        }
+        branch.add("features " + ", ".join(f"{k} {v:,.2f}" for k, v in shown.items()))
+    for row in chain["lead_time"]:
+        branch.add(
+            f"lead time {row['lead_time_days_p50']:.1f} days (90 %: {row['lead_time_days_p90']:.1f}) from {row['received_orders']} orders"
+        )
+
+
+def _section(tree: Any, title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    branch = tree.add(f"[bold]{title}[/] ({len(rows)})")
+    for row in rows:
+        pointer = f"document {row['document_id'][:12]}… set {row['set_no']} segment {row['segment_no']}"
+        branch.add(", ".join(f"{c} {row[c]}" for c in columns) + f"  ← {pointer}")

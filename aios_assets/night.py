@@ -1,0 +1,198 @@
+"""One night, from the command line: the same Dagster job that the schedule runs, with progress a person can follow."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.settings import Settings, quiet_libraries
+
+DAGSTER_YAML = """\
+telemetry:
+  enabled: false
+run_monitoring:
+  enabled: true
+run_retries:
+  enabled: true
+  max_retries: 1
+concurrency:
+  pools:
+    granularity: op
+    default_limit: 1
+  runs:
+    max_concurrent_runs: 2
+freshness:
+  enabled: true
+code_servers:
+  local_startup_timeout: 120
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NightResult:
+    """How a night ended.
+
+    Attributes:
+        first: first business day of the run.
+        last: last business day of the run.
+        run_id: Dagster run, empty when nothing had to be done.
+        is_success: every step ended well.
+        failed_steps: steps that did not.
+        failed_checks: asset checks that failed, with their severity.
+        changed_tables: tables that gained a Delta version.
+    """
+
+    first: date
+    last: date
+    run_id: str
+    is_success: bool
+    failed_steps: list[str] = field(default_factory=list)
+    failed_checks: list[dict[str, str]] = field(default_factory=list)
+    changed_tables: list[str] = field(default_factory=list)
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the folders of `home` and Dagster's settings, and point Dagster there.
+
+    Raises:
+        BadInputError: home cannot be written, or the inbox does not exist.
+    """
+    quiet_libraries()
+    folder = settings.at_home("dagster").resolve()
+    try:
+        for name in ("dagster", "lake", "mlflow", "feast", "reports", "nights"):
+            settings.at_home(name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            "the home folder cannot be written",
+            where=str(settings.home),
+            todo="set AIOS_HOME to a folder you may write to",
+        ) from error
+    yaml = folder / "dagster.yaml"
+    if not yaml.exists():
+        yaml.write_text(DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ["AIOS_HOME"] = str(settings.home.resolve())
+    if settings.inbox is not None and not settings.inbox.is_dir():
+        raise BadInputError(
+            "the inbox folder does not exist",
+            where=str(settings.inbox),
+            todo="make it, or set AIOS_INBOX to the right folder",
+        )
+
+
+@contextmanager
+def only_one(settings: Settings) -> Iterator[None]:
+    """Hold the night's lock: two nightly runs at once end as one.
+
+    Raises:
+        ConflictError: another process holds it.
+    """
+    from aios_assets.resources.locks import file_lock
+
+    with file_lock(settings.at_home("night.lock"), "run the night", timeout_s=0):
+        yield
+
+
+def table_versions(settings: Settings) -> dict[str, int]:
+    """Delta version of every table, -1 where there is none yet."""
+    from aios_assets.contracts.registry import TABLES
+    from aios_assets.resources.lake import Lake
+
+    lake = Lake(settings.lake_root)
+    return {name: lake.version(name) for name in sorted(TABLES)}
+
+
+def mark_path(settings: Settings, last: date) -> Path:
+    """File that says a night was completed, and on what."""
+    return settings.at_home("nights", f"{last.isoformat()}.json")
+
+
+def is_complete(settings: Settings, last: date, fingerprint: str) -> bool:
+    """Whether that night ended well on just these documents and nothing was changed since."""
+    path = mark_path(settings, last)
+    if not path.exists():
+        return False
+    mark = json.loads(path.read_text())
+    return bool(mark["fingerprint"] == fingerprint and mark["versions"] == table_versions(settings))
+
+
+def run_night(
+    settings: Settings, first: date, last: date, *, job_name: str = "nightly", force: bool = False
+) -> NightResult:
+    """Run the nightly job for the business days `first` to `last` (both included) in this process.
+
+    Args:
+        settings: all settings; `prepare_home` was called.
+        first: first business day.
+        last: last business day; the same as `first` for a night.
+        job_name: job to run.
+        force: run even if that night is complete.
+
+    Raises:
+        ConflictError: another run is under way.
+    """
+    with only_one(settings):
+        from aios_assets.definitions import build_defs, world_of
+
+        world = world_of(settings)
+        waiting = world.waiting_documents(last.isoformat())
+        if not force and first == last and is_complete(settings, last, waiting.fingerprint):
+            return NightResult(first, last, "", True)
+        before = table_versions(settings)
+        result = _execute(settings, build_defs(settings), job_name, first, last)
+        after = table_versions(settings)
+        changed = [name for name in after if after[name] != before[name]]
+        outcome = _outcome(result, first, last, changed)
+        if outcome.is_success and job_name == "nightly":
+            mark = {"fingerprint": waiting.fingerprint, "versions": after}
+            mark_path(settings, last).write_text(json.dumps(mark))
+        return outcome
+
+
+def log_path(settings: Settings) -> Path:
+    """File that keeps what tools print during a night."""
+    folder = settings.at_home("logs")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "night.log"
+
+
+def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: date) -> Any:
+    from dagster import DagsterInstance
+
+    job = defs.resolve_job_def(job_name)
+    with DagsterInstance.get() as instance:
+        if first == last:
+            scope: dict[str, Any] = {"partition_key": last.isoformat()}
+        else:
+            scope = {
+                "tags": {
+                    "dagster/asset_partition_range_start": first.isoformat(),
+                    "dagster/asset_partition_range_end": last.isoformat(),
+                }
+            }
+        print(f"night of {last}" if first == last else f"days {first} to {last}", file=sys.stderr)
+        # dbt speaks on standard output, which belongs to the summary and to `--json`.
+        with log_path(settings).open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+            return job.execute_in_process(
+                instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {"config": {}}}}, **scope
+            )
+
+
+def _outcome(result: Any, first: date, last: date, changed: list[str]) -> NightResult:
+    failed = [e.step_key or "" for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+    checks = [
+        {"asset": c.asset_key.to_user_string(), "check": c.check_name, "severity": c.severity.value}
+        for c in result.get_asset_check_evaluations()
+        if not c.passed
+    ]
+    return NightResult(first, last, result.run_id, result.success, failed, checks, changed)

@@ -1,0 +1,55 @@
+"""Which business day is next, and where its documents come from: the sandbox network or a folder of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.settings import Settings
+
+
+def ensure_sandbox(settings: Settings, say: Callable[[str], None]) -> None:
+    """Make the sandbox network if documents come from it and it is not there yet."""
+    if not settings.is_sandbox or (settings.sandbox_root / "state").exists():
+        return
+    import sandbox
+
+    say(f"making the sandbox network (profile {settings.profile}, seed {settings.seed}) in {settings.sandbox_root}")
+    sandbox.create(settings.sandbox_root, settings.profile, settings.seed)
+
+
+def play_one_more_day(settings: Settings, say: Callable[[str], None]) -> None:
+    """Let one more business day pass in the sandbox."""
+    import sandbox
+
+    sandbox.advance_days(settings.sandbox_root, 1)
+    say(f"the sandbox lived through {sandbox.current_date(settings.sandbox_root)}")
+
+
+def business_day(settings: Settings) -> date:
+    """The business day to run: the sandbox's newest; else the newest closed one, or the open one when documents came since."""
+    if settings.is_sandbox:
+        import sandbox
+
+        return sandbox.current_date(settings.sandbox_root)
+    from aios_assets.definitions import world_of
+    from aios_assets.resources.clock import now_utc
+
+    closed = date.fromisoformat(settings.day_of(now_utc()))
+    world = world_of(settings)
+    since = world.cutoff(closed)
+    fresh = any(file.received_at >= since for file in world.inbox.look()) or world.has_documents_since(since)
+    return closed + timedelta(days=1) if fresh else closed
+
+
+def newest_night(settings: Settings) -> date:
+    """The newest night that was completed.
+
+    Raises:
+        BadInputError: no night was run yet.
+    """
+    marks = sorted(path.stem for path in settings.at_home("nights").glob("????-??-??.json"))
+    if not marks:
+        raise BadInputError("no night was run yet", where=str(settings.home), todo="call `make run` or `aios run`")
+    return date.fromisoformat(marks[-1])

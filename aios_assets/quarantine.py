@@ -1,0 +1,94 @@
+"""What was set aside, shown with a marker under the fault, and released by a person's decision."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.raw_tables import RAW_EDI_RELEASES
+from aios_assets.lookup import the_one
+
+if TYPE_CHECKING:
+    from aios_assets.resources.lake import Lake
+
+
+def open_rejects(lake: Lake) -> pl.DataFrame:
+    """Rejects that nobody released yet, newest first, with the source of their document."""
+    documents = lake.scan("raw_edi__documents").select("document_id", "source_uri")
+    released = lake.scan("raw_edi__releases").select("reject_id")
+    return (
+        lake.scan("raw_edi__rejects")
+        .join(released, on="reject_id", how="anti")
+        .join(documents, on="document_id", how="left")
+        .sort(["available_at_utc", "reject_id"], descending=[True, False])
+        .collect()
+    )
+
+
+def find_reject(lake: Lake, reject_id: str) -> dict[str, Any]:
+    """The one open reject whose id starts with `reject_id`.
+
+    Raises:
+        BadInputError: none, or more than one.
+    """
+    todo = "see the ids with `aios quarantine list`"
+    return the_one(open_rejects(lake), "reject_id", reject_id, noun="open reject", todo=todo)
+
+
+def marked_segment(reject: dict[str, Any]) -> str:
+    """The offending segment, with a marker under the faulty element.
+
+    >>> print(marked_segment({"segment_text": "ZA*QS*x*EA", "element_no": 2}))
+    ZA*QS*x*EA
+          ^
+    """
+    text = reject.get("segment_text") or ""
+    number = reject.get("element_no")
+    if not text or not number:
+        return text
+    separator = next((c for c in text if not c.isalnum()), "*")
+    starts = [0] + [i + 1 for i, c in enumerate(text) if c == separator]
+    if number >= len(starts):
+        return f"{text}\n{' ' * len(text)}^ element {number} is missing"
+    width = max(1, (text + separator).index(separator, starts[number]) - starts[number])
+    return f"{text}\n{' ' * starts[number]}{'^' * width}"
+
+
+def release(lake: Lake, reject_id: str, reason: str, released_by: str, at: datetime) -> dict[str, Any]:
+    """Record that a person lets a reject through; the next run reads its document again with that fault waived.
+
+    Args:
+        lake: the lake.
+        reject_id: id, or its first characters.
+        reason: why.
+        released_by: who.
+        at: instant of the decision.
+
+    Raises:
+        BadInputError: no such reject, or the reject is a whole document that cannot be read at all.
+    """
+    reject = find_reject(lake, reject_id)
+    if reject["level_code"] == "document":
+        raise BadInputError(
+            "a document that cannot be read cannot be released",
+            where=str(reject["source_uri"]),
+            todo="ask the partner to send it again",
+        )
+    if not reason.strip():
+        raise BadInputError("a release needs a reason", todo="add --reason")
+    whole = reject["level_code"] != "line"
+    row = {
+        "reject_id": reject["reject_id"],
+        "document_id": reject["document_id"],
+        "interchange_no": reject["interchange_no"],
+        "set_no": reject["set_no"],
+        "segment_no": 0 if whole else reject["segment_no"],
+        "released_by": released_by,
+        "reason": reason.strip(),
+        "available_at_utc": at,
+    }
+    lake.write(RAW_EDI_RELEASES, pl.DataFrame([row], schema=RAW_EDI_RELEASES.schema))
+    return row

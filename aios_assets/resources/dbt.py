@@ -1,0 +1,293 @@
+"""dbt as a resource: where the project is, its manifest, the window of a run, and the process that builds it.
+
+dbt runs as a process of its own, not in ours: DuckDB's memory goes back when it ends, and its global state (flags, loggers,
+adapters) meets nobody else's. That costs about 3 CPU-seconds a night (measured), and nothing at import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster_dbt import DbtCliResource
+
+from aios_assets.contracts.errors import AiosError
+from aios_assets.contracts.registry import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+    from packaging.version import Version
+
+    from aios_assets.resources.lake import Lake
+
+CODE_ROOT = Path(__file__).resolve().parents[2]
+PROJECT_DIR = CODE_ROOT / "dbt_project"
+# Facts whose business day decides which days of the windowed marts must be made again.
+DATED_FACTS = {
+    "raw_edi__product_activity": "activity_date",
+    "raw_edi__inventory_positions": "position_date",
+    "raw_edi__order_lines": "order_date",
+    "raw_edi__order_responses": "response_date",
+    "raw_edi__shipment_lines": "shipped_date",
+    "raw_edi__receipt_lines": "received_date",
+}
+# Master data decides names and packs of all history: when it says something new, everything is made again.
+MASTERS = {"raw_master__items": "item_id", "raw_master__sites": "site_id", "raw_master__suppliers": "supplier_id"}
+WINDOWED = tuple(t.name for t in TABLES.values() if t.writer == "dbt" and t.write == "window")
+
+
+def project_digest() -> str:
+    """Hash of everything dbt reads from the repository: it changes when a model, a macro, a seed or a contract does."""
+    digest = hashlib.sha256()
+    sources = [
+        p
+        for pattern in ("*.yml", "models/**/*", "macros/**/*", "codes/*.csv", "tests/**/*", "plugins/*.py")
+        for p in PROJECT_DIR.glob(pattern)
+    ]
+    for path in sorted(p for p in sources if p.is_file()):
+        digest.update(path.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + path.read_bytes())
+    digest.update(repr([t for t in TABLES.values() if t.writer == "dbt"]).encode())
+    return digest.hexdigest()
+
+
+def target_root(home: Path | None = None) -> Path:
+    """Folder of dbt's artefacts: `dbt/` in the run's home, never in the repository.
+
+    Args:
+        home: the run's home; None takes AIOS_HOME. A home that cannot exist (a test that names none) gives a temporary folder.
+    """
+    chosen = home or Path(os.environ.get("AIOS_HOME", ".aios"))
+    if chosen.is_dir() or (chosen.parent.is_dir() and chosen.absolute().parent != Path("/")):
+        return chosen.resolve() / "dbt"
+    return Path(tempfile.gettempdir()) / f"aios-dbt-{os.getuid()}"
+
+
+def dbt_environment(
+    home: Path,
+    lake_root: Path,
+    *,
+    window: tuple[date, date] | None = None,
+    business_tz: str = "America/New_York",
+    cutoff: str = "02:00",
+) -> dict[str, str]:
+    """What a dbt process is told through its environment; nothing goes through `--vars`, which would parse everything again.
+
+    Args:
+        home: the run's home; artefacts and spilled memory go to `dbt/` in it.
+        lake_root: folder of the Delta tables.
+        window: half-open stretch of business days to make again; None makes everything again.
+        business_tz: time zone of business days.
+        cutoff: time of the next day at which a business day's knowledge is closed.
+    """
+    target = target_root(home)
+    return {
+        "AIOS_LAKE_ROOT": str(lake_root.absolute()),
+        "AIOS_WINDOW_START": window[0].isoformat() if window else "",
+        "AIOS_WINDOW_END": window[1].isoformat() if window else "",
+        "AIOS_BUSINESS_TZ": business_tz,
+        "AIOS_CUTOFF": cutoff,
+        "AIOS_CODE_ROOT": str(CODE_ROOT),
+        "AIOS_DBT_PLUGINS": str(PROJECT_DIR / "plugins"),
+        "AIOS_DBT_SPILL": str(target / "spill"),
+        "DBT_PROJECT_DIR": str(PROJECT_DIR),
+        "DBT_PROFILES_DIR": str(PROJECT_DIR),
+        "DBT_TARGET_PATH": str(target / "target"),
+        "DBT_LOG_PATH": str(target / "logs"),
+        "DO_NOT_TRACK": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def ensure_manifest(home: Path | None = None) -> Path:
+    """Path of a manifest of the project as it is now; parses (about 5 s) only when the project changed since the last one.
+
+    Args:
+        home: the run's home; None takes AIOS_HOME.
+
+    Raises:
+        AiosError: dbt cannot parse the project; the message is dbt's.
+    """
+    root = target_root(home)
+    manifest = root / f"parsed-{project_digest()[:16]}" / "manifest.json"
+    if manifest.is_file():
+        return manifest
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as scratch:
+        env = dict(os.environ) | dbt_environment(root.parent, root / "no-lake")
+        env |= {"DBT_TARGET_PATH": scratch, "DBT_LOG_PATH": scratch}
+        done = subprocess.run(
+            [dbt_executable(), "--quiet", "parse"], env=env, cwd=PROJECT_DIR, capture_output=True, text=True, check=False
+        )  # fmt: skip
+        if done.returncode:
+            raise AiosError(
+                f"dbt cannot parse the project: {(done.stdout + done.stderr).strip()[-2000:]}", where=str(PROJECT_DIR)
+            )
+        # Whole in one step: another process may be looking at the same moment.
+        for name in ("partial_parse.msgpack", "manifest.json"):
+            os.replace(Path(scratch) / name, manifest.parent / name)
+    return manifest
+
+
+def dbt_executable() -> str:
+    """The dbt of this environment."""
+    return str(Path(sys.executable).with_name("dbt"))
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """`os.environ` with `values` for as long as it takes to start a process."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class FastDbt(DbtCliResource):
+    """dagster-dbt's resource without its detours: no `dbt --version` (asks the package index), no adapter in our process.
+
+    Attributes:
+        home: the run's home.
+        lake_root: folder of the Delta tables.
+        business_tz: time zone of business days.
+        cutoff: time of day at which a business day's knowledge is closed.
+    """
+
+    home: str
+    lake_root: str
+    business_tz: str = "America/New_York"
+    cutoff: str = "02:00"
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        from importlib.metadata import version
+
+        from packaging.version import parse
+
+        return parse(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Any) -> Any:
+        """None: an adapter here would only serve row counts from a DuckDB file, and there is none."""
+        return None
+
+    def start(self, args: list[str], *, window: tuple[date, date] | None, context: Any = None) -> Any:
+        """Start a dbt process.
+
+        Args:
+            args: dbt command and flags.
+            window: half-open stretch of business days to make again; None makes everything again.
+            context: Dagster's execution context; it gives the selection.
+
+        Returns:
+            The invocation; `stream()` yields its events.
+        """
+        values = dbt_environment(
+            Path(self.home), Path(self.lake_root), window=window, business_tz=self.business_tz, cutoff=self.cutoff
+        )
+        with _environment(values):
+            return self.cli(args, context=context, target_path=target_root(Path(self.home)) / "target")
+
+
+def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "") -> FastDbt:
+    """The resource for one home.
+
+    Args:
+        home: the run's home.
+        business_tz: time zone of business days; empty takes AIOS_BUSINESS_TZ.
+        cutoff: time of the cut-off as HH:MM; empty takes AIOS_CUTOFF.
+    """
+    return FastDbt(
+        project_dir=str(PROJECT_DIR),
+        profiles_dir=str(PROJECT_DIR),
+        dbt_executable=dbt_executable(),
+        home=str(home),
+        lake_root=str(home / "lake"),
+        business_tz=business_tz or os.environ.get("AIOS_BUSINESS_TZ", "America/New_York"),
+        cutoff=(cutoff or os.environ.get("AIOS_CUTOFF", "02:00"))[:5],
+    )
+
+
+def curated_state(lake: Lake) -> dict[str, Any]:
+    """What a build stands on: versions of the raw facts, of its own windowed results, what masters say, the project itself."""
+    return {
+        "facts": {name: lake.version(name) for name in DATED_FACTS},
+        "results": {name: lake.version(name) for name in WINDOWED},
+        "masters": {
+            name: _statement_digest(lake.read(name), key) for name, key in MASTERS.items() if lake.exists(name)
+        },
+        "project": project_digest(),
+    }
+
+
+def _statement_digest(statements: pl.DataFrame, key: str) -> str:
+    """Hash of the newest statement per key, whoever made it and when."""
+    newest = (
+        statements.sort("available_at_utc", "document_id", "line_no")
+        .unique(key, keep="last")
+        .drop("document_id", "line_no", "available_at_utc")
+        .sort(key)
+    )
+    return hashlib.sha256(newest.write_csv().encode()).hexdigest()
+
+
+def window_to_build(lake: Lake, home: Path, days: list[date]) -> tuple[date, date] | None:
+    """Which business days a run must make again: its own, and every day that something new has been said about.
+
+    A late or corrected document reaches back to its own day; the day after it opens with its close, so it is made again too.
+
+    Args:
+        lake: the lake.
+        home: the run's home, where the state of the last build is kept.
+        days: business days of the run.
+
+    Returns:
+        A half-open window, or None to make everything again (no earlier build, or masters, project or results changed).
+    """
+    path = target_root(home) / "curated.json"
+    if not path.is_file():
+        return None
+    before, now = json.loads(path.read_text(encoding="utf-8")), curated_state(lake)
+    if (
+        any(before.get(part) != now[part] for part in ("masters", "project", "results"))
+        or -1 in now["results"].values()
+    ):
+        return None
+    low, high = min(days), max(days)
+    for name, column in DATED_FACTS.items():
+        for file in _new_files(lake, name, before["facts"].get(name, -1)):
+            if column not in file.low:
+                return None
+            low = min(low, date.fromisoformat(str(file.low[column])[:10]))
+            high = max(high, date.fromisoformat(str(file.high[column])[:10]))
+    return low, high + timedelta(days=2)
+
+
+def _new_files(lake: Lake, name: str, version: int) -> list[Any]:
+    if not lake.exists(name):
+        return []
+    known = {f.path for f in lake.files(name, version)} if version >= 0 else set()
+    return [f for f in lake.files(name) if f.path not in known]
+
+
+def remember_build(lake: Lake, home: Path) -> None:
+    """Keep what the finished build stood on, for the next one's window."""
+    path = target_root(home) / "curated.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(curated_state(lake), indent=1, sort_keys=True), encoding="utf-8")
+    os.replace(scratch, path)

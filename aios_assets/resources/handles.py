@@ -1,0 +1,239 @@
+"""What assets are given to reach the outside world: the lake, the inbox, the feature store, the model registry, the calendar."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from dagster import ConfigurableResource
+
+from aios_assets.contracts.edi_tables import RAW_EDI_REJECTS
+from aios_assets.contracts.errors import IntegrityError, RefusedError
+from aios_assets.contracts.faults import contract_faults
+from aios_assets.contracts.registry import TABLES
+from aios_assets.resources.clock import business_cutoff
+
+if TYPE_CHECKING:
+    from aios_assets.resources.feature_store import Features
+    from aios_assets.resources.inbox import Inbox
+    from aios_assets.resources.lake import Lake
+    from ml.tracking import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What an inbox holds: files not taken yet, and a fingerprint of all files and releases."""
+
+    count: int
+    fingerprint: str
+
+
+class World(ConfigurableResource[Any]):
+    """Every handle an asset may hold, built from settings by `definitions` alone.
+
+    Attributes:
+        home: folder of lake, registry, feature store and reports.
+        inbox_path: folder that is read for documents.
+        business_tz: time zone of business days.
+        cutoff_hour: hour of the next day at which a business day's knowledge is closed.
+        tracking_uri: MLflow store.
+        seed: seed of every model.
+        document_cap_mb: largest document taken.
+        retrain_every_days: age of the champion that makes training due.
+        training_days: days of history a training run reads.
+        training_stride_days: days between training origins.
+    """
+
+    home: str
+    inbox_path: str
+    business_tz: str = "America/New_York"
+    cutoff_hour: int = 2
+    tracking_uri: str = ""
+    seed: int = 7
+    document_cap_mb: int = 256
+    retrain_every_days: int = 28
+    training_days: int = 728
+    training_stride_days: int = 14
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The Delta lake."""
+        from aios_assets.resources.lake import Lake
+
+        return Lake(Path(self.home) / "lake")
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """The folder of received documents."""
+        from aios_assets.resources.inbox import Inbox
+
+        return Inbox(Path(self.inbox_path), cap_bytes=self.document_cap_mb * 1_000_000)
+
+    @cached_property
+    def features(self) -> Features:
+        """Feast, offline and online."""
+        from aios_assets.resources.feature_store import Features
+
+        return Features(lake_root=Path(self.home) / "lake", home=Path(self.home) / "feast")
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """The model registry."""
+        from ml.tracking import Tracking
+
+        return Tracking(self.tracking_uri, Path(self.home) / "mlflow" / "artifacts")
+
+    def cutoff(self, day: date) -> datetime:
+        """The instant (UTC) at which the knowledge of business day `day` is closed."""
+        return business_cutoff(day, self.business_tz, time(self.cutoff_hour))
+
+    def report_path(self, day: date, name: str) -> Path:
+        """Where a report of that day is written (its folder is made)."""
+        folder = Path(self.home) / "reports" / day.isoformat()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def take_documents(self, cutoff: datetime, progress: Callable[[str], object] | None = None) -> dict[str, Any]:
+        """Take every document that reached the inbox before `cutoff`; what could not be taken becomes a reject.
+
+        Returns:
+            Figures: files looked at, known, later, documents, deliveries, duplicates, set aside, problems.
+        """
+        taken = self.inbox.take(self.lake, cutoff, progress=progress)
+        self.write_rejects(taken.reject_rows())
+        return taken.numbers()
+
+    def waiting_documents(self, day: str) -> Waiting:
+        """What the inbox holds for the night of `day`: how many files are new, and a fingerprint of all of them."""
+        cutoff = self.cutoff(date.fromisoformat(day))
+        files = [f for f in self.inbox.look() if f.received_at < cutoff]
+        columns = ["source_uri", "modified_ns", "size_bytes"]
+        noted = set(self.lake.read("raw_edi__deliveries", columns=columns).iter_rows())
+        releases = self.lake.version("raw_edi__releases")
+        digest = hashlib.sha256(str(releases).encode())
+        for file in files:
+            digest.update(f"{file.uri}|{file.modified_ns}|{file.size}\n".encode())
+        new = sum((f.uri, f.modified_ns, f.size) not in noted for f in files)
+        return Waiting(new, digest.hexdigest()[:16])
+
+    def has_documents_since(self, instant: datetime) -> bool:
+        """Whether the store holds a document received at `instant` or later."""
+        later = self.lake.scan("raw_edi__documents").filter(pl.col("available_at_utc") >= instant)
+        return bool(later.select(pl.len()).collect().item())
+
+    def take_paths(self, paths: list[Path]) -> list[dict[str, Any]]:
+        """Store files and folders that a person names; see `handing_in.take_paths`."""
+        from aios_assets.resources.handing_in import take_paths
+
+        return take_paths(self.lake, paths, self.document_cap_mb * 1_000_000)
+
+    def import_file(self, kind: str, path: Path, mapping: Path | None) -> dict[str, Any]:
+        """Store a file with its mapping; see `handing_in.import_file`."""
+        from aios_assets.resources.handing_in import import_file
+
+        return import_file(self.lake, kind, path, mapping, self.document_cap_mb * 1_000_000)
+
+    def releases(self) -> pl.DataFrame:
+        """Every release a person decided."""
+        return self.lake.read("raw_edi__releases")
+
+    def unread_after_cutoff(self) -> int:
+        """Documents stored, but received after the cut-off of the newest night: they wait to be read."""
+        newest = self.lake.scan("raw_edi__interchanges").select(pl.col("available_at_utc").max()).collect().item()
+        later = pl.col("available_at_utc") > newest if newest is not None else pl.lit(True)
+        return int(self.lake.scan("raw_edi__documents").filter(later).select(pl.len()).collect().item())
+
+    def blocking_faults(self, day: date) -> list[str]:
+        """Contract faults of the tables that decide something, as `table fault`; empty when there is none."""
+        names = ("fct_demand_daily", "fct_inventory_daily", "pred_demand__28d", "rec_decisions")
+        return [f"{n} {fault}" for n in names for fault in contract_faults(TABLES[n], self.lake.scan(n))]
+
+    @property
+    def blocking_checks(self) -> int:
+        """How many tables `blocking_faults` looks at."""
+        return 4
+
+    def write_rejects(self, rejects: pl.DataFrame) -> None:
+        """Add reject rows of a feed to `raw_edi__rejects`; rows that are there already change nothing."""
+        self.lake.write(RAW_EDI_REJECTS, rejects)
+
+    def deployment(self, model: str, day: date) -> dict[str, Any]:
+        """The row of `mon_deployments` that says which version of `model` was champion at the cut-off of `day`.
+
+        Raises:
+            RefusedError: none was.
+        """
+        mine = (pl.col("model_name") == model) & (pl.col("alias") == "champion")
+        rows = self.lake.read("mon_deployments", where=mine & (pl.col("valid_from_utc") <= self.cutoff(day)))
+        if rows.is_empty():
+            raise RefusedError("no champion was live on that day", where=f"{model}, {day}")
+        return rows.sort("valid_from_utc", "deployment_id").row(-1, named=True)
+
+    def feature_rows(self, first: date, last: date) -> pl.DataFrame:
+        """Rows of `feat_item_site__demand` of those days (both included)."""
+        return self.lake.read("feat_item_site__demand", where=pl.col("feature_date").is_between(first, last))
+
+    def feature_days(self, days: list[date]) -> tuple[date, date]:
+        """First and last day whose features a run of `days` computes: the run's own, and all before that have none yet."""
+        last, wanted = days[-1], days[0]
+        table = self.lake.scan("feat_item_site__demand").select(pl.col("feature_date").max()).collect().item()
+        if table is not None and table >= wanted - timedelta(days=1):
+            return wanted, last
+        if table is not None:
+            return table + timedelta(days=1), last
+        since = self.lake.scan("fct_demand_daily").select(pl.col("demand_date").min()).collect().item()
+        earliest = last - timedelta(days=self.training_days)
+        return (min(wanted, max(since, earliest)) if since is not None else wanted), last
+
+    def champion_label(self, model: str, day: date) -> str:
+        """Name and version of the champion of that day, for files and verdicts; `none` where there is none."""
+        try:
+            row = self.deployment(model, day)
+        except RefusedError:
+            return "none"
+        return f"{model}-v{row['model_version']}-{row['model_digest'][:12]}"
+
+    def champion_since(self, model: str, day: date) -> date:
+        """Business day at whose close the champion of `day` went live.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        live = self.deployment(model, day)["valid_from_utc"]
+        local: datetime = live.astimezone(ZoneInfo(self.business_tz))
+        return local.date() - timedelta(days=1)
+
+    def artifact(self, deployment: dict[str, Any]) -> bytes:
+        """Bytes of the deployed version, verified by its digest before anything reads them.
+
+        Raises:
+            RefusedError, IntegrityError: the registry does not have it, or has other bytes.
+        """
+        ref = self.tracking.get_version(deployment["model_name"], deployment["model_version"])
+        if ref.digest != deployment["model_digest"]:
+            raise IntegrityError(
+                "the registry holds another artefact than the one deployed",
+                where=f"{ref.name} {ref.version}",
+                todo="roll back with `aios model rollback`, or retrain",
+            )
+        return self.tracking.load_artifact(ref)
+
+    def follow_deployment(self, model: str, day: date) -> None:
+        """Let the registry's champion alias point to what `mon_deployments` says is live."""
+        try:
+            live = self.deployment(model, day)
+        except RefusedError:
+            return
+        self.tracking.set_alias(model, "champion", live["model_version"])
+
+    def data_versions(self) -> dict[str, int]:
+        """Delta version of every table a model is made from."""
+        names = ("fct_demand_daily", "fct_order_events", "feat_item_site__demand", "feat_item__attributes")
+        return {name: self.lake.version(name) for name in names}

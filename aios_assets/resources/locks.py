@@ -1,0 +1,70 @@
+"""Advisory locks on files: one writer per table, one nightly run at a time. The kernel frees them when a process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import socket
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aios_assets.contracts.errors import BusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def file_lock(path: Path, purpose: str, *, timeout_s: float = 120.0) -> Iterator[None]:
+    """Hold the lock `path` while the block runs.
+
+    Args:
+        path: lock file; its folder is made.
+        purpose: what the holder does, shown to whoever waits in vain.
+        timeout_s: seconds to wait; 0 asks once.
+
+    Raises:
+        BusyError: another process still held it after `timeout_s`; names that process.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(handle, path, purpose, timeout_s)
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose})
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, holder.encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, path: Path, purpose: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    # Waiting times only: they decide nothing that is stored, so they need no seed.
+    jitter = random.SystemRandom()
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    f"cannot start to {purpose}: {holder_of(path)} holds it",
+                    where=path.name,
+                    todo="wait until that process ends, then run again",
+                ) from error
+            time.sleep(jitter.uniform(0.02, 0.1))
+
+
+def holder_of(path: Path) -> str:
+    """Who wrote himself into the lock file last, as text for a person."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {said['pid']} on {said['host']} ({said['purpose']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,89 @@
+"""All settings in one frozen object, read from the environment (`AIOS_*`) by `definitions` and `cli` alone."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Profile = Literal["tiny", "fast", "full"]
+
+
+class Settings(BaseSettings):
+    """What a person may set. Every field has an environment twin, `AIOS_` and the name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="AIOS_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        Path(".aios"), description="folder that holds lake, sandbox, MLflow, Feast, Dagster storage and reports"
+    )
+    inbox: Path | None = Field(None, description="folder of received documents; unset means the sandbox's inbox")
+    profile: Profile = Field(
+        "fast", description="size of the sandbox: tiny (tests), fast (make run), full (benchmarks)"
+    )
+    seed: int = Field(7, description="seed of the sandbox and of every model")
+    business_tz: str = Field("America/New_York", description="time zone of business days and of the nightly schedule")
+    cutoff: time = Field(time(2, 0), description="time of the next day at which a business day's knowledge is closed")
+    start_date: str = Field("2023-01-01", description="first daily partition")
+    document_cap_mb: int = Field(256, description="largest document taken, in MB")
+    mlflow_uri: str = Field("", description="MLflow tracking store; empty means SQLite in home")
+    retrain_every_days: int = Field(28, description="age in days at which the champion is retrained without any drift")
+    training_days: int = Field(728, description="days of history that a training run reads")
+    training_stride_days: int = Field(7, description="days between training origins")
+
+    @property
+    def lake_root(self) -> Path:
+        """Folder of the Delta tables."""
+        return self.home / "lake"
+
+    @property
+    def sandbox_root(self) -> Path:
+        """Folder of the sandbox network."""
+        return self.home / "sandbox"
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether documents come from the sandbox."""
+        return self.inbox is None
+
+    @property
+    def inbox_path(self) -> Path:
+        """Folder that is read for documents."""
+        return self.inbox if self.inbox is not None else self.sandbox_root / "inbox"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow tracking store."""
+        return self.mlflow_uri or f"sqlite:///{(self.home / 'mlflow' / 'mlflow.db').resolve()}"
+
+    def at_home(self, *parts: str) -> Path:
+        """A folder or file below home."""
+        return self.home.joinpath(*parts)
+
+    def day_of(self, instant: datetime) -> str:
+        """The newest business day (ISO) that is closed at `instant`: its cut-off has passed."""
+        local = instant.astimezone(ZoneInfo(self.business_tz))
+        day = local.date() - timedelta(days=1 if local.time() >= self.cutoff else 2)
+        return day.isoformat()
+
+
+def quiet_libraries() -> None:
+    """Turn off everything that phones home, and keep thread pools polite, before those libraries are imported."""
+    for name, value in {
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "OMP_WAIT_POLICY": "passive",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,205 @@
+"""What a person reads after a night: documents, rejects, rows, forecast quality, verdicts, the ten best recommendations."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from aios_assets.contracts.registry import TABLES
+
+if TYPE_CHECKING:
+    from aios_assets.resources.lake import Lake
+
+TOP = 10
+WIDTH = 160
+
+
+def night_summary(lake: Lake, day: date) -> dict[str, Any]:
+    """The figures of the night of `day`, as one mapping that `--json` prints and `render` draws."""
+    return {
+        "day": day.isoformat(),
+        "documents": documents(lake),
+        "rejects": rejects(lake),
+        "rows": rows_by_layer(lake),
+        "quality": quality(lake, day),
+        "backtest": backtest(lake, day),
+        "gates": gates(lake, day),
+        "findings": findings(lake, day),
+        "recommendations": recommendations(lake, day),
+        "decisions": decisions(lake, day),
+    }
+
+
+def documents(lake: Lake) -> dict[str, Any]:
+    """Documents and interchanges by outcome."""
+    kinds = lake.scan("raw_edi__documents").group_by("kind_code").len().sort("kind_code").collect()
+    verdicts = lake.scan("raw_edi__interchanges").group_by("verdict_code").len().sort("verdict_code").collect()
+    duplicates = lake.scan("raw_edi__deliveries").filter(pl.col("is_duplicate")).select(pl.len()).collect().item()
+    return {"taken": dict(kinds.iter_rows()), "interchanges": dict(verdicts.iter_rows()), "delivered_twice": duplicates}
+
+
+def rejects(lake: Lake) -> list[dict[str, Any]]:
+    """What was set aside, by reason."""
+    return (
+        lake.scan("raw_edi__rejects")
+        .group_by("level_code", "error_code")
+        .agg(pl.len().alias("rows"), pl.col("reason").first())
+        .sort("rows", "level_code", "error_code", descending=[True, False, False])
+        .collect()
+        .to_dicts()
+    )
+
+
+def rows_by_layer(lake: Lake) -> dict[str, dict[str, int]]:
+    """Rows of every table, by stage."""
+    result: dict[str, dict[str, int]] = {}
+    for table in TABLES.values():
+        if lake.exists(table):
+            result.setdefault(table.stage, {})[table.name] = lake.count(table)
+    return result
+
+
+def quality(lake: Lake, day: date) -> list[dict[str, Any]]:
+    """Forecast quality of the newest day measured, model beside baseline, by demand class."""
+    frame = lake.read("mon_forecast_quality", where=pl.col("quality_date") <= day)
+    if frame.is_empty():
+        return []
+    newest = frame.filter(pl.col("quality_date") == frame["quality_date"].max())
+    return newest.sort("demand_class", "model_name").drop("available_at_utc").to_dicts()
+
+
+def backtest(lake: Lake, day: date) -> list[dict[str, Any]]:
+    """Rolling-origin scores of the newest demand version, beside seasonal naive, by demand class, on days it had not seen.
+
+    Demand comes in whole units, so the true share inside p10 to p90 lies between the share strictly inside and the share with
+    the limits counted in; both are shown.
+    """
+    where = (pl.col("model_name") == "demand") & (pl.col("trained_on_date") <= day)
+    scores = lake.read("mon_backtest_scores", where=where)
+    if scores.is_empty():
+        return []
+    newest = scores.filter(pl.col("trained_on_date") == scores["trained_on_date"].max())
+    sums = pl.col("rows", "pinball_sum_ea", "closed80_rows", "open80_rows").sum()
+    whole = newest.group_by("model_version", "role").agg(sums).with_columns(pl.lit("all").alias("demand_class"))
+    parts = newest.group_by("model_version", "role", "demand_class").agg(sums)
+    both = pl.concat([whole.select(parts.columns), parts])
+    naive = both.filter(pl.col("role") == "naive").select("demand_class", pl.col("pinball_sum_ea").alias("naive_sum"))
+    mine = both.filter(pl.col("role") == "challenger").join(naive, on="demand_class").sort("demand_class")
+    return mine.select(
+        "model_version",
+        "demand_class",
+        "rows",
+        (pl.col("pinball_sum_ea") / pl.col("rows")).alias("pinball_ea"),
+        (pl.col("naive_sum") / pl.col("rows")).alias("pinball_naive_ea"),
+        (1 - pl.col("pinball_sum_ea") / pl.col("naive_sum")).alias("below_naive_frac"),
+        (pl.col("open80_rows") / pl.col("rows")).alias("inside_p10_p90_frac"),
+        (pl.col("closed80_rows") / pl.col("rows")).alias("inside_or_on_frac"),
+    ).to_dicts()
+
+
+def gates(lake: Lake, day: date) -> list[dict[str, Any]]:
+    """Verdicts of the night."""
+    frame = lake.read("mon_gate_verdicts", where=pl.col("verdict_date") == day)
+    columns = ("gate_code", "subject", "is_passed", "metric", "value", "threshold", "reason")
+    return frame.sort("gate_code", "subject").select(columns).to_dicts()
+
+
+def findings(lake: Lake, day: date, days: int = 7) -> list[dict[str, Any]]:
+    """Business faults and anomalies of the last days, by kind."""
+    where = pl.col("finding_date").is_between(day - timedelta(days=days), day)
+    frame = lake.read("mon_findings", where=where)
+    return (
+        frame.group_by("kind_code")
+        .agg(
+            pl.len().alias("found"),
+            pl.col("money_at_risk_usd").sum().round(2),
+            pl.col("reason").sort_by("finding_id").first(),
+        )
+        .sort("kind_code")
+        .to_dicts()
+    )
+
+
+def recommendations(lake: Lake, day: date, top: int = TOP) -> list[dict[str, Any]]:
+    """The recommendations worth most money."""
+    where = (pl.col("as_of_date") == day) & (pl.col("decision_code") != "none")
+    columns = (
+        "rank_no", "rec_id", "decision_code", "item_id", "site_id", "source_id", "quantity_ea", "order_cost_usd",
+        "money_at_stake_usd", "due_date", "confidence_frac", "reason",
+    )  # fmt: skip
+    return lake.read("rec_decisions", where=where).sort("rank_no").head(top).select(columns).to_dicts()
+
+
+def decisions(lake: Lake, day: date) -> list[dict[str, Any]]:
+    """How many decisions of each kind, and what they are worth."""
+    frame = lake.read("rec_decisions", where=pl.col("as_of_date") == day)
+    return (
+        frame.group_by("decision_code")
+        .agg(
+            pl.len().alias("rows"), pl.col("order_cost_usd").sum().round(2), pl.col("money_at_stake_usd").sum().round(2)
+        )
+        .sort("decision_code")
+        .to_dicts()
+    )
+
+
+def render(summary: dict[str, Any], home: str) -> None:
+    """Draw the summary in the terminal."""
+    from rich.console import Console
+    from rich.panel import Panel
+
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console.print(Panel(f"Night of {summary['day']}", style="bold"))
+    docs = summary["documents"]
+    console.print("[bold]Documents[/] " + ", ".join(f"{n:,} {k}" for k, n in docs["taken"].items()))
+    console.print("  interchanges: " + (", ".join(f"{n:,} {k}" for k, n in docs["interchanges"].items()) or "none"))
+    console.print(f"  delivered twice, taken once: {docs['delivered_twice']:,}")
+    _table(console, "Set aside, and why", summary["rejects"][:TOP], "nothing was set aside")
+    for stage, tables in sorted(summary["rows"].items()):
+        console.print(f"[bold]{stage}[/] " + ", ".join(f"{name} {rows:,}" for name, rows in tables.items()))
+    _table(
+        console,
+        "Forecast quality on held-out days, against seasonal naive",
+        summary["backtest"],
+        "no model was trained yet",
+    )
+    _table(console, "Quality of matured forecasts", summary["quality"], "no forecast has matured yet")
+    _table(console, "Gates", summary["gates"], "no gate was judged")
+    _table(console, "Findings of the last week", summary["findings"], "none")
+    _table(console, "Decisions", summary["decisions"], "none")
+    _table(console, "Worth most money", summary["recommendations"], "nothing is recommended")
+    console.print(
+        "[bold]Next[/] `make ui` for lineage and models · `aios explain REC_ID` from a recommendation to the raw bytes · "
+        f"`aios quarantine list` for what was set aside · reports in {home}/reports/{summary['day']}"
+    )
+
+
+def _table(console: Any, title: str, rows: list[dict[str, Any]], otherwise: str) -> None:
+    from rich.table import Table
+
+    if not rows:
+        console.print(f"[bold]{title}[/]: {otherwise}")
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", show_lines=False, expand=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name != "reason")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return (
+        f"{value:,.3g}"
+        if isinstance(value, float) and abs(value) < 10
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )

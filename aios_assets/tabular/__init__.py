@@ -1,0 +1,20 @@
+"""Tables in files: master data and imports from people who have no EDI, as CSV or Parquet. Pure."""
+
+from aios_assets.tabular.imports import IMPORT_KINDS, ImportBatch, preview_import, read_import
+from aios_assets.tabular.mapping import Mapping, mapping_json, parse_mapping
+from aios_assets.tabular.master import MASTER_KINDS, MasterBatch, read_master
+from aios_assets.tabular.sniff import sniff_plain
+
+__all__ = [
+    "IMPORT_KINDS",
+    "MASTER_KINDS",
+    "ImportBatch",
+    "Mapping",
+    "MasterBatch",
+    "mapping_json",
+    "parse_mapping",
+    "preview_import",
+    "read_import",
+    "read_master",
+    "sniff_plain",
+]

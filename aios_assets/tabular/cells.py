@@ -1,0 +1,112 @@
+"""Text cells to typed columns: every cell that does not fit sets its row aside with the place and the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from aios_assets.contracts.table import Column
+    from aios_assets.tabular.mapping import Mapping
+
+_NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
+_TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
+_WANTED = {
+    "i32": "a whole number", "i64": "a whole number", "f64": "a number", "f32": "a number", "date": "a date",
+    "ts": "an instant", "bool": "true or false", "str": "text",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One cell that does not fit.
+
+    Attributes:
+        row: row number in the file, header is 1.
+        column: name in the file.
+        code: short word for the kind of fault.
+        reason: plain words.
+        text: the cell.
+    """
+
+    row: int
+    column: str
+    code: str
+    reason: str
+    text: str | None
+
+
+def typed(
+    rows: pl.DataFrame, source: str, column: Column, mapping: Mapping, *, least: float | None = None
+) -> tuple[pl.Series, list[Fault]]:
+    """One column of `rows` in the contract's type, and the cells that do not fit (null in the result).
+
+    Args:
+        rows: text cells and `_row`.
+        source: name of the column in `rows`.
+        column: contract.
+        mapping: how dates and numbers are written.
+        least: smallest value that is taken; None takes any.
+    """
+    text = rows.get_column(source)
+    values = _parse(text, column, mapping).alias(column.name)
+    faults = _faults(rows, source, text.is_not_null() & values.is_null(), "wrong_type", _reads(column, mapping))
+    if not column.nullable:
+        faults += _faults(rows, source, text.is_null(), "empty", "is empty; a value is needed")
+    if column.codes:
+        foreign = values.is_not_null() & ~values.is_in(list(column.codes))
+        faults += _faults(rows, source, foreign, "unknown_code", f"is none of {', '.join(column.codes)}")
+    if least is not None and values.dtype.is_numeric():
+        word = "is negative" if least == 0 else f"is less than {least:g}"
+        faults += _faults(rows, source, (values < least).fill_null(False), "too_small", word)
+    return values, faults
+
+
+def _faults(rows: pl.DataFrame, source: str, mask: pl.Series, code: str, reason: str) -> list[Fault]:
+    if not mask.any():
+        return []
+    bad = zip(rows.get_column("_row").filter(mask), rows.get_column(source).filter(mask), strict=True)
+    return [Fault(row, source, code, f"{_shown(cell)}{reason}", cell) for row, cell in bad]
+
+
+def _shown(cell: str | None) -> str:
+    return "" if cell is None else f"'{cell[:60]}' "
+
+
+def _reads(column: Column, mapping: Mapping) -> str:
+    if column.type == "date":
+        return f"is no date of the form {mapping.date_format or '%Y-%m-%d'}"
+    return f"is not {_WANTED[column.type]}"
+
+
+def _parse(text: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
+    """`text` in the column's type; null where a cell does not fit."""
+    if column.type == "str":
+        return text
+    if column.type == "date":
+        return text.str.to_date(mapping.date_format or "%Y-%m-%d", strict=False, exact=True)
+    if column.type == "ts":
+        return text.str.to_datetime("%+", strict=False, time_unit="us", time_zone="UTC")
+    if column.type == "bool":
+        low = text.str.to_lowercase()
+        frame = pl.DataFrame({"t": low})
+        said = pl.when(pl.col("t").is_in(_TRUE)).then(True).when(pl.col("t").is_in(_FALSE)).then(False)
+        return frame.select(said.alias("t")).get_column("t")
+    return _number(text, column, mapping)
+
+
+def _number(text: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
+    if mapping.thousands:
+        text = text.str.replace_all(mapping.thousands, "", literal=True)
+    if mapping.decimal_comma:
+        text = text.str.replace(",", ".", literal=True)
+    frame = pl.DataFrame({"t": text})
+    number = pl.when(pl.col("t").str.contains(_NUMBER)).then(pl.col("t").cast(pl.Float64, strict=False))
+    values = frame.select(number.alias("v")).get_column("v")
+    values = frame.with_columns(values).select(pl.when(pl.col("v").is_finite()).then(pl.col("v"))).to_series()
+    if column.type in ("i32", "i64"):
+        whole = pl.DataFrame({"v": values}).select(pl.when(pl.col("v") == pl.col("v").round(0)).then(pl.col("v")))
+        return whole.to_series().cast(column.dtype, strict=False)
+    return values

@@ -1,0 +1,149 @@
+"""CSV and Parquet bytes to a frame of text, row by row as in the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+import polars as pl
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.tabular.mapping import Mapping
+from aios_assets.tabular.sniff import SEPARATORS
+
+# Parquet can hold a few bytes that unfold into gigabytes.
+UNFOLDED_CAP_BYTES = 2_000_000_000
+csv.field_size_limit(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A file as text.
+
+    Attributes:
+        rows: one text column per column of the file (empty cells are null), and `_row`, the row number (header is 1).
+        columns: names in the file's order.
+        bad_rows: (row number, text, what is wrong) of rows that do not fit the header.
+    """
+
+    rows: pl.DataFrame
+    columns: list[str]
+    bad_rows: list[tuple[int, str, str]]
+
+
+def read_sheet(content: bytes, mapping: Mapping, where: str) -> Sheet:
+    """The rows of a CSV or Parquet document as text.
+
+    Raises:
+        BadInputError: the file as a whole cannot be read: empty, wrong encoding, no header, doubled column, unreadable Parquet.
+    """
+    if not content.strip():
+        raise BadInputError("the file is empty", where=where, todo="send it again with a header and rows")
+    return _parquet(content, where) if content[:4] == b"PAR1" else _csv(content, mapping, where)
+
+
+def _csv(content: bytes, mapping: Mapping, where: str) -> Sheet:
+    try:
+        text = content.decode("utf-8-sig" if mapping.encoding.lower() in ("utf-8", "utf8") else mapping.encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise BadInputError(
+            f"the file is not {mapping.encoding} text",
+            where=where,
+            todo="set `encoding` in the mapping, such as cp1252",
+        ) from error
+    if "\x00" in text:
+        raise BadInputError("the file holds zero bytes, so it is no CSV", where=where, todo="send it as text")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mapping.separator or _separator(text))
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    bad: list[tuple[int, str, str]] = []
+    header: list[str] = []
+    number = 0
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            bad.append((number + 1, "", f"cannot be read as CSV ({error}); check quotes"))
+            number += 1
+            continue
+        number += 1
+        if not header:
+            header = _header(cells, where)
+        elif len(cells) == len(header):
+            rows.append(cells)
+            numbers.append(number)
+        elif any(c.strip() for c in cells):
+            shown = (mapping.separator or ",").join(cells)
+            bad.append(
+                (number, shown, f"has {len(cells)} fields, the header has {len(header)}; check separators and quotes")
+            )
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in header]
+    frame = pl.DataFrame(
+        {"_row": numbers, **dict(zip(header, columns, strict=True))},
+        schema={"_row": pl.Int32, **dict.fromkeys(header, pl.String)},
+        strict=False,
+    )
+    return Sheet(_blank_to_null(frame, header), header, bad)
+
+
+def _separator(text: str) -> str:
+    first = next(iter(text.lstrip("\r\n").splitlines()), "")
+    return max(SEPARATORS, key=first.count)
+
+
+def _header(cells: list[str], where: str) -> list[str]:
+    names = [c.strip() for c in cells]
+    doubled = sorted({n for n in names if names.count(n) > 1})
+    if not any(names):
+        raise BadInputError("the first row of the file is empty", where=where, todo="put the column names there")
+    if "_row" in names:
+        raise BadInputError("column '_row' has a name that we use ourselves", where=where, todo="give it another name")
+    if doubled:
+        raise BadInputError(
+            f"column '{doubled[0] or '(no name)'}' occurs twice", where=where, todo="name each column once"
+        )
+    return names
+
+
+def _blank_to_null(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Stripped text; empty is null. Foreign names are never handed to an expression: `*` is one, and means all."""
+    cells = []
+    for name in names:
+        text = frame.get_column(name).str.strip_chars()
+        cells.append(text.set(text == "", None))
+    return pl.DataFrame([frame.get_column("_row"), *cells])
+
+
+def _parquet(content: bytes, where: str) -> Sheet:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        facts = pq.ParquetFile(io.BytesIO(content)).metadata
+        unfolded = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
+        if unfolded > UNFOLDED_CAP_BYTES:
+            raise BadInputError(f"the file unfolds to {unfolded / 1e9:.0f} GB", where=where, todo="split it")
+        frame = pl.read_parquet(io.BytesIO(content), use_statistics=False)
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise BadInputError("the Parquet file cannot be read", where=where, todo="write it again") from error
+    names = _header(frame.columns, where)
+    frame.columns = names
+    texts = [_as_text(frame.get_column(n), where) for n in names]
+    rows = pl.DataFrame([pl.int_range(2, frame.height + 2, dtype=pl.Int32, eager=True).alias("_row"), *texts])
+    return Sheet(_blank_to_null(rows, names), names, [])
+
+
+def _as_text(values: pl.Series, where: str) -> pl.Series:
+    if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+        raise BadInputError(
+            f"column '{values.name}' is {values.dtype}, which is no cell", where=where, todo="leave it out"
+        )
+    if isinstance(values.dtype, pl.Datetime):
+        # A date stored as midnight is a date; anything else keeps its time and is refused where a date is wanted.
+        whole = values.drop_nulls()
+        if bool((whole.dt.truncate("1d") == whole).all()):
+            values = values.dt.date()
+    return values.cast(pl.String)

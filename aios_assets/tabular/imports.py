@@ -1,0 +1,161 @@
+"""Facts from people who have no EDI: sales, stock and orders as CSV or Parquet with a mapping.
+
+They land in the same tables as the 852, 846 and 850: sales as activity QS, stock as quantity 17 (on hand), orders as new lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import polars as pl
+
+from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_ORDER_LINES, RAW_EDI_PRODUCT_ACTIVITY
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.rejects import Reject, reject_frame
+from aios_assets.contracts.table import Column, Table
+from aios_assets.tabular.cells import Fault
+from aios_assets.tabular.files import read_sheet
+from aios_assets.tabular.mapping import Mapping, stored_mapping
+from aios_assets.tabular.shape import Shaped, as_rejects, shape
+
+IMPORT_TABLES: dict[str, Table] = {
+    "sales": RAW_EDI_PRODUCT_ACTIVITY,
+    "stock": RAW_EDI_INVENTORY_POSITIONS,
+    "orders": RAW_EDI_ORDER_LINES,
+}
+IMPORT_KINDS = (*IMPORT_TABLES, "items")
+_DEFAULTS = {
+    "sales": {"activity_code": "QS", "unit_code": "EA"},
+    "stock": {"quantity_code": "17", "unit_code": "EA"},
+    "orders": {"action_code": "new", "unit_code": "EA", "order_line": ""},
+}
+_OURS = (
+    "document_id", "interchange_no", "set_no", "segment_no", "line_no", "standard_code", "set_code", "sender_id", "receiver_id",
+    "control_number", "sent_at_utc", "available_at_utc", "available_month",
+)  # fmt: skip
+_EVENT = {"sales": "activity_date", "stock": "position_date", "orders": "order_date"}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBatch:
+    """What was read.
+
+    Attributes:
+        frames: rows by table name, all three fact tables, sorted by key.
+        rejects: rows of `raw_edi__rejects`; segment_no is the row, element_no the column.
+        counts: documents, rows, kept, rejected_rows.
+    """
+
+    frames: dict[str, pl.DataFrame]
+    rejects: pl.DataFrame
+    counts: dict[str, int]
+
+
+def read_import(documents: pl.DataFrame) -> ImportBatch:
+    """Read imported facts; a file that cannot be read as a whole becomes one reject, and the others go on.
+
+    Args:
+        documents: rows of `raw_edi__documents`; those whose mapping names no kind of fact are passed over.
+    """
+    frames: dict[str, list[pl.DataFrame]] = {t.name: [] for t in IMPORT_TABLES.values()}
+    rejects: list[Reject] = []
+    counts = {"documents": 0, "rows": 0, "kept": 0, "rejected_rows": 0}
+    names = ["document_id", "content", "source_uri", "mapping_json", "available_at_utc"]
+    ordered = documents.select(names).sort("available_at_utc", "document_id")
+    for document_id, content, uri, stored, at in ordered.iter_rows():
+        mapping = stored_mapping(stored)
+        if mapping.kind not in IMPORT_TABLES:
+            continue
+        counts["documents"] += 1
+        try:
+            shaped, columns = _shape(content, mapping, uri, at)
+        except BadInputError as error:
+            rejects.append(Reject(document_id, "csv:file", error.sentence(), at, level_code="document"))
+            continue
+        table = IMPORT_TABLES[mapping.kind]
+        rejects += as_rejects(shaped.faults, columns, document_id, at, uri)
+        frames[table.name].append(_facts(shaped.rows, table, mapping.kind, document_id, at))
+        counts["rows"] += shaped.read
+        counts["kept"] += shaped.rows.height
+        counts["rejected_rows"] += shaped.read - shaped.rows.height
+    joined = {t.name: pl.concat([t.empty(), *frames[t.name]]).sort(list(t.key)) for t in IMPORT_TABLES.values()}
+    return ImportBatch(joined, reject_frame(rejects), counts)
+
+
+def preview_import(content: bytes, mapping: Mapping, where: str, received_at: datetime) -> dict[str, object]:
+    """What importing the file will do, before anything is stored.
+
+    Args:
+        content: bytes of the file.
+        mapping: mapping with its kind.
+        where: the file's name, for messages.
+        received_at: instant in UTC; days after it are future.
+
+    Returns:
+        rows, kept, rejected_rows and `lines`, one per fault.
+
+    Raises:
+        BadInputError: the file as a whole cannot be used; names what it has and what the mapping needs.
+    """
+    if mapping.kind == "items":
+        from aios_assets.tabular.master import MASTER_KINDS, least_of
+
+        sheet = read_sheet(content, mapping, where)
+        wanted = [c for c in MASTER_KINDS["items"].columns if c.name not in _OURS]
+        shaped = shape(sheet, wanted, ["item_id"], mapping, where, least_of)
+    elif mapping.kind in IMPORT_TABLES:
+        shaped, _ = _shape(content, mapping, where, received_at)
+    else:
+        raise BadInputError(
+            f"there is no import of '{mapping.kind}'", where=where, todo=f"use {', '.join(IMPORT_KINDS)}"
+        )
+    lines = [f"row {f.row}{f', column {f.column!r}' if f.column else ''}: {f.reason}" for f in shaped.faults]
+    kept = shaped.rows.height
+    return {"rows": shaped.read, "kept": kept, "rejected_rows": shaped.read - kept, "lines": lines}
+
+
+def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Shaped, list[str]]:
+    kind, table = mapping.kind, IMPORT_TABLES[mapping.kind]
+    sheet = read_sheet(content, mapping, uri)
+    columns = [c for c in table.columns if c.name not in _OURS]
+    defaults = {
+        k: v
+        for k, v in _DEFAULTS[kind].items()
+        if k not in mapping.columns and k not in mapping.constants and k not in sheet.columns
+    }
+    if mapping.unit:
+        defaults.pop("unit_code", None)
+    by_row = "order_line" in defaults
+    defaults.pop("order_line", None)
+    wanted = [c for c in columns if not (by_row and c.name == "order_line")]
+    full = replace(mapping, constants=mapping.constants | defaults)
+    shaped = shape(sheet, wanted, (), full, uri, _least)
+    if by_row:
+        shaped = replace(shaped, rows=shaped.rows.with_columns(order_line=pl.col("_row").cast(pl.String)))
+    return _without_future(shaped, _EVENT[kind], mapping.columns.get(_EVENT[kind], _EVENT[kind]), at), sheet.columns
+
+
+def _least(column: Column) -> float | None:
+    return 0.0 if column.name in ("quantity", "unit_price") else None
+
+
+def _without_future(shaped: Shaped, event: str, theirs: str, at: datetime) -> Shaped:
+    """What lies after the day of receipt cannot have happened yet."""
+    today: date = at.date()
+    late = shaped.rows.filter(pl.col(event) > today).select("_row", event)
+    faults = [
+        Fault(row, theirs, "future", f"{day} is after the file reached us on {today}; correct the date", str(day))
+        for row, day in late.iter_rows()
+    ]
+    return Shaped(shaped.rows.filter(pl.col(event) <= today), [*shaped.faults, *faults], shaped.read)
+
+
+def _facts(rows: pl.DataFrame, table: Table, kind: str, document_id: str, at: datetime) -> pl.DataFrame:
+    zero, one = pl.lit(0, pl.Int32), pl.lit(1, pl.Int32)
+    return rows.with_columns(
+        document_id=pl.lit(document_id), interchange_no=zero, set_no=zero, segment_no=pl.col("_row"), line_no=one,
+        standard_code=pl.lit("CSV"), set_code=pl.lit(kind), sender_id=pl.lit("import"), receiver_id=pl.lit("aios"),
+        control_number=pl.lit(document_id[:14]), sent_at_utc=pl.lit(None, pl.Datetime("us", "UTC")),
+        available_at_utc=pl.lit(at).cast(pl.Datetime("us", "UTC")), available_month=pl.lit(f"{at:%Y-%m}"),
+    ).select(table.names)  # fmt: skip

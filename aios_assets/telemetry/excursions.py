@@ -1,0 +1,129 @@
+"""Stretches in which a sensor left its limits, jumped, fell silent or stood still.
+
+Each reading is judged by readings before it alone (median and median absolute deviation of the last eleven; Hampel's
+identifier), so what is found about one day does not change when later days arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import polars as pl
+
+from aios_assets.contracts.raw_tables import RAW_TELEMETRY_EXCURSIONS
+from aios_assets.telemetry.limits import Limit, default_limits
+
+SERIES = ["sensor_id", "measure_code"]
+MEMORY = 11
+MAD_TO_SIGMA = 1.4826  # makes the median absolute deviation estimate the standard deviation of a normal
+_LIMIT_TYPES = {
+    "asset_type": pl.String(), "measure_code": pl.String(), "high": pl.Float64(), "low": pl.Float64(),
+    "spike_mads": pl.Float64(), "spike_floor": pl.Float64(), "spike_readings": pl.Int64(), "gap_intervals": pl.Float64(),
+    "pause_minutes": pl.Float64(), "stuck_readings": pl.Int64(),
+}  # fmt: skip
+
+
+def excursions(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) -> pl.DataFrame:
+    """Find all excursions.
+
+    Args:
+        readings: rows of `raw_telemetry__readings`.
+        limits: what is judged; the shipped limits when None.
+
+    Returns:
+        Rows of `raw_telemetry__excursions`, sorted by key: high and low (beyond a limit, spikes apart), spike (a jump of at
+        most `spike_readings` readings), stuck (equal values in a row), gap (silence; started_at_utc is the last reading
+        before it, ended_at_utc the first after it, and no reading in it). Measures without a limit are not judged.
+    """
+    table = pl.DataFrame([asdict(x) for x in (default_limits() if limits is None else limits)], schema=_LIMIT_TYPES)
+    judged = readings.join(table, on=["asset_type", "measure_code"], how="inner")
+    if judged.is_empty():
+        return RAW_TELEMETRY_EXCURSIONS.empty()
+    judged = _with_spikes(judged.sort(*SERIES, "read_at_utc"))
+    found = [
+        _stretches(judged, pl.col("is_spike"), "spike", _furthest(pl.col("usual")), pl.col("spike_limit").first()),
+        _stretches(
+            judged, (pl.col("value") > pl.col("high")) & ~pl.col("is_spike"), "high", pl.col("value").max(), pl.col("high").first()
+        ),
+        _stretches(
+            judged, (pl.col("value") < pl.col("low")) & ~pl.col("is_spike"), "low", pl.col("value").min(), pl.col("low").first()
+        ),
+        _stuck(judged),
+        _gaps(judged),
+    ]  # fmt: skip
+    names = list(RAW_TELEMETRY_EXCURSIONS.names)
+    return pl.concat(f.select(names) for f in found).sort(list(RAW_TELEMETRY_EXCURSIONS.key))
+
+
+def _run(flag: pl.Expr) -> pl.Expr:
+    """Number of the stretch of equal `flag` that a reading belongs to, within its series."""
+    return (flag != flag.shift(1)).fill_null(True).cum_sum().over(SERIES)
+
+
+def _with_spikes(judged: pl.DataFrame) -> pl.DataFrame:
+    """Adds usual (median before), spike_limit (the bound crossed) and is_spike."""
+    before = pl.col("value").shift(1).rolling_median(MEMORY, min_samples=2).over(SERIES)
+    judged = judged.with_columns(usual=before)
+    distance = (pl.col("value") - pl.col("usual")).abs()
+    spread = distance.shift(1).rolling_median(MEMORY, min_samples=1).over(SERIES).fill_null(0.0) * MAD_TO_SIGMA
+    reach = pl.max_horizontal(pl.col("spike_mads") * spread, pl.col("spike_floor"))
+    jumped = ((distance > reach) & pl.col("spike_mads").is_not_null()).fill_null(False)
+    sign = (pl.col("value") - pl.col("usual")).sign()
+    # A spike comes out of nowhere; a value that others led up to is a real excursion, however far it is.
+    sudden = ((pl.col("value") - pl.col("value").shift(1).over(SERIES)).abs() > reach / 2).fill_null(False)
+    judged = judged.with_columns(is_jump=jumped, is_sudden=sudden, spike_limit=pl.col("usual") + sign * reach)
+    judged = judged.with_columns(jump_run=_run(pl.col("is_jump")))
+    run = [*SERIES, "jump_run"]
+    is_short = pl.len().over(run) <= pl.col("spike_readings")
+    return judged.with_columns(is_spike=pl.col("is_jump") & is_short & pl.col("is_sudden").first().over(run))
+
+
+def _furthest(centre: pl.Expr) -> pl.Expr:
+    return pl.col("value").get((pl.col("value") - centre).abs().arg_max())
+
+
+def _stretches(judged: pl.DataFrame, flag: pl.Expr, kind: str, peak: pl.Expr, limit: pl.Expr) -> pl.DataFrame:
+    """One row per uninterrupted stretch of readings with `flag`."""
+    marked = judged.with_columns(flag=flag.fill_null(False)).with_columns(run=_run(pl.col("flag"))).filter("flag")
+    return marked.group_by(*SERIES, "run", maintain_order=True).agg(
+        kind_code=pl.lit(kind),
+        started_at_utc=pl.col("read_at_utc").first(),
+        ended_at_utc=pl.col("read_at_utc").last(),
+        readings=pl.len().cast(pl.Int32),
+        peak_value=peak,
+        limit_value=limit,
+        asset_id=pl.col("asset_id").first(),
+        shipment_id=pl.col("shipment_id").first(),
+        document_id=pl.col("document_id").first(),
+        available_at_utc=pl.col("available_at_utc").max(),
+    )
+
+
+def _stuck(judged: pl.DataFrame) -> pl.DataFrame:
+    marked = judged.with_columns(same=_run(pl.col("value")))
+    length = pl.len().over([*SERIES, "same"])
+    marked = marked.with_columns(is_stuck=(length >= pl.col("stuck_readings")).fill_null(False))
+    return _stretches(marked, pl.col("is_stuck"), "stuck", pl.col("value").first(), pl.lit(None, pl.Float64))
+
+
+def _gaps(judged: pl.DataFrame) -> pl.DataFrame:
+    """Silences of more than `gap_intervals` usual intervals (median of the last eleven before) that are no pause."""
+    minutes = pl.col("read_at_utc").diff().over(SERIES).dt.total_seconds() / 60
+    marked = judged.with_columns(
+        minutes=minutes,
+        since=pl.col("read_at_utc").shift(1).over(SERIES),
+        document_before=pl.col("document_id").shift(1).over(SERIES),
+    )
+    usual = pl.col("minutes").shift(1).rolling_median(MEMORY, min_samples=1).over(SERIES)
+    silent = pl.col("minutes") > pl.col("gap_intervals") * usual
+    pause = (pl.col("minutes") >= pl.col("pause_minutes")).fill_null(False)
+    return marked.filter(silent & ~pause).with_columns(
+        kind_code=pl.lit("gap"),
+        started_at_utc=pl.col("since"),
+        ended_at_utc=pl.col("read_at_utc"),
+        readings=pl.lit(0, pl.Int32),
+        peak_value=pl.lit(None, pl.Float64),
+        limit_value=pl.lit(None, pl.Float64),
+        document_id=pl.col("document_before"),
+    )

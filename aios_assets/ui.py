@@ -1,0 +1,67 @@
+"""The two web pages: Dagster's (lineage, runs, backfills) and MLflow's (experiments, models), on loopback only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from aios_assets.contracts.errors import ConflictError
+from aios_assets.settings import Settings
+
+
+def serve(settings: Settings, port: int, mlflow_port: int) -> None:
+    """Start both pages and wait until they are stopped with Ctrl-C.
+
+    Raises:
+        ConflictError: a port is taken.
+    """
+    for wanted in (port, mlflow_port):
+        _refuse_taken(wanted)
+    workspace = Path(__file__).resolve().parent.parent / "workspace.yaml"
+    environment = dict(os.environ)
+    commands = [
+        [_tool("dagster"), "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)],
+        [
+            _tool("mlflow"),
+            "server",
+            "--backend-store-uri",
+            settings.tracking_uri,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(mlflow_port),
+        ],
+    ]
+    print(
+        f"Dagster  http://127.0.0.1:{port}\nMLflow   http://127.0.0.1:{mlflow_port}\nCtrl-C stops both.",
+        file=sys.stderr,
+    )
+    children = [subprocess.Popen(c, env=environment, cwd=workspace.parent) for c in commands]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        for child in children:
+            child.wait()
+    except KeyboardInterrupt:
+        print("stopping", file=sys.stderr)
+    finally:
+        for child in children:
+            child.terminate()
+
+
+def _tool(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else shutil.which(name) or name
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ConflictError(
+                f"port {port} is taken by another program",
+                todo="stop it, or choose another with --port or --mlflow-port",
+            )

@@ -1,0 +1,217 @@
+"""Figures of the EDI front door, with its peers in the same run: MB and documents per CPU-second, peak memory.
+
+Run `python benchmarks/bench_edi.py` (`--mb 200` for the full size, `--json` for a machine). CPU-seconds count all threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import logging
+import resource
+import time
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from aios_assets.edi import read_documents
+from aios_assets.edi.canonical import canonical, pieces
+from aios_assets.edi.delims import EL
+from aios_assets.edi.envelope import read_envelopes
+from aios_assets.edi.tokens import tokenise
+from aios_assets.edi.writing import Partner, write
+
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+SETS_PER_INTERCHANGE = 50
+
+
+def x12_document(control: int, sets: int, lines: int = 20) -> bytes:
+    """One interchange of 850s: PO1 and PID per line."""
+    body = "".join(
+        f"PO1*{i}*{i % 50 + 1}*EA*{i % 9 + 1}.25**IN*ITEM{i:06d}*UP*0123456789{i % 100:02d}~PID*F****DESCRIPTION OF ITEM {i}~"
+        for i in range(1, lines + 1)
+    )
+    text = "".join(
+        f"ST*850*{n:04d}~BEG*00*SA*PO{control}{n:04d}**20260101~N1*BY**92*BUYER~N1*ST**92*{n % 100:04d}~{body}CTT*{lines}~"
+        f"SE*{6 + 2 * lines}*{n:04d}~"
+        for n in range(1, sets + 1)
+    )
+    return (
+        f"ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260101*1200*U*00401*{control:09d}*0*P*>~"
+        f"GS*PO*S*R*20260101*1200*{control}*X*004010~{text}GE*{sets}*{control}~IEA*1*{control:09d}~"
+    ).encode()
+
+
+def edifact_document(control: int, messages: int, lines: int = 20) -> bytes:
+    """One interchange of ORDERS: LIN, PIA, QTY and PRI per line."""
+    body = "".join(
+        f"LIN+{i}++40000000{i:05d}:EN'PIA+1+ITEM{i:06d}:IN::92'IMD+F++:::DESCRIPTION OF ITEM {i}'QTY+21:{i % 50 + 1}:PCE'PRI+AAA:{i % 9 + 1}.25'"
+        for i in range(1, lines + 1)
+    )
+    text = "".join(
+        f"UNH+{n}+ORDERS:D:96A:UN'BGM+220+PO{control}{n:04d}+9'DTM+137:20260101:102'NAD+BY+111::9'NAD+DP+{n % 100:04d}::9'{body}"
+        f"UNS+S'CNT+2:{lines}'UNT+{8 + 5 * lines}+{n}'"
+        for n in range(1, messages + 1)
+    )
+    return f"UNB+UNOC:3+SENDER:14+RECEIVER:14+260101:1200+{control}'{text}UNZ+{messages}+{control}'".encode()
+
+
+def frame(contents: list[bytes]) -> pl.DataFrame:
+    """Documents as the reader wants them."""
+    return pl.DataFrame(
+        {
+            "document_id": [hashlib.sha256(c).hexdigest() for c in contents],
+            "content": contents,
+            "available_at_utc": [WHEN] * len(contents),
+        },
+        schema={"document_id": pl.String, "content": pl.Binary, "available_at_utc": pl.Datetime("us", "UTC")},
+    )
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """CPU-seconds of all threads."""
+    before = time.process_time()
+    work()
+    return max(time.process_time() - before, 1e-6)
+
+
+def tokens(content: bytes) -> None:
+    """Split a document into segments and every segment into elements, 16 MB at a time."""
+    from aios_assets.edi.batch import _cut
+
+    for piece in pieces(content):
+        text = canonical(content, piece)
+        for part in _cut(text[0]) if text else ():
+            tokenise([part]).segments.with_columns(el=pl.col("seg").str.split(EL))
+
+
+def envelopes(content: bytes) -> None:
+    """Tokens, and every count and control number judged."""
+    from aios_assets.edi.batch import _cut
+
+    rows, at = [], 0
+    for piece in pieces(content):
+        text = canonical(content, piece)
+        for part in _cut(text[0]) if text else ():
+            found = tokenise([part])
+            found.segments.with_columns(el=pl.col("seg").str.split(EL))
+            local = found.envelope.drop("piece").with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"))
+            rows.append(local.with_columns(pl.col("row").cast(pl.Int64) + at))
+            at += found.segments.height
+    sizes = pl.DataFrame({"doc": [0], "doc_end": [at]}, schema={"doc": pl.Int32, "doc_end": pl.Int64})
+    assert read_envelopes(pl.concat(rows), sizes).faults.is_empty()
+
+
+def into_delta(documents: pl.DataFrame, folder: Path) -> None:
+    """Typed facts, verdicts and rejects appended to Delta tables."""
+    from deltalake import write_deltalake
+
+    batch = read_documents(documents)
+    tables = {**batch.facts, "interchanges": batch.interchanges, "sets": batch.sets, "rejects": batch.rejects}
+    for name, table in tables.items():
+        if table.height:
+            write_deltalake(str(folder / name), table.to_arrow(compat_level=pl.CompatLevel.oldest()), mode="append")
+
+
+def peers(x12: bytes, edifact: bytes) -> dict[str, float]:
+    """MB per CPU-second of other parsers on a sample of the same bytes; those that are not installed are left out."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    out = {}
+
+    def rate(name: str, content: bytes, work: Callable[[], object]) -> None:
+        out[name] = len(content) / 1e6 / cpu(work)
+
+    try:
+        from pyx12.x12file import X12Reader
+
+        rate("pyx12 (X12, envelope)", x12, lambda: sum(1 for _ in X12Reader(io.StringIO(x12.decode()))))
+    except ImportError:
+        pass
+    try:
+        from mockedi import edifact as mock_edifact
+        from mockedi import x12 as mock_x12
+
+        rate("mock-edi (X12, parse)", x12, lambda: mock_x12.parse(x12.decode()))
+        rate("mock-edi (EDIFACT, parse)", edifact, lambda: mock_edifact.parse(edifact.decode()))
+    except ImportError:
+        pass
+    try:
+        from pydifact.segmentcollection import RawSegmentCollection
+
+        rate(
+            "pydifact (EDIFACT, tokens)",
+            edifact,
+            lambda: list(RawSegmentCollection.from_str(edifact.decode()).segments),
+        )
+    except ImportError:
+        pass
+    logging.disable(logging.NOTSET)
+    return out
+
+
+def measure(megabytes: float) -> dict[str, float]:
+    """Every figure of this run."""
+    out: dict[str, float] = {}
+    small = frame([x12_document(n, 1, 3 + n % 20) for n in range(1, 10_001)])
+    read_documents(small.head(50))
+    out["10,000 small documents: documents/CPU-s"] = 10_000 / cpu(lambda: read_documents(small))
+    for name, make in (("X12", x12_document), ("EDIFACT", edifact_document)):
+        one = len(make(1, SETS_PER_INTERCHANGE))
+        content = b"".join(make(n, SETS_PER_INTERCHANGE) for n in range(1, max(2, int(megabytes * 1e6 / one))))
+        size = len(content) / 1e6
+        documents = frame([content])
+        out[f"{name} bytes.translate: MB/CPU-s"] = size / cpu(lambda: content.translate(bytes(range(256))))  # noqa: B023
+        out[f"{name} tokens: MB/CPU-s"] = size / cpu(lambda: tokens(content))  # noqa: B023
+        out[f"{name} with envelope: MB/CPU-s"] = size / cpu(lambda: envelopes(content))  # noqa: B023
+        out[f"{name} typed facts: MB/CPU-s"] = size / cpu(lambda: read_documents(documents))  # noqa: B023
+        with TemporaryDirectory() as folder:
+            out[f"{name} into Delta: MB/CPU-s"] = size / cpu(lambda: into_delta(documents, Path(folder)))  # noqa: B023
+    out.update({f"{k}: MB/CPU-s": v for k, v in peers(x12_document(1, 200), edifact_document(1, 200)).items()})
+    out.update(_writer())
+    out["peak memory: MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return out
+
+
+def _writer() -> dict[str, float]:
+    n, lines = 10_000, 20
+    one = pl.DataFrame(
+        {
+            "order_line": [str(i) for i in range(1, lines + 1)],
+            "item_id": [f"I{i}" for i in range(lines)],
+            "quantity": [float(i + 1) for i in range(lines)],
+            "unit_price": [1.5] * lines,
+        }
+    )
+    orders = pl.DataFrame({"order_number": [f"PO{i:06d}" for i in range(n)]}).join(one, how="cross")
+    orders = orders.with_columns(order_date=pl.lit(WHEN.date()), unit_code=pl.lit("EA"), ship_to_site_id=pl.lit("S1"))
+    partner = Partner(name="bench", our_id="AIOS", partner_id="PARTNER")
+    numbers = lambda _series, purposes: list(range(1, len(purposes) + 1))  # noqa: E731
+    return {
+        "850 writer, 20 lines: documents/CPU-s": n
+        / cpu(lambda: write("850", orders, partner, numbers=numbers, now=WHEN))
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--mb", type=float, default=50.0, help="size of the large documents")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = measure(options.mb)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:<48}{value:>12,.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,388 @@
+"""Forecasting against its peers: `python benchmarks/bench_forecast.py [--series 3000] [--days 730] [--accuracy NAMES] [--shared ../shared]`.
+
+Speed on a synthetic M5 shape (whole M5: `--series 30490 --days 1941`), every peer in the same run, ratios of CPU-seconds (the
+wall clock of a shared machine means little). Accuracy on the real data beside the repository: the newest window is kept from
+training, every baseline gets the same calibration of quantiles. `--accuracy ""` leaves it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import numpy as np
+import polars as pl
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+START = date(2011, 1, 29)
+LAGS, WINDOWS = (7, 14, 21, 28, 35), (7, 28, 56, 180)
+
+
+def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU-seconds and result."""
+    start = time.process_time()
+    found = work()
+    return time.process_time() - start, found
+
+
+def m5_shape(series: int, days: int) -> pl.DataFrame:
+    """Synthetic daily sales, about 67 % zeros."""
+    rng = np.random.default_rng(1)
+    level = np.exp(rng.normal(-1.0, 1.1, series))[:, None]
+    y = rng.poisson(level * (1 + 0.3 * np.sin(2 * np.pi * np.arange(days) / 7))[None, :]).astype(np.float32)
+    ds = pl.Series([START + timedelta(days=t) for t in range(days)])
+    return pl.DataFrame(
+        {"unique_id": np.repeat(np.arange(series), days), "ds": ds[np.tile(np.arange(days), series)], "y": y.ravel()}
+    )
+
+
+def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The whole panel's lags and windows: ours, mlforecast on polars, pandas (on a tenth of the series)."""
+    from mlforecast import MLForecast
+    from mlforecast.lag_transforms import RollingMean, RollingStd
+
+    from ml.lag_features import panel_features
+
+    ours, made = cpu(lambda: panel_features(frame, ["unique_id"], "ds", "y", lags=LAGS, windows=WINDOWS))
+    rolls = [f(w) for w in WINDOWS for f in (RollingMean, RollingStd)]
+    peer = MLForecast(models=[], freq="1d", lags=list(LAGS), lag_transforms={1: rolls}, num_threads=1)
+    theirs, other = cpu(lambda: peer.preprocess(frame.cast({"y": pl.Float64}), dropna=False, static_features=[]))
+    for name, column in (
+        ("lag_28", "lag28"),
+        ("mean_56", "rolling_mean_lag1_window_size56"),
+        ("std_180", "rolling_std_lag1_window_size180"),
+    ):
+        a, b = made[name].drop_nulls(), other.sort("unique_id", "ds")[column].drop_nans().drop_nulls()
+        assert a.len() == b.len() and abs(a.cast(pl.Float64).sum() - b.cast(pl.Float64).sum()) <= 1e-3 * max(
+            abs(b.cast(pl.Float64).sum()), 1
+        ), name
+    small = frame.filter(pl.col("unique_id") < max(frame["unique_id"].n_unique() // 10, 1)).to_pandas()
+    pandas, _ = cpu(lambda: _pandas(small))
+    pandas *= frame.height / len(small)
+    return [
+        _line(
+            "features, whole panel", ours, "mlforecast", theirs, 0.7, f"{frame.height:,} rows; equal counts and sums"
+        ),
+        _line("features, whole panel", ours, "pandas (a tenth, scaled)", pandas, 0.2, ""),
+    ]
+
+
+def _pandas(frame: Any) -> Any:
+    group = frame.groupby("unique_id")["y"]
+    for k in LAGS:
+        frame[f"lag_{k}"] = group.shift(k)
+    moved = group.shift(1).groupby(frame["unique_id"])
+    for w in WINDOWS:
+        frame[f"mean_{w}"] = moved.rolling(w).mean().reset_index(level=0, drop=True)
+        frame[f"std_{w}"] = moved.rolling(w).std().reset_index(level=0, drop=True)
+    return frame
+
+
+def new_day(series: int) -> list[dict[str, Any]]:
+    """One new day of the nightly features from the versioned mart."""
+    from ml.features import demand_features
+    from tests.unit.ml.conftest import cutoff
+
+    frame = m5_shape(series, 365)
+    versions = frame.select(
+        (pl.col("unique_id") // 10).cast(pl.String).alias("item_id"), (pl.col("unique_id") % 10).cast(pl.String).alias("site_id"),
+        pl.col("ds").alias("demand_date"), pl.col("y").cast(pl.Float64).alias("sales_qty_ea"), pl.lit(False).alias("is_stockout"), pl.lit(2.0).alias("price_usd"),
+        (pl.col("ds").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(hours=20)).alias("available_at_utc"),
+        pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("superseded_at_utc"),
+    )  # fmt: skip
+    last = START + timedelta(days=364)
+    spent, made = cpu(lambda: demand_features(versions, (last, last), cutoff))
+    return [
+        {
+            "figure": f"features, one new day of {made.height:,} series",
+            "ours_cpu_s": round(spent, 2),
+            "limit": f"2 s at 30,490 series ({2 * made.height / 30490:.2f} s here)",
+        }
+    ]
+
+
+def model() -> list[dict[str, Any]]:
+    """Training beside bare LightGBM on the same rows, scoring beside bare predict."""
+    from ml.models.base import Design
+    from ml.models.boosted import BoostedModel, BoostSpec, booster_of, train_booster
+
+    rng = np.random.default_rng(2)
+    n, k = 200_000, 40
+    x = rng.random((n, k), dtype=np.float32)
+    scale, origin = np.exp(rng.normal(0, 1, n)), np.sort(rng.integers(0, 50, n)) * 7
+    y = rng.poisson(scale * (0.5 + x[:, 0] + x[:, 1] * x[:, 2])).astype(np.float64)
+    horizon = rng.integers(1, 29, n).astype(np.int32)
+    frame = Design(
+        x, tuple(f"f{i}" for i in range(k)), (), scale, np.full(n, "smooth"), horizon, origin + horizon, origin, y
+    )
+    spec = BoostSpec(trees=100, spread_trees=30)
+    fitted = BoostedModel(spec)
+    train, _ = cpu(lambda: fitted._train(frame, 7))
+    bare, _ = cpu(lambda: train_booster(x, y / scale, None, frame, spec.params(7, "tweedie"), spec.trees))
+    spread, _ = cpu(
+        lambda: train_booster(
+            x, np.abs(y / scale - 1), None, frame, replace(spec, leaves=24).params(8, "tweedie"), spec.spread_trees
+        )
+    )
+    fitted._calibrate(frame)
+    score, _ = cpu(lambda: fitted.predict(frame))
+    boosters = [booster_of(fitted._mean_text), booster_of(fitted._spread_text)]
+    wide = np.column_stack([x, x[:, :1]])
+    predict, _ = cpu(lambda: (boosters[0].predict(x, num_threads=2), boosters[1].predict(wide, num_threads=2)))
+    one = frame.take(np.arange(1))
+    fitted.spec = replace(spec, threads=1)
+    waits = sorted(cpu(lambda: fitted.predict(one))[0] * 1000 for _ in range(300))
+    return [
+        _line(
+            "training, mean and spread",
+            train,
+            "the two bare LightGBM trainings",
+            bare + spread,
+            1.1,
+            f"{n:,} rows, {k} features",
+        ),
+        _line("scoring with quantiles", score, "the two bare predicts", predict, 1.1, f"{n:,} rows"),
+        {"figure": "one request scored, p99 CPU ms", "ours_cpu_s": round(waits[296], 2), "limit": "5 ms"},
+    ]
+
+
+def _line(figure: str, ours: float, peer: str, theirs: float, limit: float, note: str) -> dict[str, Any]:
+    return {
+        "figure": figure, "ours_cpu_s": round(ours, 2), "peer": peer, "peer_cpu_s": round(theirs, 2), "ratio": round(ours / theirs, 2),
+        "limit": limit, "met": ours / theirs <= limit, "note": note,
+    }  # fmt: skip
+
+
+# --- accuracy on real data ----------------------------------------------------------------------------------------------
+def _long(frame: pl.DataFrame, key: str, columns: list[str], days: list[date]) -> pl.DataFrame:
+    wide = frame.select(columns).cast(pl.Float64).to_numpy()
+    n, t = wide.shape
+    return pl.DataFrame(
+        {
+            "key": frame[key].cast(pl.String)[np.repeat(np.arange(n), t)],
+            "time": pl.Series(days)[np.tile(np.arange(t), n)],
+            "y": wide.ravel(),
+        }
+    )
+
+
+def _months(year: int, n: int) -> list[date]:
+    return [date(year + i // 12, i % 12 + 1, 1) for i in range(n)]
+
+
+def load(name: str, data: Path) -> tuple[pl.DataFrame, list[str], Any, int, dict[str, Any]]:
+    """Frame, keys, frequency, horizon, further columns of one data set."""
+    if name == "dominicks":
+        rows = pl.read_parquet(data / "dominicks_oj/oj_sales.parquet")
+        own = pl.coalesce([pl.when(pl.col("brand") == i).then(pl.col(f"price{i}")) for i in range(1, 12)])
+        rows = rows.with_columns(
+            y=pl.col("logmove").exp().round(),
+            time=pl.lit(date(1989, 9, 14)) + pl.duration(weeks=pl.col("week") - 1),
+            price=own,
+        )
+        return (
+            rows.select("store", "brand", "time", "y", "price", "deal", "feat"),
+            ["store", "brand"],
+            "W",
+            8,
+            {"ahead": ["price", "deal", "feat"]},
+        )
+    if name == "vn1":
+        rows = pl.read_parquet(data / "vn1/vn1_phase1_phase2.parquet").rename({"week": "time", "units": "y"})
+        return rows, ["Client", "Warehouse", "Product"], "W", 8, {}
+    if name == "vn2":
+        rows = pl.read_parquet(data / "vn2/sales_weekly.parquet").rename({"week_start": "time", "units": "y"})
+        return (
+            rows,
+            ["store_id", "product_id"],
+            "W",
+            8,
+            {"in_stock": "in_stock", "static": pl.read_parquet(data / "vn2/products.parquet")},
+        )
+    if name == "raf":
+        rows = pl.read_parquet(data / "spareparts/raf_5000x84.parquet")
+        return _long(rows, rows.columns[0], rows.columns[4:], _months(1996, 84)), ["key"], "M", 6, {}
+    if name == "man":
+        rows = pl.read_parquet(data / "spareparts/man_3451x150.parquet")
+        return (
+            _long(rows, "sku", rows.columns[7:], [date(2012, 1, 2) + timedelta(weeks=i) for i in range(150)]),
+            ["key"],
+            "W",
+            12,
+            {},
+        )
+    if name == "auto":
+        rows = pl.read_parquet(data / "spareparts/auto_3000x24.parquet")
+        return _long(rows, "sku", rows.columns[1:], _months(2010, 24)), ["key"], "M", 4, {}
+    if name == "carparts":
+        rows = pl.read_parquet(data / "carparts/carparts_wide.parquet")
+        return _long(rows, "Part", rows.columns[1:], _months(1998, 51)), ["key"], "M", 6, {}
+    rows = pl.read_parquet(data / "m5/sales_levels1_9_d1_1941.parquet").with_columns(
+        k=pl.format("{}|{}", "level", "key")
+    )
+    return (
+        _long(rows, "k", [f"d_{i}" for i in range(1, 1942)], [START + timedelta(days=i) for i in range(1941)]),
+        ["key"],
+        "D",
+        28,
+        {},
+    )
+
+
+def accuracy(name: str, data: Path) -> dict[str, Any]:
+    """One data set, its newest horizon kept back: ours against every statistical baseline."""
+    from ml.backtest import backtest_panel
+    from ml.forecasting import PanelSpec
+    from ml.panel import build_panel
+
+    frame, keys, freq, horizon, extra = load(name, data)
+    panel = build_panel(
+        frame, keys, "time", "y", freq, horizon, in_stock=extra.get("in_stock"), static=extra.get("static")
+    )
+    if "ahead" in extra:
+        panel = replace(panel, future=_covariates(frame, keys, panel, extra["ahead"], horizon))
+    spent, result = cpu(lambda: backtest_panel(panel, PanelSpec(horizon), 1))
+    table = result.summary()
+    total = {r["model"]: r for r in table.filter(pl.col("by") == "all").iter_rows(named=True)}
+    others = {m: r for m, r in total.items() if m != "aios"}
+    pin, rms = min(others.values(), key=lambda r: r["pinball"]), min(others.values(), key=lambda r: r["rmsse"])
+    ours = total["aios"]
+    classes = table.filter((pl.col("by") == "demand_class") & (pl.col("model") == "aios"))
+    out = {
+        "data": name, "pinball": round(ours["pinball"], 4), "best_baseline": f"{pin['model']} {pin['pinball']:.4f}",
+        "pinball_ratio": round(ours["pinball"] / pin["pinball"], 3), "rmsse": round(ours["rmsse"], 4),
+        "best_baseline_rmsse": f"{rms['model']} {rms['rmsse']:.4f}", "rmsse_ratio": round(ours["rmsse"] / rms["rmsse"], 3),
+        "coverage80": round(ours["coverage80_frac"], 3),
+        "by_class": {r["segment"]: round(r["coverage80_frac"], 3) for r in classes.iter_rows(named=True) if r["rows"] >= 500},
+        "bias": round(ours["bias_frac"], 3), "chosen": result.chosen[0]["all"], "cpu_s": round(spent, 1),
+    }  # fmt: skip
+    return out
+
+
+def _covariates(frame: pl.DataFrame, keys: list[str], panel: Any, names: list[str], horizon: int) -> dict[str, Any]:
+    place = panel.keys.with_row_index("_s")
+    rows = frame.with_columns([pl.col(k).cast(pl.String) for k in keys]).join(place, on=keys, how="left")
+    t = ((rows["time"] - panel.first).dt.total_days() // 7).to_numpy()
+    out = {}
+    for name in names:
+        out[name] = np.full((panel.n, panel.periods + horizon), np.nan)
+        out[name][rows["_s"].to_numpy(), t] = rows[name].cast(pl.Float64).to_numpy()
+    return out
+
+
+def wrmsse(data: Path) -> dict[str, Any]:
+    """M5's WRMSSE of d_1914–1941, bottom up from the 70 store × department series with events and SNAP days as known ahead.
+
+    Items get their share of department and store over their whole life up to d_1913: all that is here of them before the
+    window, and little, so levels 10–12 say more about the shares than about the forecasts.
+    """
+    from ml.backtest import cut
+    from ml.forecasting import PanelSpec, forecast_panel
+    from ml.panel import build_panel
+
+    frame, keys, freq, horizon, _ = load("m5", data)
+    panel = cut(
+        build_panel(frame.filter(pl.col("key").str.starts_with("9|")), keys, "time", "y", freq, horizon), 1913, horizon
+    )
+    names = panel.keys["key"].to_list()
+    spent, made = cpu(lambda: forecast_panel(replace(panel, future=_m5_calendar(data, names)), PanelSpec(horizon)))
+    means = dict(zip(names, made.frame["mean"].to_numpy().reshape(panel.n, horizon), strict=True))
+    bottom = pl.read_parquet(data / "m5/sales_bottom_d1914_1941.parquet")
+    stats = pl.read_parquet(data / "m5/series_stats_d1_1913.parquet").select(
+        "item_id", "store_id", (pl.col("Mean") * pl.col("lngth")).alias("sold")
+    )
+    items = bottom.join(stats, on=["item_id", "store_id"], how="left").with_columns(
+        share=pl.col("sold") / pl.col("sold").sum().over("store_id", "dept_id")
+    )
+    forecast = (
+        np.array([means[f"9|{s}|{d}"] for s, d in items.select("store_id", "dept_id").iter_rows()])
+        * items["share"].to_numpy()[:, None]
+    )
+    truth = items.select([f"d_{i}" for i in range(1914, 1942)]).cast(pl.Float64).to_numpy()
+    scores = _weighted(items, forecast, truth, pl.read_parquet(data / "m5/scale_weights.parquet"))
+    upper = float(np.mean([scores[level] for level in range(1, 10)]))
+    return {
+        "data": "m5 WRMSSE d_1914-1941", "levels_1_to_9": round(upper, 4), "all_levels": round(float(np.mean(list(scores.values()))), 4),
+        "by_level": scores, "cpu_s": round(spent, 1),
+    }  # fmt: skip
+
+
+def _m5_calendar(data: Path, names: list[str]) -> dict[str, Any]:
+    """Event of the day, of the day before and after, and SNAP days of the series' state."""
+    calendar = pl.read_parquet(data / "m5/calendar.parquet").head(1941)
+    event = (calendar["event_name_1"].rank("dense") - 1).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    snap = np.array([calendar[f"snap_{name.split('|')[1][:2]}"].cast(pl.Float64).to_numpy() for name in names])
+    shifted = {
+        "event": event,
+        "event_next": np.append(event[1:], np.nan),
+        "event_before": np.append(np.nan, event[:-1]),
+    }
+    return {"snap": snap} | {name: np.tile(values, (len(names), 1)) for name, values in shifted.items()}
+
+
+def _weighted(items: pl.DataFrame, forecast: Any, truth: Any, scale: pl.DataFrame) -> dict[int, float]:
+    parts = (
+        (), ("state_id",), ("store_id",), ("cat_id",), ("dept_id",), ("state_id", "cat_id"), ("state_id", "dept_id"), ("store_id", "cat_id"),
+        ("store_id", "dept_id"), ("item_id",), ("item_id", "state_id"), ("item_id", "store_id"),
+    )  # fmt: skip
+    out = {}
+    for level, columns in enumerate(parts, start=1):
+        label = (
+            items.select(pl.concat_str(columns, separator="|")).to_series().to_numpy().astype(str)
+            if columns
+            else np.full(items.height, "Total")
+        )
+        keys, inverse = np.unique(label, return_inverse=True)
+        error = np.zeros((keys.size, forecast.shape[1]))
+        np.add.at(error, inverse, forecast - truth)
+        known = {r["key"]: r for r in scale.filter(pl.col("level") == level).iter_rows(named=True)}
+        weight = np.array([known[k]["weight_d1914_1941"] for k in keys.tolist()])
+        square = np.array([known[k]["scale_d1_1913"] for k in keys.tolist()])
+        out[level] = round(float((weight * np.sqrt((error**2).mean(axis=1) / square)).sum()), 4)
+    return out
+
+
+def main() -> None:
+    """Print one line per figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--series", type=int, default=3_000)
+    parser.add_argument("--days", type=int, default=730)
+    parser.add_argument("--accuracy", default="auto,carparts,raf,man,vn1,vn2,dominicks,m5,wrmsse")
+    parser.add_argument("--shared", default=os.environ.get("AIOS_SHARED", str(ROOT.parent / "shared")))
+    parser.add_argument("--no-speed", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    lines: list[dict[str, Any]] = []
+    if not args.no_speed:
+        for part in (
+            lambda: features(m5_shape(args.series, args.days)),
+            lambda: new_day(min(args.series * 2, 30_490)),
+            model,
+        ):
+            for line in part():
+                lines.append(line)
+                print(json.dumps(line), flush=True)
+    data = Path(args.shared) / "data"
+    for name in [n for n in args.accuracy.split(",") if n]:
+        if not data.is_dir():
+            print(f"skipped {name}: there is no real data at {data}", flush=True)
+            continue
+        line = wrmsse(data) if name == "wrmsse" else accuracy(name, data)
+        lines.append(line)
+        print(json.dumps(line), flush=True)
+    if args.json:
+        print(json.dumps(lines))
+
+
+if __name__ == "__main__":
+    main()

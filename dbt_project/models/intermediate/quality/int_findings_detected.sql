@@ -1,0 +1,239 @@
+{{ config(materialized='delta', contract={'enforced': true}) }}
+with
+
+sets as (
+    select * from {{ ref('int_sets_ranked') }}
+),
+
+items as (
+    select item_id, unit_cost_usd from {{ ref('int_items_current') }}
+),
+
+rejected as (
+    select
+        lines.kind_code,
+        lines.business_date as finding_date,
+        lines.item_id,
+        lines.site_id,
+        concat(sets.set_code, ' set ', sets.set_no, ' segment ', lines.segment_no, ' line ', lines.line_no) as subject,
+        lines.quantity as value,
+        cast(null as double) as expected_value,
+        abs(lines.quantity) * items.unit_cost_usd as money_at_risk_usd,
+        case lines.kind_code
+            when 'unknown_item' then concat('item ', lines.item_id, ' is not in the item master; the line is kept out until it is')
+            when 'unknown_site' then concat('site ', coalesce(lines.site_id, '(none)'), ' is not in the site master; the line is kept out until it is')
+            when 'unknown_unit' then concat('unit ', coalesce(lines.unit_code, '(none)'), ' has no known factor to eaches; the line is kept out until seed_unit_codes has it')
+            else concat('unit ', lines.unit_code, ' is a case and no item master says how many eaches it holds; taken as 1')
+        end as reason,
+        sets.document_id,
+        sets.available_at_utc
+    from {{ ref('int_lines_rejected') }} as lines
+    inner join sets using (set_rank)
+    left join items using (item_id)
+),
+
+suspected as (
+    select
+        'unit_off_by_pack' as kind_code,
+        suspects.business_date as finding_date,
+        suspects.item_id,
+        suspects.site_id,
+        concat(suspects.measure, ' in ', sets.set_code, ' set ', sets.set_no, ' segment ', suspects.segment_no) as subject,
+        suspects.quantity_ea as value,
+        suspects.expected_quantity_ea as expected_value,
+        abs(suspects.quantity_ea - suspects.expected_quantity_ea) * suspects.unit_cost_usd as money_at_risk_usd,
+        concat(
+            'the stock balance closes exactly when the ', suspects.measure, ' is ', suspects.expected_quantity_ea,
+            ' instead of ', suspects.quantity_ea, ', which is off by the pack of ', suspects.pack_ea, '; left as sent and flagged'
+        ) as reason,
+        sets.document_id,
+        suspects.available_at_utc
+    from {{ ref('int_units_suspected') }} as suspects
+    inner join sets on suspects.pointer_rank = sets.set_rank
+    where suspects.superseded_at_utc is null and {{ in_window('suspects.business_date') }}
+),
+
+balances as (
+    select
+        balances.*,
+        suspects.version_no is not null as is_suspect
+    from {{ ref('int_balances_versioned') }} as balances
+    left join {{ ref('int_units_suspected') }} as suspects using (item_id, site_id, business_date, version_no)
+    where balances.superseded_at_utc is null
+),
+
+-- A close that is off by a pack breaks the balance of the next day as well: that is one fault, found on its own day.
+broken as (
+    select
+        'stock_identity' as kind_code,
+        balances.business_date as finding_date,
+        balances.item_id,
+        balances.site_id,
+        concat(sets.set_code, ' set ', sets.set_no, ' segment ', balances.segment_no) as subject,
+        balances.closing_qty_ea as value,
+        balances.closing_qty_ea + balances.residual_qty_ea as expected_value,
+        abs(balances.residual_qty_ea) * items.unit_cost_usd as money_at_risk_usd,
+        concat(
+            'opening ', balances.opening_qty_ea, ' + received ', balances.receipts_qty_ea, ' - out ',
+            balances.sales_qty_ea + balances.shipped_qty_ea, ' + adjusted ', balances.returns_qty_ea + balances.adjustments_qty_ea,
+            ' should close at ', balances.closing_qty_ea + balances.residual_qty_ea, ', reported ', balances.closing_qty_ea
+        ) as reason,
+        sets.document_id,
+        balances.available_at_utc
+    from balances
+    inner join sets on balances.pointer_rank = sets.set_rank
+    left join items using (item_id)
+    where abs(balances.residual_qty_ea) > 1e-6 and not balances.is_suspect and {{ in_window('balances.business_date') }}
+),
+
+-- One message about one site and day, as its rows state it.
+reports as (
+    select site_id, business_date, pointer_rank, count(distinct item_id) as items
+    from {{ ref('int_site_days_stated') }}
+    where kind_code = 'P' or set_rank = pointer_rank
+    group by site_id, business_date, pointer_rank
+),
+
+newest_days as (
+    select
+        reports.*,
+        max(business_date) over (partition by site_id, pointer_rank) as newest_date,
+        timezone(getvariable('business_tz'), cast(business_date + 1 as timestamp)) as ended_at_utc
+    from reports
+),
+
+late as (
+    select
+        'late_document' as kind_code,
+        days.business_date as finding_date,
+        cast(null as varchar) as item_id,
+        days.site_id,
+        concat(sets.set_code, ' ', coalesce(sets.control_number, '')) as subject,
+        round(epoch(sets.available_at_utc - days.ended_at_utc) / 86400, 2) as value,
+        1.0 as expected_value,
+        cast(null as double) as money_at_risk_usd,
+        concat(sets.set_code, ' of site ', days.site_id, ' for ', days.business_date, ' came ',
+            round(epoch(sets.available_at_utc - days.ended_at_utc) / 86400, 2), ' days after that day ended') as reason,
+        sets.document_id,
+        sets.available_at_utc
+    from newest_days as days
+    inner join sets on days.pointer_rank = sets.set_rank
+    where days.business_date = days.newest_date and sets.available_at_utc > days.ended_at_utc + interval 1 day
+        and {{ in_window('days.business_date') }}
+),
+
+-- A message that says something of an item, site and day of which another message spoke before: sent later, it corrects; sent
+-- earlier, it was overtaken on its way.
+restated as (
+    select
+        this.site_id, this.business_date, this.pointer_rank,
+        max(other.pointer_rank) filter (other.pointer_rank < this.pointer_rank) as before_rank,
+        max(other.pointer_rank) filter (other.pointer_rank > this.pointer_rank) as after_rank
+    from {{ ref('int_site_days_stated') }} as this
+    inner join {{ ref('int_site_days_stated') }} as other
+        on this.item_id = other.item_id and this.site_id = other.site_id and this.business_date = other.business_date
+        and this.kind_code = other.kind_code and this.pointer_rank <> other.pointer_rank
+        and other.available_at_utc < this.available_at_utc
+    where this.set_rank = this.pointer_rank and other.set_rank = other.pointer_rank and {{ in_window('this.business_date') }}
+    group by this.site_id, this.business_date, this.pointer_rank
+),
+
+corrected as (
+    select
+        if(restated.after_rank is not null, 'out_of_order_document', 'corrected_document') as kind_code,
+        restated.business_date as finding_date,
+        cast(null as varchar) as item_id,
+        restated.site_id,
+        concat(sets.set_code, ' ', coalesce(sets.control_number, '')) as subject,
+        cast(null as double) as value,
+        cast(null as double) as expected_value,
+        cast(null as double) as money_at_risk_usd,
+        if(
+            restated.after_rank is not null,
+            concat(sets.set_code, ' of site ', restated.site_id, ' for ', restated.business_date,
+                ' came after document ', left(others.document_id, 12), ', which was sent later and stands'),
+            concat(sets.set_code, ' of site ', restated.site_id, ' for ', restated.business_date,
+                ' corrects document ', left(others.document_id, 12))
+        ) as reason,
+        sets.document_id,
+        sets.available_at_utc
+    from restated
+    inner join sets on restated.pointer_rank = sets.set_rank
+    inner join sets as others on coalesce(restated.after_rank, restated.before_rank) = others.set_rank
+),
+
+unplaced as (
+    select
+        'unmatched_receipt' as kind_code,
+        receipts.received_date as finding_date,
+        receipts.item_id,
+        receipts.site_id,
+        concat('receipt ', coalesce(receipts.receipt_id, '(none)'), ' segment ', receipts.segment_no) as subject,
+        receipts.quantity_ea as value,
+        cast(null as double) as expected_value,
+        cast(null as double) as money_at_risk_usd,
+        concat('receipt ', coalesce(receipts.receipt_id, '(none)'), ' names neither an order nor a shipment we know; it counts as stock and closes no order') as reason,
+        sets.document_id,
+        sets.available_at_utc
+    from {{ ref('int_receipts_matched') }} as receipts
+    inner join sets using (set_rank)
+    where receipts.order_number is null
+    union all
+    select
+        'unmatched_shipment', lines.shipped_date, lines.item_id, lines.ship_to_id,
+        concat('shipment ', coalesce(lines.shipment_id, '(none)'), ' segment ', lines.segment_no),
+        lines.quantity_ea, null, null,
+        concat('shipment ', coalesce(lines.shipment_id, '(none)'), ' names no order; it leaves the shipping site and counts towards no order'),
+        sets.document_id, sets.available_at_utc
+    from {{ ref('int_shipment_lines_conformed') }} as lines
+    inner join sets using (set_rank)
+    where lines.reject_code is null and lines.order_number is null
+),
+
+-- A sale over several days is booked on the last of them, and said so once per message.
+spread as (
+    select
+        'period_report' as kind_code,
+        max(activity.activity_date) as finding_date,
+        cast(null as varchar) as item_id,
+        activity.site_id,
+        concat(sets.set_code, ' set ', sets.set_no) as subject,
+        cast(count(*) as double) as value,
+        cast(null as double) as expected_value,
+        cast(null as double) as money_at_risk_usd,
+        concat(sets.set_code, ' of site ', activity.site_id, ' reports stretches of several days; each is booked on its last day') as reason,
+        sets.document_id,
+        sets.available_at_utc
+    from {{ ref('int_activity_conformed') }} as activity
+    inner join sets using (set_rank)
+    where activity.reject_code is null and activity.period_start_date < activity.activity_date
+    group by activity.site_id, sets.set_rank, sets.set_code, sets.set_no, sets.document_id, sets.available_at_utc
+),
+
+found as (
+    select * from rejected
+    union all select * from suspected
+    union all select * from broken
+    union all select * from late
+    union all select * from corrected
+    union all select * from unplaced
+    union all select * from spread
+)
+
+select
+    left(sha256(concat_ws('|', kind_code, coalesce(site_id, ''), coalesce(item_id, ''), subject, document_id, cast(finding_date as varchar))), 16)
+        as finding_id,
+    finding_date,
+    kind_code,
+    item_id,
+    site_id,
+    subject,
+    value,
+    expected_value,
+    money_at_risk_usd,
+    reason,
+    document_id,
+    available_at_utc
+from found
+where {{ in_window('finding_date') }}
+qualify row_number() over (partition by finding_id order by available_at_utc, reason) = 1

@@ -1,0 +1,22 @@
+with
+
+seen as (
+    select coalesce(seller_id, receiver_id) as supplier_id, min(available_at_utc) as available_at_utc
+    from {{ ref('stg_edi__order_lines') }}
+    group by all
+),
+
+unstated as (
+    select seen.supplier_id, min(seen.available_at_utc) as available_at_utc
+    from seen
+    left join {{ ref('int_party_aliases') }} as parties on seen.supplier_id = parties.alias
+    where seen.supplier_id is not null and parties.alias is null
+    group by seen.supplier_id
+)
+
+select
+    supplier_id, supplier_name, minimum_order_usd, order_weekdays, true as is_in_master, available_at_utc
+from {{ ref('int_suppliers_current') }}
+union all
+select supplier_id, null, null, null, false, available_at_utc
+from unstated

@@ -1,0 +1,23 @@
+select
+    document_id,
+    interchange_no,
+    set_no,
+    segment_no,
+    line_no,
+    set_code,
+    nullif(trim(sender_id), '') as sender_id,
+    nullif(trim(receiver_id), '') as receiver_id,
+    control_number,
+    sent_at_utc,
+    available_at_utc,
+    nullif(trim(order_number), '') as order_number,
+    response_date,
+    nullif(trim(order_line), '') as order_line,
+    upper(trim(response_code)) as response_code,
+    nullif(trim(seller_id), '') as seller_id,
+    item_id,
+    nullif(trim(item_gtin), '') as item_gtin,
+    quantity,
+    upper(trim(unit_code)) as unit_code,
+    promised_date
+from {{ source('edi', 'raw_edi__order_responses') }}

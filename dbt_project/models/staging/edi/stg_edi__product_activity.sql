@@ -1,0 +1,22 @@
+select
+    document_id,
+    interchange_no,
+    set_no,
+    segment_no,
+    line_no,
+    set_code,
+    nullif(trim(sender_id), '') as sender_id,
+    nullif(trim(receiver_id), '') as receiver_id,
+    control_number,
+    sent_at_utc,
+    available_at_utc,
+    nullif(trim(site_id), '') as site_id,
+    item_id,
+    nullif(trim(item_gtin), '') as item_gtin,
+    upper(trim(activity_code)) as activity_code,
+    activity_date,
+    period_start_date,
+    quantity,
+    upper(trim(unit_code)) as unit_code,
+    unit_price
+from {{ source('edi', 'raw_edi__product_activity') }}

@@ -1,0 +1,20 @@
+select
+    document_id,
+    interchange_no,
+    set_no,
+    segment_no,
+    line_no,
+    set_code,
+    nullif(trim(sender_id), '') as sender_id,
+    nullif(trim(receiver_id), '') as receiver_id,
+    control_number,
+    sent_at_utc,
+    available_at_utc,
+    nullif(trim(shipment_id), '') as shipment_id,
+    nullif(trim(carrier_id), '') as carrier_id,
+    upper(trim(status_code)) as status_code,
+    nullif(trim(reason_code), '') as reason_code,
+    status_at_utc,
+    nullif(trim(location_name), '') as location_name,
+    estimated_date
+from {{ source('edi', 'raw_edi__shipment_statuses') }}

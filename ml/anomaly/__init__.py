@@ -1,0 +1,21 @@
+"""Anomalies: what happened that the forecasts, the books or the physics did not allow, with the money at risk.
+
+Every detector returns rows of `mon_findings`; `rank_findings` puts them in order of money and keeps a daily budget.
+"""
+
+from ml.anomaly.demand import demand_anomalies, regime_changes, unit_off_by_pack
+from ml.anomaly.findings import finding_rows, rank_findings
+from ml.anomaly.supply import lead_time_changes, stock_identity_breaks
+from ml.anomaly.telemetry import sensor_drifts, telemetry_findings
+
+__all__ = [
+    "demand_anomalies",
+    "finding_rows",
+    "lead_time_changes",
+    "rank_findings",
+    "regime_changes",
+    "sensor_drifts",
+    "stock_identity_breaks",
+    "telemetry_findings",
+    "unit_off_by_pack",
+]

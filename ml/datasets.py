@@ -1,0 +1,343 @@
+"""Direct multi-horizon demand frames: features at an origin × horizons, known-future covariates, labels; every row accounted for.
+
+A row is item, site, origin day and horizon. Features come as they were known at the origin (through Feast); promotions and
+holidays only if they were announced by then; labels are what is known at the day of training. Labels of days without stock
+are censored demand: they are set aside, counted, and the bias that brings is corrected by `ml.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aios_assets.contracts.errors import BadInputError, ContractError
+from ml.features import LAGS, WINDOWS
+from ml.models.base import F64, Counted, Design
+from ml.models.statistical import demand_class
+
+KEYS = ("item_id", "site_id")
+HORIZON = 28
+EPOCH = date(2000, 1, 1)
+SCALE_FLOOR_EA = 0.1
+NEW_DAYS = 28
+MOST_ITEM_CODES = 1_000
+CODES = ("weekday", "site_code", "category_code", "item_code")
+PROMOTIONS = pl.Schema(
+    {"item_id": pl.String(), "site_id": pl.String(), "start_date": pl.Date(), "end_date": pl.Date(), "promo_price_usd": pl.Float64(),
+     "available_at_utc": pl.Datetime("us", "UTC")}
+)  # fmt: skip
+HOLIDAYS = pl.Schema(
+    {"holiday_date": pl.Date(), "is_closed": pl.Boolean(), "available_at_utc": pl.Datetime("us", "UTC")}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Covariates:
+    """What is known of the future.
+
+    Attributes:
+        promotions: rows of `raw_master__promotions` (`end_date` is the day after the last), with `available_at_utc`.
+        holidays: rows of `raw_master__holidays`, with `available_at_utc`.
+    """
+
+    promotions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROMOTIONS))
+    holidays: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOLIDAYS))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Codes of categorical values, fixed at training; an unknown value is missing, not a new code."""
+
+    maps: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def fit(cls, features: pl.DataFrame) -> Encoding:
+        """Codes in alphabetical order, so that the same data gives the same codes."""
+        maps: dict[str, dict[str, int]] = {}
+        for code, column in (("site_code", "site_id"), ("category_code", "category_code"), ("item_code", "item_id")):
+            values = features[column].drop_nulls().unique().sort().to_list() if column in features.columns else []
+            if code == "item_code" and len(values) > MOST_ITEM_CODES:
+                values = []
+            maps[code] = {value: i for i, value in enumerate(values)}
+        return cls(maps)
+
+    def code(self, name: str, values: pl.Series) -> F64:
+        """Codes of values, NaN where unknown."""
+        table = self.maps.get(name, {})
+        if not table:
+            return np.full(len(values), np.nan)
+        out: F64 = (
+            values.replace_strict(dict(table), default=None, return_dtype=pl.Float64).fill_null(np.nan).to_numpy()
+        )
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class DemandFrame:
+    """A design with what its rows are.
+
+    Attributes:
+        design: features, scale, segment, labels.
+        rows: item_id, site_id, origin_date, horizon_days, target_date, in the order of the design.
+        counted: rows asked, kept, set aside by reason.
+        censored: the design rows of stock-out days (labels are lower bounds), or None.
+    """
+
+    design: Design
+    rows: pl.DataFrame
+    counted: Counted
+    censored: Design | None = None
+
+
+def training_request(
+    first_known: pl.DataFrame, origins: Sequence[date], cutoff: Callable[[date], datetime]
+) -> pl.DataFrame:
+    """Entity rows to ask the feature store for: every series × every origin from its first report on.
+
+    Args:
+        first_known: item_id, site_id, first_date (first business day reported).
+        origins: origin days.
+        cutoff: instant at which a day's knowledge is closed.
+
+    Returns:
+        item_id, site_id, feature_date, event_timestamp, sorted.
+    """
+    days = pl.DataFrame(
+        {"feature_date": list(origins), "event_timestamp": [cutoff(day) for day in origins]}
+    ).with_columns(pl.col("event_timestamp").cast(pl.Datetime("us", "UTC")))
+    rows = first_known.join(days, how="cross").filter(pl.col("feature_date") >= pl.col("first_date"))
+    return rows.select(*KEYS, "feature_date", "event_timestamp").sort(*KEYS, "feature_date")
+
+
+def training_origins(as_of: date, history_days: int, stride_days: int, horizon: int = HORIZON) -> list[date]:
+    """Origins of a training set: every `stride_days` back from the last one whose whole horizon has passed."""
+    newest = as_of - timedelta(days=horizon)
+    return [newest - timedelta(days=k) for k in range(0, max(history_days - horizon, 1), stride_days)][::-1]
+
+
+def labels_as_of(versions: pl.DataFrame, instant: datetime) -> pl.DataFrame:
+    """What is known at `instant` of every day: item_id, site_id, demand_date, sales_qty_ea, is_stockout (and is_suspect)."""
+    known = (pl.col("available_at_utc") <= instant) & (
+        pl.col("superseded_at_utc").is_null() | (pl.col("superseded_at_utc") > instant)
+    )
+    flags = [c for c in ("is_stockout", "is_suspect") if c in versions.columns]
+    return versions.filter(known).select(*KEYS, "demand_date", "sales_qty_ea", *flags)
+
+
+def demand_frame(
+    features: pl.DataFrame,
+    covariates: Covariates,
+    encoding: Encoding,
+    *,
+    labels: pl.DataFrame | None = None,
+    horizon: int = HORIZON,
+    most_rows: int | None = None,
+    seed: int = 0,
+) -> DemandFrame:
+    """Rows of a design from features at their origins.
+
+    Args:
+        features: rows of `feat_item_site__demand` (item attributes may be joined), one per item, site and `feature_date`.
+        covariates: promotions and holidays.
+        encoding: codes of categorical values.
+        labels: see `labels_as_of`; None when scoring.
+        horizon: horizons 1 … `horizon`.
+        most_rows: keep a random sample of about so many rows (learning only).
+        seed: seed of the sample.
+
+    Raises:
+        BadInputError: no features, or two rows of one item, site and day.
+        ContractError: rows were lost or doubled on the way.
+    """
+    if features.height == 0:
+        raise BadInputError("no feature rows to build a demand frame from", where="feat_item_site__demand")
+    doubled = features.height - features.select(*KEYS, "feature_date").n_unique()
+    if doubled:
+        raise BadInputError("feature rows are doubled", where="feat_item_site__demand", count=doubled)
+    features = features.sort(*KEYS, "feature_date")
+    asked = features.height * horizon
+    origin, ahead = _sampled(features.height, horizon, most_rows, seed)
+    dropped = {"not_sampled": asked - origin.size} if origin.size < asked else {}
+    rows = features.select(*KEYS, pl.col("feature_date").alias("origin_date"), "available_at_utc")[origin]
+    rows = rows.with_columns(pl.Series("horizon_days", ahead, dtype=pl.Int32)).with_columns(
+        (pl.col("origin_date") + pl.duration(days=pl.col("horizon_days"))).alias("target_date")
+    )
+    if labels is None:
+        design = _design(features, origin, rows, covariates, encoding, None)
+        return DemandFrame(design, rows.drop("available_at_utc"), Counted(asked, design.rows, dropped))
+    return _labelled(features, origin, rows, covariates, encoding, labels, Counted(asked, origin.size, dropped))
+
+
+def _labelled(
+    features: pl.DataFrame, origin: npt.NDArray[np.int64], rows: pl.DataFrame, covariates: Covariates, encoding: Encoding,
+    labels: pl.DataFrame, counted: Counted,
+) -> DemandFrame:  # fmt: skip
+    known = labels.rename({"demand_date": "target_date"})
+    joined = rows.join(known, on=[*KEYS, "target_date"], how="left", maintain_order="left")
+    if joined.height != rows.height:
+        raise ContractError("labels are doubled", where="fct_demand_daily", count=joined.height - rows.height)
+    y = joined["sales_qty_ea"].cast(pl.Float64)
+    missing = y.is_null().to_numpy()
+    flags = [
+        joined[c].fill_null(False).to_numpy() if c in joined.columns else np.zeros(rows.height, bool)
+        for c in ("is_stockout", "is_suspect")
+    ]
+    suspect = ~missing & flags[1]
+    stockout = ~missing & ~suspect & flags[0]
+    keep = ~missing & ~suspect & ~stockout
+    dropped = counted.dropped | {
+        "no_report": int(missing.sum()),
+        "suspect": int(suspect.sum()),
+        "stockout_censored": int(stockout.sum()),
+    }
+    actual = y.fill_null(np.nan).to_numpy()
+
+    def part(pick: npt.NDArray[np.bool_]) -> Design:
+        return _design(features, origin[pick], rows.filter(pl.Series(pick)), covariates, encoding, actual[pick])
+
+    censored = part(stockout) if stockout.any() else None
+    kept = Counted(counted.asked, int(keep.sum()), dropped)
+    return DemandFrame(part(keep), rows.filter(pl.Series(keep)).drop("available_at_utc"), kept, censored)
+
+
+def _sampled(n: int, horizon: int, most: int | None, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    origin = np.repeat(np.arange(n, dtype=np.int64), horizon)
+    ahead = np.tile(np.arange(1, horizon + 1, dtype=np.int32), n)
+    if most is None or origin.size <= most:
+        return origin, ahead
+    keep = np.random.default_rng(seed).random(origin.size) < most / origin.size
+    return origin[keep], ahead[keep]
+
+
+def scale_of(features: pl.DataFrame) -> F64:
+    """Level of each series at the origin, in eaches a day: mean of the 28-, 56- and 180-day means, not below a floor."""
+    means = [_array(features, f"sales_qty_ea_mean_{w}d") for w in (28, 56, 180)]
+    with np.errstate(invalid="ignore"):
+        stacked = np.array(means)
+        n = (~np.isnan(stacked)).sum(axis=0)
+        level = np.nansum(stacked, axis=0) / np.maximum(n, 1)
+    out: F64 = np.maximum(level, SCALE_FLOOR_EA)
+    return out
+
+
+def classes_of(features: pl.DataFrame) -> npt.NDArray[np.str_]:
+    """Demand class at the origin from 180 days: ADI and CV² follow from mean, deviation and share of zeros."""
+    mean, deviation = _array(features, "sales_qty_ea_mean_180d"), _array(features, "sales_qty_ea_std_180d")
+    selling = 1.0 - _array(features, "zero_frac_180d")
+    age = _array(features, "days_on_sale")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        adi = 1.0 / selling
+        cv2 = (deviation**2 + mean**2) * selling / mean**2 - 1.0
+    return demand_class(adi, np.nan_to_num(cv2, nan=0.0), np.isnan(age) | (age < NEW_DAYS))
+
+
+def _array(features: pl.DataFrame, name: str) -> F64:
+    out: F64 = features[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return out
+
+
+def _design(
+    features: pl.DataFrame, origin: npt.NDArray[np.int64], rows: pl.DataFrame, covariates: Covariates, encoding: Encoding,
+    y: F64 | None,
+) -> Design:  # fmt: skip
+    scale = scale_of(features)
+    columns = {name: values[origin] for name, values in _origin_columns(features, scale, encoding).items()}
+    columns |= _target_columns(features, origin, rows, scale)
+    columns |= _promotion_columns(rows, covariates.promotions, _array(features, "price_usd_lag_0")[origin])
+    columns |= _holiday_columns(rows, covariates.holidays)
+    x = np.empty((rows.height, len(columns)), dtype=np.float32)
+    for i, values in enumerate(columns.values()):
+        x[:, i] = values
+    target = (rows["target_date"] - EPOCH).dt.total_days().to_numpy()
+    start = (rows["origin_date"] - EPOCH).dt.total_days().to_numpy()
+    return Design(
+        x, tuple(columns), tuple(c for c in CODES if c in columns), scale[origin], classes_of(features)[origin],
+        rows["horizon_days"].to_numpy(), target, start, y, None,
+    )  # fmt: skip
+
+
+def _origin_columns(features: pl.DataFrame, scale: F64, encoding: Encoding) -> dict[str, F64]:
+    out: dict[str, F64] = {f"lag_{k}": _array(features, f"sales_qty_ea_lag_{k}") / scale for k in LAGS}
+    for w in WINDOWS:
+        out[f"mean_{w}"] = _array(features, f"sales_qty_ea_mean_{w}d") / scale
+        out[f"std_{w}"] = _array(features, f"sales_qty_ea_std_{w}d") / scale
+    for name in ("zero_frac_28d", "zero_frac_180d", "in_stock_frac_28d", "price_rel_28d"):
+        out[name] = _array(features, name)
+    out["log_days_since_sale"] = np.log1p(_array(features, "days_since_sale"))
+    out["log_days_on_sale"] = np.log1p(np.minimum(_array(features, "days_on_sale"), 730))
+    out["weekday_mean_56"] = _array(features, "weekday_mean_56d") / scale
+    out["log_site_mean"] = np.log1p(_array(features, "site_sales_qty_ea_mean_28d"))
+    out["item_mean"] = _array(features, "item_sales_qty_ea_mean_28d") / scale
+    out["log_scale"] = np.log(scale)
+    out["log_price"] = np.log1p(_array(features, "price_usd_lag_0"))
+    out["site_code"] = encoding.code("site_code", features["site_id"])
+    if "category_code" in features.columns:
+        out["category_code"] = encoding.code("category_code", features["category_code"])
+    if encoding.maps.get("item_code"):
+        out["item_code"] = encoding.code("item_code", features["item_id"])
+    return out
+
+
+def _target_columns(
+    features: pl.DataFrame, origin: npt.NDArray[np.int64], rows: pl.DataFrame, scale: F64
+) -> dict[str, F64]:
+    ahead = rows["horizon_days"].to_numpy().astype(np.int64)
+    week = np.column_stack([_array(features, f"sales_qty_ea_lag_{k}") / scale for k in range(7)])
+    day = rows["target_date"]
+    angle = 2 * np.pi * day.dt.ordinal_day().to_numpy() / 365.25
+    return {
+        "same_weekday_lag": week[origin, (-ahead) % 7],
+        "horizon": ahead.astype(np.float64),
+        "weekday": day.dt.weekday().to_numpy().astype(np.float64),
+        "day_of_month": day.dt.day().to_numpy().astype(np.float64),
+        "year_sin_1": np.sin(angle), "year_cos_1": np.cos(angle), "year_sin_2": np.sin(2 * angle), "year_cos_2": np.cos(2 * angle),
+    }  # fmt: skip
+
+
+def _promotion_columns(rows: pl.DataFrame, promotions: pl.DataFrame, last_price: F64) -> dict[str, F64]:
+    """Whether the target day is on promotion, and the promoted price over the last one, as announced by the origin."""
+    nothing = {"is_promo": np.zeros(rows.height), "promo_price_rel": np.full(rows.height, np.nan)}
+    if promotions.height == 0:
+        return nothing
+    daily = promotions.select(*KEYS, "promo_price_usd", pl.col("available_at_utc").alias("announced"),
+                              pl.date_ranges("start_date", "end_date", closed="left").alias("target_date")).explode("target_date")  # fmt: skip
+    index = rows.select(*KEYS, "target_date", "available_at_utc").with_row_index("row")
+    hits = index.join(daily.drop_nulls("target_date"), on=[*KEYS, "target_date"]).filter(
+        pl.col("announced") <= pl.col("available_at_utc")
+    )
+    best = (
+        hits.sort("row", "announced", "promo_price_usd")
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("promo_price_usd").last())
+    )
+    place = best["row"].to_numpy()
+    nothing["is_promo"][place] = 1.0
+    nothing["promo_price_rel"][place] = best["promo_price_usd"].fill_null(np.nan).to_numpy() / last_price[place]
+    return nothing
+
+
+def _holiday_columns(rows: pl.DataFrame, holidays: pl.DataFrame) -> dict[str, F64]:
+    """Days to the next and since the last holiday (capped at 8), and whether shops are closed, as announced by the origin."""
+    ahead, behind, closed = np.full(rows.height, 8.0), np.full(rows.height, 8.0), np.zeros(rows.height)
+    target = (rows["target_date"] - EPOCH).dt.total_days().to_numpy()
+    known = rows["available_at_utc"].dt.timestamp("us").to_numpy()
+    for holiday in holidays.sort("holiday_date").iter_rows(named=True):
+        gap = (holiday["holiday_date"] - EPOCH).days - target
+        near = np.flatnonzero((np.abs(gap) < 8) & (known >= int(holiday["available_at_utc"].timestamp() * 1e6)))
+        ahead[near] = np.where(gap[near] >= 0, np.minimum(ahead[near], gap[near]), ahead[near])
+        behind[near] = np.where(gap[near] <= 0, np.minimum(behind[near], -gap[near]), behind[near])
+        closed[near] = np.where((gap[near] == 0) & bool(holiday["is_closed"]), 1.0, closed[near])
+    return {"days_to_holiday": ahead, "days_after_holiday": behind, "is_closed": closed}
+
+
+def describe(frame: DemandFrame) -> dict[str, Any]:
+    """Figures of a frame for metadata: rows asked, kept, set aside by reason."""
+    return {"rows_asked": frame.counted.asked, "rows_kept": frame.counted.kept} | {
+        f"rows_{k}": v for k, v in frame.counted.dropped.items()
+    }

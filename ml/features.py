@@ -1,0 +1,436 @@
+"""Demand features of every item, site and day, from what was known at the cut-off of that day.
+
+From: all versions of `fct_demand_daily`. Form: `feat_item_site__demand` (contract). A row is never rewritten by later
+knowledge: late and corrected reports change the rows of the days from which they were known, and no earlier one.
+
+How: the newest known values make one wide panel (series × days), computed at once. The few (series, day) pairs at which
+something else was known (a report still missing, a value not yet corrected) are computed again, each stretch of equal
+knowledge as a small synthetic series of its own, and put in place. Sums add up in an order that does not depend on the
+panel's first day (`ml.windows`), so one new day alone equals the same day within the whole history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
+from ml.windows import F64, WindowSums, forward_fill, last_true, shift
+
+I64 = npt.NDArray[np.int64]
+LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
+WINDOWS = (7, 28, 56, 180)
+LOOKBACK = 364
+KEYS = ("item_id", "site_id")
+NEVER = np.int64(-(1 << 40))
+BLOCK_CELLS = 1_500_000
+AGGREGATE_WINDOW = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a series brings from before the panel's first day: indices of first and last sale, and the last price."""
+
+    first_sale: I64
+    last_sale: I64
+    last_price: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """Three wide arrays (series, days): units sold (NaN = no report), stock-out flag (NaN = no report), price."""
+
+    sales: F64
+    stockout: F64
+    price: F64
+
+    def rows(self, index: I64) -> Wide:
+        """A copy of some series."""
+        return Wide(self.sales[index].copy(), self.stockout[index].copy(), self.price[index].copy())
+
+
+def demand_features(
+    versions: pl.DataFrame,
+    days: Sequence[date] | tuple[date, date],
+    cutoff: Callable[[date], datetime],
+) -> pl.DataFrame:
+    """Feature rows of `days`, each from what was known at its own cut-off.
+
+    Grain: item, site and day; a row exists for every series from its first known report on, also on days without one
+    (then `sales_qty_ea_lag_0` is null). Units: eaches, US dollars, days. Stored in 32 bits, accumulated in 64.
+
+    Args:
+        versions: rows of `fct_demand_daily`, all versions; history before `days` is read as far back as it is given.
+        days: `(first, last)`, both included, or any longer ascending list of days.
+        cutoff: instant at which the knowledge of a business day is closed (increasing).
+
+    Returns:
+        Rows of `feat_item_site__demand`, sorted by key.
+
+    Raises:
+        BadInputError: two versions of one item, site and day are visible at the same cut-off.
+    """
+    wanted = _days(days)
+    if versions.height == 0 or not wanted:
+        return FEAT_ITEM_SITE_DEMAND.empty()
+    visible = _visible(versions, wanted[-1], cutoff)
+    if visible.height == 0:
+        return FEAT_ITEM_SITE_DEMAND.empty()
+    panel = _Panel(visible, wanted, cutoff)
+    return panel.frame()
+
+
+def _days(days: Sequence[date]) -> list[date]:
+    if len(days) == 2 and days[0] <= days[1]:
+        return [days[0] + timedelta(days=k) for k in range((days[1] - days[0]).days + 1)]
+    return sorted(set(days))
+
+
+def _visible(versions: pl.DataFrame, last: date, cutoff: Callable[[date], datetime]) -> pl.DataFrame:
+    """Versions known by the last cut-off, with day index `t` and the half-open stretch of days `[v0, v1)` they rule."""
+    first = versions["demand_date"].min()
+    assert isinstance(first, date)
+    axis = [first + timedelta(days=k) for k in range((last - first).days + 1)]
+    if not axis:
+        return versions.clear()
+    cuts = np.array([np.datetime64(cutoff(day).replace(tzinfo=None), "us") for day in axis])
+    rows = versions.filter((pl.col("demand_date") <= last) & (pl.col("available_at_utc") <= cutoff(last)))
+    t = (rows["demand_date"] - first).dt.total_days().to_numpy()
+    v0 = np.maximum(_first_day(cuts, rows["available_at_utc"]), t)
+    v1 = _first_day(cuts, rows["superseded_at_utc"])
+    return (
+        rows.select(*KEYS, "sales_qty_ea", "is_stockout", "price_usd")
+        .with_columns(pl.Series("t", t), pl.Series("v0", v0), pl.Series("v1", v1), pl.lit(first).alias("origin"))
+        .filter(pl.col("v0") < pl.col("v1"))
+    )
+
+
+def _first_day(cuts: npt.NDArray[np.datetime64], instants: pl.Series) -> I64:
+    """Index of the first cut-off at or after each instant; beyond the last one for null."""
+    if instants.null_count() == len(instants):
+        return np.full(len(instants), cuts.size, dtype=np.int64)
+    table = instants.unique()
+    stamp = table.dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+    day = np.where(np.isnat(stamp), cuts.size, np.searchsorted(cuts, stamp, side="left")).astype(np.int64)
+    if len(table) > 100_000:
+        stamps = instants.dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+        return np.where(np.isnat(stamps), cuts.size, np.searchsorted(cuts, stamps, side="left")).astype(np.int64)
+    found: I64 = instants.replace_strict(table, pl.Series(day), return_dtype=pl.Int64).to_numpy()
+    return found
+
+
+class _Panel:
+    """The wide panel, the stretches of other knowledge, and the frame made of both."""
+
+    def __init__(self, visible: pl.DataFrame, wanted: list[date], cutoff: Callable[[date], datetime]) -> None:
+        self.origin: date = visible["origin"][0]
+        self.wanted = [day for day in wanted if day >= self.origin]
+        self.cutoff = cutoff
+        index = np.array([(day - self.origin).days for day in self.wanted], dtype=np.int64)
+        self.last = int((wanted[-1] - self.origin).days)
+        self.keys, rows = _indexed(visible.drop("origin"))
+        self.first_known: I64 = rows.group_by("s").agg(pl.col("v0").min()).sort("s")["v0"].to_numpy().astype(np.int64)
+        final = rows.filter(pl.col("v1") > self.last)
+        self._refuse_double(final)
+        self.late = _late_keys(rows, final, self.last)
+        start = max(int(index[0]) - LOOKBACK, 0) if index.size else 0
+        touched = self.late.filter(pl.col("until") > (index[0] if index.size else 0))
+        if touched.height:
+            start = min(start, int(touched["t"].min()))  # type: ignore[arg-type]
+        self.start = start
+        self.columns = index - start
+        self.final = final
+        self.width = self.last - start + 1
+        self.base = self._wide(final)
+        self.carry = self._carry(final)
+        self.stretches = _stretches(self.late, index)
+
+    def _refuse_double(self, final: pl.DataFrame) -> None:
+        seen = np.zeros(self.keys.height * (self.last + 1), dtype=bool)
+        seen[final["s"].to_numpy() * (self.last + 1) + final["t"].to_numpy()] = True
+        double = final.height - int(seen.sum())
+        if double:
+            raise BadInputError(
+                "two versions of one item, site and day are valid at once", where="fct_demand_daily", count=double,
+                todo="close the older version's superseded_at_utc",
+            )  # fmt: skip
+
+    def _wide(self, rows: pl.DataFrame) -> Wide:
+        rows = rows.filter(pl.col("t") >= self.start)
+        s, t = rows["s"].to_numpy(), rows["t"].to_numpy() - self.start
+        arrays = []
+        for name in ("sales_qty_ea", "is_stockout", "price_usd"):
+            wide = np.full((self.keys.height, self.width), np.nan)
+            wide[s, t] = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            arrays.append(wide)
+        return Wide(*arrays)
+
+    def _carry(self, final: pl.DataFrame) -> Carry:
+        n = self.keys.height
+        carry = Carry(np.full(n, -NEVER), np.full(n, NEVER), np.full(n, np.nan))
+        before = final.filter(pl.col("t") < self.start)
+        sold = before.filter(pl.col("sales_qty_ea") > 0).group_by("s").agg(a=pl.col("t").min(), b=pl.col("t").max())
+        carry.first_sale[sold["s"].to_numpy()] = sold["a"].to_numpy() - self.start
+        carry.last_sale[sold["s"].to_numpy()] = sold["b"].to_numpy() - self.start
+        priced = (
+            before.filter(pl.col("price_usd").is_not_null())
+            .sort("s", "t")
+            .group_by("s")
+            .agg(pl.col("price_usd").last())
+        )
+        carry.last_price[priced["s"].to_numpy()] = priced["price_usd"].to_numpy()
+        return carry
+
+    def frame(self) -> pl.DataFrame:
+        """All wanted rows in the contract's order."""
+        n, d = self.keys.height, self.columns.size
+        if d == 0:
+            return FEAT_ITEM_SITE_DEMAND.empty()
+        names = own_feature_names()
+        out = {name: np.empty((n, d), dtype=np.float32) for name in names}
+        step = max(1, BLOCK_CELLS // self.width)
+        for low in range(0, n, step):
+            rows = np.arange(low, min(low + step, n))
+            block = own_features(self.base.rows(rows), _carry_rows(self.carry, rows), self.columns)
+            for name in names:
+                out[name][rows] = block[name]
+        self._patch(out)
+        for name, group in (("site_sales_qty_ea_mean_28d", "site_id"), ("item_sales_qty_ea_mean_28d", "item_id")):
+            out[name] = self._aggregate(group).astype(np.float32)
+        return self._long(out)
+
+    def _patch(self, out: dict[str, npt.NDArray[np.float32]]) -> None:
+        """Compute again the stretches in which something else was known, and put them in place."""
+        step = max(1, BLOCK_CELLS // self.width)
+        position = {int(c): i for i, c in enumerate(self.columns)}
+        for low in range(0, self.stretches.height, step):
+            part = self.stretches.slice(low, step).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+            series = part["s"].to_numpy()
+            wide = self.base.rows(series)
+            known = self._as_known(part)
+            row, t = known["row"].to_numpy(), known["t"].to_numpy() - self.start
+            for array, name in (
+                (wide.sales, "sales_qty_ea"),
+                (wide.stockout, "is_stockout"),
+                (wide.price, "price_usd"),
+            ):
+                array[row, t] = known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            block = own_features(wide, _carry_rows(self.carry, series), self.columns)
+            days = part.select("row", "s", pl.int_ranges("d0", "d1").alias("d")).explode("d").drop_nulls("d")
+            days = days.filter(pl.col("d").is_in(self.columns + self.start))
+            column = np.array([position[int(c) - self.start] for c in days["d"].to_list()], dtype=np.int64)
+            r, s = days["row"].to_numpy(), days["s"].to_numpy()
+            for name, values in block.items():
+                out[name][s, column] = values[r, column]
+
+    def _as_known(self, part: pl.DataFrame) -> pl.DataFrame:
+        """Cells of the stretches' synthetic series that differ from the newest knowledge, with the value then known."""
+        cells = part.join(self.late.select("s", "t").unique(), on="s", how="inner")
+        cells = cells.filter((pl.col("t") < pl.col("d1")) & (pl.col("t") >= self.start))
+        rows = self.late_versions().join(cells, on=["s", "t"], how="right")
+        inside = (pl.col("v0") < pl.col("d1")) & (pl.col("v1") > pl.col("d0"))
+        picked = rows.filter(inside).select("row", "t", "sales_qty_ea", "is_stockout", "price_usd")
+        return cells.select("row", "t").join(picked, on=["row", "t"], how="left")
+
+    def late_versions(self) -> pl.DataFrame:
+        """All versions of the cells that were late or corrected."""
+        return self.late.select("s", "t", "v0", "v1", "sales_qty_ea", "is_stockout", "price_usd").drop_nulls("v0")
+
+    def _aggregate(self, group: str) -> F64:
+        """Mean daily units of the site (or item) over 28 days, as known at each day's cut-off."""
+        members = self.keys[group].rank("dense").cast(pl.Int64).to_numpy() - 1
+        groups = int(members.max()) + 1
+        totals, reports = np.zeros((groups, self.width)), np.zeros((groups, self.width))
+        known = ~np.isnan(self.base.sales)
+        np.add.at(totals, members, np.where(known, self.base.sales, 0.0))
+        np.add.at(reports, members, known.astype(np.float64))
+        sums = WindowSums(totals).at(AGGREGATE_WINDOW, self.columns)
+        counts = WindowSums((reports > 0).astype(np.float64)).at(AGGREGATE_WINDOW, self.columns)
+        self._correct(sums, counts, reports, members)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: F64 = np.where(counts > 0, sums / counts, np.nan)
+        spread_back: F64 = mean[members]
+        return spread_back
+
+    def _correct(self, sums: F64, counts: F64, reports: F64, members: I64) -> None:
+        """Replace, in the groups' sums, what is known now by what was known at each day."""
+        if self.stretches.height == 0:
+            return
+        part = self.stretches.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+        cells = self._as_known(part).join(part.select("row", "s", "d0", "d1"), on="row", how="left")
+        now = self.base.sales[cells["s"].to_numpy(), cells["t"].to_numpy() - self.start]
+        then = cells["sales_qty_ea"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        lost = np.isnan(then).astype(np.float64) - np.isnan(now)
+        frame = cells.select("t", "d0", "d1", "s").with_columns(
+            pl.Series("g", members[cells["s"].to_numpy()]),
+            pl.Series("dx", np.nan_to_num(then) - np.nan_to_num(now)),
+            pl.Series("dn", -lost),
+        )
+        frame = frame.with_columns(pl.int_ranges("d0", "d1").alias("d")).explode("d")
+        frame = frame.filter((pl.col("d") >= pl.col("t")) & (pl.col("d") < pl.col("t") + AGGREGATE_WINDOW))
+        frame = frame.group_by("g", "d", "t").agg(pl.col("dx", "dn").sum()).sort("g", "d", "t")
+        place = {int(c) + self.start: i for i, c in enumerate(self.columns)}
+        g, t = frame["g"].to_numpy(), frame["t"].to_numpy() - self.start
+        column = np.array([place.get(int(d), -1) for d in frame["d"].to_list()], dtype=np.int64)
+        keep = column >= 0
+        had = reports[g, t]
+        gone = ((had > 0) & (had + frame["dn"].to_numpy() <= 0)).astype(np.float64)
+        came = ((had <= 0) & (had + frame["dn"].to_numpy() > 0)).astype(np.float64)
+        np.add.at(sums, (g[keep], column[keep]), frame["dx"].to_numpy()[keep])
+        np.add.at(counts, (g[keep], column[keep]), (came - gone)[keep])
+
+    def _long(self, out: dict[str, npt.NDArray[np.float32]]) -> pl.DataFrame:
+        """Wide feature arrays into contract rows; NaN becomes null, series start at their first known report."""
+        exists = self.first_known[:, None] <= (self.columns + self.start)[None, :]
+        s, c = np.nonzero(exists)
+        days = pl.Series("feature_date", self.wanted, dtype=pl.Date)
+        cuts = pl.Series("available_at_utc", [self.cutoff(day) for day in self.wanted]).cast(pl.Datetime("us", "UTC"))
+        columns: list[pl.Series] = [self.keys[k][s] for k in KEYS]
+        columns.append(days[c])
+        columns += [pl.Series(name, values[s, c]).fill_nan(None) for name, values in out.items()]
+        columns += [cuts[c], days[c].dt.strftime("%Y-%m").alias("feature_month")]
+        return pl.DataFrame(columns).select(FEAT_ITEM_SITE_DEMAND.names).cast(dict(FEAT_ITEM_SITE_DEMAND.schema))  # type: ignore[arg-type]
+
+
+def _indexed(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Series in order, and the rows with their series' number `s`; runs of equal keys are looked up once."""
+    new = rows.select(pl.any_horizontal(pl.col(k) != pl.col(k).shift(1) for k in KEYS).fill_null(True)).to_series()
+    runs = rows.select(KEYS).filter(new)
+    keys = runs.unique().sort(KEYS)
+    number = (
+        runs.join(keys.with_row_index("s"), on=list(KEYS), how="left", maintain_order="left")["s"]
+        .cast(pl.Int64)
+        .to_numpy()
+    )
+    s = number[np.cumsum(new.to_numpy()) - 1]
+    return keys, rows.with_columns(pl.Series("s", s))
+
+
+def _late_keys(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFrame:
+    """Versions of cells whose knowledge changed after their own day; `until` is the day from which the newest holds.
+
+    A cell that no current version describes (all were withdrawn) is late for as long as anything was visible.
+    """
+    odd = rows.filter((pl.col("v0") > pl.col("t")) | (pl.col("v1") <= last)).select("s", "t").unique()
+    rows = rows.join(odd, on=["s", "t"], how="semi")
+    final = final.join(odd, on=["s", "t"], how="semi")
+    newest = final.select("s", "t", pl.col("v0").alias("until"))
+    cells = rows.select("s", "t").unique().join(newest, on=["s", "t"], how="left")
+    withdrawn = rows.group_by("s", "t").agg(pl.col("v1").max().alias("withdrawn"))
+    cells = cells.join(withdrawn, on=["s", "t"]).with_columns(pl.coalesce("until", "withdrawn").alias("until"))
+    cells = cells.filter(pl.col("until") > pl.col("t")).drop("withdrawn")
+    return rows.drop(KEYS).join(cells, on=["s", "t"], how="inner").sort("s", "t", "v0")
+
+
+def _stretches(late: pl.DataFrame, wanted: I64) -> pl.DataFrame:
+    """Stretches `[d0, d1)` of wanted days per series in which knowledge differs from the newest and does not change."""
+    empty = pl.DataFrame(schema={"s": pl.Int64, "d0": pl.Int64, "d1": pl.Int64})
+    if late.height == 0 or wanted.size == 0:
+        return empty
+    cells = late.group_by("s", "t").agg(pl.col("until").first())
+    first, stop = int(wanted[0]), int(wanted[-1]) + 1
+    marks = (
+        pl.concat(
+            [
+                late.select("s", pl.col("v0").alias("d0")),
+                late.select("s", pl.col("v1").alias("d0")),
+                cells.select("s", pl.col("t").alias("d0")),
+                cells.select("s", pl.col("until").alias("d0")),
+                late.select("s", pl.lit(first, dtype=pl.Int64).alias("d0")),
+            ]
+        )
+        .filter(pl.col("d0").is_between(first, stop - 1))
+        .unique()
+        .sort("s", "d0")
+    )
+    ends = pl.col("d0").shift(-1).over("s").fill_null(stop)
+    marks = marks.with_columns(ends.alias("d1"))
+    open_cells = marks.join(cells, on="s").filter((pl.col("t") < pl.col("d1")) & (pl.col("until") > pl.col("d0")))
+    return open_cells.select("s", "d0", "d1").unique().sort("s", "d0")
+
+
+def _carry_rows(carry: Carry, rows: I64) -> Carry:
+    return Carry(carry.first_sale[rows], carry.last_sale[rows], carry.last_price[rows])
+
+
+def own_feature_names() -> tuple[str, ...]:
+    """Names of the features that a series' own history gives, in stored order."""
+    lags = tuple(f"sales_qty_ea_lag_{k}" for k in LAGS)
+    rolls = tuple(f"sales_qty_ea_{stat}_{w}d" for w in WINDOWS for stat in ("mean", "std"))
+    return (
+        *lags,
+        *rolls,
+        "zero_frac_28d",
+        "zero_frac_180d",
+        "in_stock_frac_28d",
+        "days_since_sale",
+        "days_on_sale",
+        "weekday_mean_56d",
+        "price_usd_lag_0",
+        "price_rel_28d",
+    )
+
+
+def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
+    """Features of each series' own history at the given columns (pure kernel).
+
+    Standard deviations are those of the values in the window (divisor n), so that one known value gives 0.
+
+    Args:
+        wide: (series, days) arrays.
+        carry: what came before the first column.
+        columns: day columns wanted.
+
+    Returns:
+        Name to (series, wanted days) in 64 bits; NaN where nothing is known.
+    """
+    known = ~np.isnan(wide.sales)
+    ones = known.astype(np.float64)
+    sold = np.where(known, wide.sales, 0.0)
+    count, total, square = WindowSums(ones), WindowSums(sold), WindowSums(sold * sold)
+    zeros = WindowSums((known & (wide.sales == 0)).astype(np.float64))
+    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": shift(wide.sales, k)[:, columns] for k in LAGS}
+    counts = {w: count.at(w, columns) for w in WINDOWS}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for w in WINDOWS:
+            n, mean = counts[w], total.at(w, columns) / counts[w]
+            spread = np.sqrt(np.maximum(square.at(w, columns) / n - mean * mean, 0.0))
+            out[f"sales_qty_ea_mean_{w}d"] = np.where(n > 0, mean, np.nan)
+            out[f"sales_qty_ea_std_{w}d"] = np.where(n > 0, spread, np.nan)
+        for w in (28, 180):
+            out[f"zero_frac_{w}d"] = np.where(counts[w] > 0, zeros.at(w, columns) / counts[w], np.nan)
+        stocked = WindowSums((known & (wide.stockout == 0)).astype(np.float64)).at(28, columns)
+        out["in_stock_frac_28d"] = np.where(counts[28] > 0, stocked / counts[28], np.nan)
+        out |= _since(wide.sales > 0, carry, columns)
+        weekly, weekly_n = (
+            WindowSums(sold, stride=7).at(8, columns),
+            WindowSums(ones, stride=7).at(8, columns),
+        )
+        out["weekday_mean_56d"] = np.where(weekly_n > 0, weekly / weekly_n, np.nan)
+        out |= _price(wide.price, carry, columns)
+    return {name: out[name] for name in own_feature_names()}
+
+
+def _since(sold: npt.NDArray[np.bool_], carry: Carry, columns: I64) -> dict[str, F64]:
+    last = last_true(sold, carry.last_sale)[:, columns]
+    ever = sold.any(axis=1)
+    first = np.where(carry.first_sale < -NEVER, carry.first_sale, np.where(ever, sold.argmax(axis=1), -NEVER))[:, None]
+    now = columns[None, :]
+    return {
+        "days_since_sale": np.where(last > NEVER, now - last, np.nan).astype(np.float64),
+        "days_on_sale": np.where(first <= now, now - first, np.nan).astype(np.float64),
+    }
+
+
+def _price(price: F64, carry: Carry, columns: I64) -> dict[str, F64]:
+    known = ~np.isnan(price)
+    last = forward_fill(price, carry.last_price)[:, columns]
+    n = WindowSums(known.astype(np.float64)).at(28, columns)
+    mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n
+    return {"price_usd_lag_0": last, "price_rel_28d": np.where((n > 0) & (mean > 0), last / mean, np.nan)}

@@ -1,0 +1,264 @@
+"""Lead time of any order table: accelerated failure time with shrunken effects and a residual learned walk-forward.
+
+log(days + c) = effects of what is known at order time + residual. Open orders are censored rows: their expected rest is
+imputed for the effects (Buckley & James 1979) and they stay censored in the residual's Kaplan-Meier curve. The residual
+mixes two samples: out-of-fold residuals (orders kept whole, so that lines of one order never judge each other) and
+walk-forward residuals, where a model of the past met the next period: these carry the drift, so that the quantiles hold
+when times change. Recent orders weigh more in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ml.lead_time.effects import Coder, Effects, Floats, fit_effects, make_coder
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class AftSpec:
+    """Settings, chosen by walk-forward on real purchase orders (docs/lead-times.md).
+
+    Attributes:
+        strength: pseudo-orders that pull an effect towards zero, per effect: many columns share one truth.
+        drift_share: weight of the walk-forward residuals.
+        folds: folds of the out-of-fold residuals.
+        periods: past periods played forward.
+        location_half_life: periods after which an order counts half for the effects.
+        residual_half_life: periods after which an order counts half for the residual.
+    """
+
+    strength: float = 1.75
+    drift_share: float = 0.35
+    folds: int = 4
+    periods: int = 6
+    location_half_life: float = 2.0
+    residual_half_life: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class AftModel:
+    """A fitted model.
+
+    Attributes:
+        coder: how rows become levels.
+        effects: their effects.
+        shift: c in log(days + c).
+        support: residual values, rising.
+        survival: P(residual > value) at each of them.
+        tail: scale of the exponential tail beyond the support, in log days.
+        ordered: column of the order date.
+    """
+
+    coder: Coder
+    effects: Effects
+    shift: float
+    support: Floats
+    survival: Floats
+    tail: float
+    ordered: str
+
+    def location(self, frame: pl.DataFrame) -> Floats:
+        """Log days expected of each row, before the residual."""
+        return self.effects.predict(self.coder.encode(frame, self.ordered))
+
+    def survive(self, location: Floats, days: Floats) -> Floats:
+        """P(T > days) per row; negative days give 1."""
+        r = np.log(np.maximum(days, 0.0) + self.shift) - location
+        place = np.searchsorted(self.support, r, side="right") - 1
+        inside = np.where(place >= 0, self.survival[np.maximum(place, 0)], 1.0)
+        last = self.survival[-1]
+        beyond = last * np.exp(-np.maximum(r - self.support[-1], 0.0) / self.tail)
+        return np.where(days < 0, 1.0, np.where(r > self.support[-1], beyond, inside))
+
+    def quantile(self, location: Floats, q: float, age: Floats | None = None) -> Floats:
+        """Days by which a share q has arrived, given that the order waited `age` days already (−1: not yet ordered)."""
+        start = np.ones_like(location) if age is None else self.survive(location, age)
+        target = np.maximum(start * (1.0 - q), 1e-12)
+        place = np.searchsorted(-self.survival, -target - 1e-12, side="left")
+        inside = self.support[np.minimum(place, len(self.support) - 1)]
+        beyond = self.support[-1] + self.tail * np.log(np.maximum(self.survival[-1], 1e-12) / target)
+        r = np.where(place >= len(self.support), beyond, inside)
+        days = np.exp(location + r) - self.shift
+        floor = 0.0 if age is None else np.maximum(age, 0.0)
+        return np.maximum(days, floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of an order table are used, and how."""
+
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+    dates: tuple[str, ...]
+    supplier: str | None
+    ordered: str
+
+
+def fit_aft(rows: pl.DataFrame, as_of: date, columns: Columns, *, spec: AftSpec | None = None) -> AftModel:
+    """Fit on an order table as known on `as_of`.
+
+    Args:
+        rows: columns of `columns`, `_received` (date, null or later than `as_of`: open) and `_cluster` (text).
+        as_of: last day known.
+        columns: columns used.
+        spec: settings.
+    """
+    spec = spec or AftSpec()
+    seen = _as_known(rows, as_of, columns.ordered)
+    unit = period_days(seen, as_of, columns.ordered)
+    shift = max(1.0, 0.05 * float(np.median(seen["_days"].to_numpy())))
+    coder, effects = _fit_location(seen, as_of, columns, spec, unit, shift)
+    parts = [_out_of_fold(seen, as_of, columns, spec, unit, shift)]
+    forward = _walk_forward(rows, as_of, columns, spec, unit, shift)
+    shares = [1.0]
+    if forward is not None:
+        parts.append(forward)
+        shares = [1.0 - spec.drift_share, spec.drift_share]
+    values = np.concatenate([p[0] for p in parts])
+    arrived = np.concatenate([p[1] for p in parts])
+    weights = np.concatenate([s * p[2] / p[2].sum() for s, p in zip(shares, parts, strict=True)])
+    support, survival = kaplan_meier(values, arrived, weights)
+    survival = np.maximum(survival, 0.5 / len(values))
+    tail = max(float(np.sqrt(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))), 0.05)
+    return AftModel(coder, effects, shift, support, survival, tail, columns.ordered)
+
+
+def period_days(seen: pl.DataFrame, as_of: date, ordered: str) -> int:
+    """Length of a period: a twelfth of the history, from four weeks to a quarter."""
+    first = seen[ordered].min()
+    span = (as_of - first).days if isinstance(first, date) else 0
+    return int(np.clip(span // 12, 28, 91))
+
+
+def _as_known(rows: pl.DataFrame, as_of: date, ordered: str) -> pl.DataFrame:
+    """Rows ordered by `as_of` with what was known then: days waited or taken, and whether it had arrived."""
+    known = pl.col("_received").is_not_null() & (pl.col("_received") <= as_of)
+    until = pl.when(known).then(pl.col("_received")).otherwise(pl.lit(as_of))
+    return rows.filter(pl.col(ordered) <= as_of).with_columns(
+        (until - pl.col(ordered)).dt.total_days().cast(pl.Float64).alias("_days"), known.alias("_arrived"),
+        (1.0 / pl.len().over("_cluster")).sqrt().alias("_weight"),
+    )  # fmt: skip
+
+
+def _decay(seen: pl.DataFrame, as_of: date, ordered: str, half_life_days: float) -> Floats:
+    age = (pl.Series([as_of]) - seen[ordered]).dt.total_days().cast(pl.Float64).to_numpy()
+    return np.asarray(seen["_weight"].to_numpy() * 0.5 ** (age / half_life_days), dtype=np.float64)
+
+
+def _fit_location(
+    seen: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float
+) -> tuple[Coder, Effects]:
+    coder = make_coder(
+        seen,
+        texts=columns.texts,
+        numbers=columns.numbers,
+        dates=columns.dates,
+        supplier=columns.supplier,
+        ordered=columns.ordered,
+    )
+    codes, sizes = coder.encode(seen, columns.ordered), [len(v) for v in coder.levels.values()]
+    weights = _decay(seen, as_of, columns.ordered, spec.location_half_life * unit)
+    log_days, arrived = np.log(seen["_days"].to_numpy() + shift), seen["_arrived"].to_numpy()
+    strength = max(spec.strength * len(sizes), 8.0)
+    effects = fit_effects(codes, sizes, log_days, weights, strength=strength)
+    if not arrived.all():
+        for _ in range(2):
+            filled = impute(
+                log_days, arrived, effects.predict(codes) if codes else np.full(len(log_days), effects.base), weights
+            )
+            effects = fit_effects(codes, sizes, filled, weights, strength=strength)
+    return coder, effects
+
+
+def impute(log_days: Floats, arrived: Bools, location: Floats, weights: Floats) -> Floats:
+    """Expected log days of open orders given that they lasted this long already; received ones stay as they are."""
+    residual = log_days - location
+    support, survival = kaplan_meier(residual, arrived, weights)
+    mass = -np.diff(survival, prepend=1.0)
+    mass[-1] += survival[-1]
+    above = np.cumsum((mass * support)[::-1])[::-1] / np.maximum(np.cumsum(mass[::-1])[::-1], 1e-12)
+    place = np.minimum(np.searchsorted(support, residual), len(support) - 1)
+    return np.where(arrived, log_days, np.maximum(log_days, location + above[place]))
+
+
+def kaplan_meier(values: Floats, arrived: Bools, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted Kaplan-Meier of a continuous value: sorted values and P(value > v) at each."""
+    order = np.lexsort((~arrived, values))
+    v, e, w = values[order], arrived[order], weights[order]
+    at_risk = np.cumsum(w[::-1])[::-1]
+    return v, np.asarray(np.cumprod(1.0 - np.where(e, w / at_risk, 0.0)), dtype=np.float64)
+
+
+_Residuals = tuple[Floats, Bools, Floats]
+
+
+def _out_of_fold(
+    seen: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float
+) -> _Residuals:
+    clusters = {c: i for i, c in enumerate(sorted(seen["_cluster"].unique().to_list()))}
+    fold = np.array([(clusters[c] * 2654435761) % 2**32 % spec.folds for c in seen["_cluster"].to_list()])
+    location = np.empty(seen.height)
+    for k in range(spec.folds):
+        inside = pl.Series(fold != k)
+        train, rest = seen.filter(inside), seen.filter(~inside)
+        if rest.height and train.height:
+            coder, effects = _fit_location(train, as_of, columns, spec, unit, shift)
+            location[fold == k] = _located(coder, effects, rest, columns.ordered)
+        elif rest.height:
+            location[fold == k] = float(np.log(rest["_days"].to_numpy() + shift).mean())
+    residual = np.log(seen["_days"].to_numpy() + shift) - location
+    return residual, seen["_arrived"].to_numpy(), _decay(seen, as_of, columns.ordered, spec.residual_half_life * unit)
+
+
+def _located(coder: Coder, effects: Effects, frame: pl.DataFrame, ordered: str) -> Floats:
+    codes = coder.encode(frame, ordered)
+    return effects.predict(codes) if codes else np.full(frame.height, effects.base)
+
+
+def _walk_forward(
+    rows: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float
+) -> _Residuals | None:
+    """Residuals of the next period under a model that knew only the periods before."""
+    found: list[_Residuals] = []
+    now = _as_known(rows, as_of, columns.ordered)
+    for k in range(1, spec.periods + 1):
+        origin = as_of - timedelta(days=unit * k)
+        past = _as_known(rows, origin, columns.ordered)
+        ahead = now.filter(
+            (pl.col(columns.ordered) > origin) & (pl.col(columns.ordered) <= origin + timedelta(days=unit))
+        )
+        if int(past["_arrived"].sum()) < 60:
+            break
+        if ahead.height == 0:
+            continue
+        coder, effects = _fit_location(past, origin, columns, spec, unit, shift)
+        residual = np.log(ahead["_days"].to_numpy() + shift) - _located(coder, effects, ahead, columns.ordered)
+        found.append(
+            (
+                residual,
+                ahead["_arrived"].to_numpy(),
+                _decay(ahead, as_of, columns.ordered, spec.residual_half_life * unit),
+            )
+        )
+    if not found or not any(f[1].any() for f in found):
+        return None
+    return (
+        np.concatenate([f[0] for f in found]),
+        np.concatenate([f[1] for f in found]),
+        np.concatenate([f[2] for f in found]),
+    )
+
+
+def pinball(actual: Floats, quantiles: Floats, levels: Sequence[float]) -> Floats:
+    """Mean pinball loss over the levels, per row, in days."""
+    q = np.array(levels)
+    gap = actual[:, None] - quantiles
+    return np.asarray(np.maximum(q * gap, (q - 1.0) * gap).mean(axis=1))

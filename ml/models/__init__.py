@@ -1,0 +1,1 @@
+"""Demand models behind one protocol."""

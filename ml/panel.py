@@ -1,0 +1,387 @@
+"""Any demand panel as wide arrays: read, checked, put on its calendar; every treatment is counted and said.
+
+Long rows (keys, time, target and whatever else) become (series, periods). What cannot be read is refused with the series and
+the count; what can be treated is treated as documented and noted:
+
+| found | treatment |
+|---|---|
+| duplicate key and time | refused |
+| infinite target | refused |
+| dates off the frequency (weekly rows on several weekdays) | refused; days inside a month are read as that month |
+| missing target, missing period inside a series | not known: neither learned nor scored (`gaps="zero"` reads it as no sale) |
+| negative target (net returns) | read as zero demand |
+| period out of stock (`in_stock` false) | sales are a lower bound: masked |
+| all-zero series, series shorter than a season, one series | forecast, and said |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aios_assets.contracts.errors import BadInputError
+
+F64 = npt.NDArray[np.float64]
+Freq = Literal["D", "W", "M"]
+SEASON: Mapping[str, int] = {"D": 7, "W": 52, "M": 12}
+MONDAY = date(2000, 1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelData:
+    """A checked panel.
+
+    Attributes:
+        keys: one row per series, in the order of the arrays.
+        key_names: their columns.
+        time_name: name of the time column.
+        freq: D, W or M.
+        first: first period (its first day as given).
+        y: (series, periods) demand; NaN where not known or out of stock.
+        sales: (series, periods) the target as given (out-of-stock periods included), NaN where not known.
+        future: covariates known ahead, name to (series, periods + horizon); NaN where not given.
+        static: numeric attributes per series, name to (series,); codes for texts.
+        coded: names in `static` that are codes.
+        notes: treatments, in words with counts.
+    """
+
+    keys: pl.DataFrame
+    key_names: tuple[str, ...]
+    time_name: str
+    freq: Freq
+    first: date
+    y: F64
+    sales: F64
+    future: dict[str, F64] = field(default_factory=dict)
+    static: dict[str, F64] = field(default_factory=dict)
+    coded: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Number of series."""
+        return int(self.y.shape[0])
+
+    @property
+    def periods(self) -> int:
+        """Number of periods."""
+        return int(self.y.shape[1])
+
+    def day(self, index: int) -> date:
+        """First day of the period at `index` (may lie beyond the panel)."""
+        if self.freq == "M":
+            month = self.first.month - 1 + index
+            return date(self.first.year + month // 12, month % 12 + 1, 1)
+        return self.first + timedelta(days=index * (7 if self.freq == "W" else 1))
+
+
+def build_panel(
+    frame: pl.DataFrame,
+    keys: Sequence[str],
+    time: str,
+    target: str,
+    freq: Freq,
+    horizon: int,
+    *,
+    in_stock: str | None = None,
+    future: pl.DataFrame | None = None,
+    static: pl.DataFrame | None = None,
+    gaps: Literal["unknown", "zero"] = "unknown",
+) -> PanelData:
+    """Check a long frame and make it wide.
+
+    Args:
+        frame: one row per series and period.
+        keys: columns that name a series; none means one series.
+        time: date column (date, datetime or ISO text).
+        target: demand, not negative.
+        freq: D, W or M.
+        horizon: periods that `future` has to cover.
+        in_stock: column that is false where stock ran out.
+        future: keys, time and covariates for the periods ahead; their past must be in `frame` under the same names.
+        static: keys and attributes, one row per series.
+        gaps: what a missing period inside a series means.
+
+    Raises:
+        BadInputError: see the module's table; the message names series and count.
+    """
+    needed = [*keys, time, target, *([in_stock] if in_stock else [])]
+    _columns(frame, needed, "panel")
+    if freq not in SEASON:
+        raise BadInputError(f"frequency {freq} is not known", todo="use D, W or M")
+    if frame.height == 0:
+        raise BadInputError("the panel has no rows", where="panel")
+    names = tuple(keys)
+    rows = frame if names else frame.with_columns(pl.lit("all").alias("series"))
+    names = names or ("series",)
+    rows = rows.with_columns([pl.col(k).cast(pl.String) for k in names] + [_dates(rows, time), _numbers(rows, target)])
+    _refuse_rows(rows, names, pl.any_horizontal(pl.col(k).is_null() for k in names), "rows without a key")
+    _refuse_rows(rows, names, pl.col("_target").is_infinite(), "infinite targets")
+    rows = rows.with_columns(pl.Series("_t", _index(rows, freq)))
+    first_index = int(rows["_t"].min())  # type: ignore[arg-type]
+    doubled = rows.filter(rows.select(*names, "_t").is_duplicated())
+    if doubled.height:
+        raise BadInputError(
+            f"several rows of one series and period, first for {_name(doubled, names)}", where=f"{target} by {', '.join(names)}, {time}",
+            count=doubled.height, todo="sum or remove them",
+        )  # fmt: skip
+    return _wide(
+        rows, frame, names, time, target, freq, horizon, first_index, in_stock, future, static, gaps, bool(keys)
+    )
+
+
+def _wide(
+    rows: pl.DataFrame, given: pl.DataFrame, names: tuple[str, ...], time: str, target: str, freq: Freq, horizon: int,
+    first_index: int, in_stock: str | None, future: pl.DataFrame | None, static: pl.DataFrame | None, gaps: str, keyed: bool,
+) -> PanelData:  # fmt: skip
+    notes: list[str] = []
+    keys = rows.select(names).unique().sort(names).with_row_index("_s").with_columns(pl.col("_s").cast(pl.Int64))
+    rows = rows.join(keys, on=list(names), how="left")
+    periods = int(rows["_t"].max()) - first_index + 1  # type: ignore[arg-type]
+    s, t = rows["_s"].to_numpy(), rows["_t"].to_numpy() - first_index
+    value = rows["_target"].fill_nan(None).to_numpy().astype(np.float64)
+    negative = value < 0
+    if negative.any():
+        notes.append(
+            f"{int(negative.sum()):,} negative targets in {np.unique(s[negative]).size:,} series read as zero demand (net returns)"
+        )
+    sales = np.full((keys.height, periods), np.nan)
+    sales[s, t] = np.where(negative, 0.0, value)
+    missing = int(np.isnan(value).sum())
+    if missing:
+        notes.append(
+            f"{missing:,} missing targets in {np.unique(s[np.isnan(value)]).size:,} series: not known, left out"
+        )
+    sales = _gaps(sales, s, t, gaps, notes)
+    y = sales.copy()
+    if in_stock:
+        out = ~rows[in_stock].cast(pl.Boolean, strict=False).fill_null(True).to_numpy()
+        y[s[out], t[out]] = np.nan
+        notes.append(
+            f"{int(out.sum()):,} periods out of stock in {np.unique(s[out]).size:,} series masked as censored demand"
+        )
+    _say_kind(y, freq, notes)
+    panel = PanelData(keys.drop("_s"), names, time, freq, _first_day(rows, freq, first_index, time), y, sales)
+    ahead = _future(panel, rows, future, first_index, horizon, keyed, notes) if future is not None else {}
+    attributes, coded = _static(panel, static, keyed)
+    return PanelData(panel.keys, names, time, freq, panel.first, y, sales, ahead, attributes, coded, tuple(notes))
+
+
+def _gaps(sales: F64, s: npt.NDArray[np.int64], t: npt.NDArray[np.int64], gaps: str, notes: list[str]) -> F64:
+    """Say (or fill with zero) periods without a row between the first and the last of a series."""
+    given = np.zeros(sales.shape, dtype=bool)
+    given[s, t] = True
+    inside = np.logical_or.accumulate(given, axis=1) & ~given
+    ended = inside & ~np.logical_or.accumulate(given[:, ::-1], axis=1)[:, ::-1]
+    gap = inside & ~ended
+    meaning = "no sale (zero)" if gaps == "zero" else "not known"
+    if gap.any():
+        notes.append(f"{int(gap.sum()):,} missing periods inside {int(gap.any(axis=1).sum()):,} series: {meaning}")
+    if ended.any():
+        notes.append(
+            f"{int(ended.any(axis=1).sum()):,} series end before the panel's last period: {meaning} from there on"
+        )
+    if gaps == "zero":
+        sales = np.where(inside, 0.0, sales)
+    return sales
+
+
+def _say_kind(y: F64, freq: Freq, notes: list[str]) -> None:
+    known = (~np.isnan(y)).sum(axis=1)
+    empty, zero = int((known == 0).sum()), int(((known > 0) & (np.nansum(y, axis=1) == 0)).sum())
+    short = int(((known > 0) & (known < SEASON[freq])).sum())
+    if empty:
+        notes.append(f"{empty:,} series without any known value: forecast from the other series' level of zero history")
+    if zero:
+        notes.append(f"{zero:,} series sold nothing at all: their forecast stays near zero")
+    if short:
+        notes.append(
+            f"{short:,} series are shorter than a season of {SEASON[freq]} periods: no seasonal pattern of their own"
+        )
+    if y.shape[0] == 1:
+        notes.append("one series only: no global model, the statistical models compete")
+
+
+def _columns(frame: pl.DataFrame, needed: Sequence[str], where: str) -> None:
+    missing = [c for c in needed if c not in frame.columns]
+    if missing:
+        raise BadInputError(
+            f"columns are missing: {', '.join(missing)}", where=where, todo=f"there are {', '.join(frame.columns[:20])}"
+        )
+
+
+def _dates(rows: pl.DataFrame, time: str) -> pl.Expr:
+    kind = rows[time].dtype
+    if kind == pl.String:
+        parsed = pl.col(time).str.to_date(strict=False)
+        bad = rows.select(parsed.is_null().sum()).item()
+    elif kind.is_temporal():
+        parsed, bad = pl.col(time).cast(pl.Date), rows[time].null_count()
+    else:
+        raise BadInputError(f"{time} is not a date but {kind}", where="panel", todo="give dates as YYYY-MM-DD")
+    if bad:
+        raise BadInputError("dates cannot be read", where=time, count=int(bad), todo="give dates as YYYY-MM-DD")
+    return parsed.alias("_date")
+
+
+def _numbers(rows: pl.DataFrame, target: str) -> pl.Expr:
+    if not rows[target].dtype.is_numeric():
+        bad = rows.filter(pl.col(target).is_not_null() & pl.col(target).cast(pl.Float64, strict=False).is_null()).height
+        if bad or rows[target].dtype != pl.String:
+            raise BadInputError("targets are not numbers", where=target, count=bad)
+    return pl.col(target).cast(pl.Float64).alias("_target")
+
+
+def _index(rows: pl.DataFrame, freq: Freq) -> pl.Series:
+    """Index of the period of each row on a fixed calendar."""
+    day = rows["_date"]
+    if freq == "D":
+        return (day - MONDAY).dt.total_days()
+    if freq == "W":
+        weekdays = day.dt.weekday().value_counts(sort=True)
+        if weekdays.height > 1:
+            count = int(weekdays["count"][1:].sum())
+            raise BadInputError(
+                "weekly rows lie on several weekdays",
+                where=rows.columns[0],
+                count=count,
+                todo="move all to one weekday, or use --freq D",
+            )
+        return (day - MONDAY).dt.total_days() // 7
+    return day.dt.year().cast(pl.Int64) * 12 + day.dt.month().cast(pl.Int64) - 1
+
+
+def _first_day(rows: pl.DataFrame, freq: Freq, index: int, time: str) -> date:
+    if freq == "M":
+        return date(index // 12, index % 12 + 1, 1)
+    low = rows["_date"].min()
+    assert isinstance(low, date)
+    return low
+
+
+def _refuse_rows(rows: pl.DataFrame, names: tuple[str, ...], wrong: pl.Expr, what: str) -> None:
+    bad = rows.filter(wrong)
+    if bad.height:
+        raise BadInputError(
+            f"{what}, first in series {_name(bad, names)}",
+            where="panel",
+            count=bad.height,
+            todo="correct or remove them",
+        )
+
+
+def _name(rows: pl.DataFrame, names: Sequence[str]) -> str:
+    return ", ".join(f"{k}={rows[k][0]}" for k in names)
+
+
+def _keyed(frame: pl.DataFrame, panel: PanelData, keyed: bool, what: str) -> pl.DataFrame:
+    if not keyed:
+        frame = frame.with_columns(pl.lit("all").alias("series"))
+    _columns(frame, panel.key_names, what)
+    frame = frame.with_columns([pl.col(k).cast(pl.String) for k in panel.key_names])
+    place = panel.keys.with_row_index("_s").with_columns(pl.col("_s").cast(pl.Int64))
+    return frame.join(place, on=list(panel.key_names), how="inner")
+
+
+def _future(
+    panel: PanelData,
+    past: pl.DataFrame,
+    future: pl.DataFrame,
+    first_index: int,
+    horizon: int,
+    keyed: bool,
+    notes: list[str],
+) -> dict[str, F64]:
+    """Covariates over past and horizon; every series and period ahead must be covered."""
+    _columns(future, [panel.time_name], "future file")
+    future = future.with_columns(_dates(future, panel.time_name))
+    rows = _keyed(future, panel, keyed, "future file")
+    rows = (
+        rows.with_columns(pl.Series("_t", _index(rows, panel.freq)) - first_index)
+        if rows.height
+        else rows.with_columns(_t=pl.lit(0))
+    )
+    ahead = rows.filter((pl.col("_t") >= panel.periods) & (pl.col("_t") < panel.periods + horizon))
+    doubled = int(ahead.select("_s", "_t").is_duplicated().sum())
+    if doubled:
+        raise BadInputError("several rows of one series and period", where="future file", count=doubled)
+    _covered(panel, ahead, horizon, notes)
+    skip = {*panel.key_names, panel.time_name, "_s", "_t", "_date", "series"}
+    out: dict[str, F64] = {}
+    for name in [c for c in future.columns if c not in skip]:
+        if name not in past.columns:
+            notes.append(f"future column {name} has no past in the panel: not used")
+            continue
+        both = [_covariate(frame[name], name) for frame in (past, ahead)]
+        wide = np.full((panel.n, panel.periods + horizon), np.nan)
+        wide[past["_s"].to_numpy(), past["_t"].to_numpy() - first_index] = both[0]
+        wide[ahead["_s"].to_numpy(), ahead["_t"].to_numpy()] = both[1]
+        if np.isinf(wide).any():
+            raise BadInputError("infinite values", where=f"future column {name}", count=int(np.isinf(wide).sum()))
+        out[name] = wide
+    return out
+
+
+def _covered(panel: PanelData, ahead: pl.DataFrame, horizon: int, notes: list[str]) -> None:
+    """Refuse a file that misses a whole period ahead or most rows; say which series miss some."""
+    counts = np.bincount(ahead["_s"].to_numpy(), minlength=panel.n)
+    short = np.flatnonzero(counts < horizon)
+    if not short.size:
+        return
+    name = _name(panel.keys[short[:1].tolist()], panel.key_names)
+    if ahead["_t"].n_unique() < horizon or counts.sum() < 0.5 * panel.n * horizon:
+        raise BadInputError(
+            f"the future file does not cover all {horizon} periods ahead, first for series {name}", where="future file", count=int(short.size),
+            todo=f"give every series each period from {panel.day(panel.periods)} to {panel.day(panel.periods + horizon - 1)}",
+        )  # fmt: skip
+    missing = int(panel.n * horizon - counts.sum())
+    notes.append(
+        f"the future file lacks {missing:,} rows of {short.size:,} series, first {name}: their covariates are not known then"
+    )
+
+
+def _covariate(values: pl.Series, name: str) -> F64:
+    if values.dtype == pl.Boolean or values.dtype.is_numeric():
+        out: F64 = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return out
+    codes = values.cast(pl.String).hash(seed=0) % 997  # texts ahead (event names): stable codes without a table
+    coded: F64 = codes.cast(pl.Float64).set(values.is_null(), np.nan).to_numpy()
+    return coded
+
+
+def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple[dict[str, F64], tuple[str, ...]]:
+    """Attributes of series: numbers as they are, texts and keys as codes in alphabetical order."""
+    out: dict[str, F64] = {}
+    coded: list[str] = []
+    for name in panel.key_names:
+        values = panel.keys[name]
+        if 1 < values.n_unique() <= 400:
+            out[f"key_{name}"] = (values.rank("dense") - 1).cast(pl.Float64).to_numpy()
+            coded.append(f"key_{name}")
+    if static is None:
+        return out, tuple(coded)
+    rows = _keyed(static, panel, keyed, "static file")
+    doubled = int(rows["_s"].is_duplicated().sum())
+    if doubled:
+        raise BadInputError("several rows of one series", where="static file", count=doubled)
+    s = rows["_s"].to_numpy()
+    for name in [c for c in rows.columns if c not in {*panel.key_names, "_s", "series"}]:
+        values = rows[name]
+        number = values.dtype.is_numeric() or values.dtype == pl.Boolean
+        column = values.cast(pl.Float64) if number else (values.cast(pl.String).rank("dense") - 1).cast(pl.Float64)
+        wide = np.full(panel.n, np.nan)
+        wide[s] = column.fill_null(np.nan).to_numpy()
+        if np.isinf(wide).any():
+            raise BadInputError("infinite values", where=f"static column {name}", count=int(np.isinf(wide).sum()))
+        if not number and values.n_unique() > 400:
+            continue
+        out[f"static_{name}"] = wide
+        if not number:
+            coded.append(f"static_{name}")
+    return out, tuple(coded)

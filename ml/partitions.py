@@ -1,0 +1,98 @@
+"""The same work over partitions, in this process or on Dask workers: one setting decides, the digits stay the same.
+
+A part is whatever the function takes; its result must not depend on the other parts (scoring and panel backtests over disjoint
+sets of series do not). Results come back in the order of the parts, whoever computed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
+
+import polars as pl
+
+from aios_assets.contracts.errors import UsageError
+
+P = TypeVar("P")
+R = TypeVar("R")
+Engine = Literal["inprocess", "dask"]
+
+
+def map_partitions(
+    function: Callable[[P], R], parts: Sequence[P], *, engine: Engine = "inprocess", workers: int = 2, address: str = ""
+) -> list[R]:
+    """Apply a function to every part.
+
+    Args:
+        function: importable by workers (a module-level function or a partial of one).
+        parts: parts.
+        engine: `inprocess`, or `dask`.
+        workers: local worker processes of one thread each, when no scheduler is named.
+        address: Dask scheduler to use instead (`tcp://…`).
+
+    Raises:
+        UsageError: unknown engine.
+    """
+    if engine == "inprocess":
+        return [function(part) for part in parts]
+    if engine != "dask":
+        raise UsageError(f"there is no engine {engine}", todo="use inprocess or dask")
+    from dask.distributed import Client, LocalCluster
+
+    if address:
+        with Client(address) as client:
+            return list(client.gather(client.map(function, parts, pure=False)))
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        return list(client.gather(client.map(function, parts, pure=False)))
+
+
+def by_series(frame: pl.DataFrame, keys: Sequence[str], parts: int) -> list[pl.DataFrame]:
+    """A long frame in `parts` parts of whole series, in the order of their keys; rows keep their order."""
+    series = frame.select(keys).unique().sort(*keys).with_row_index("_s")
+    size = max(1, -(-series.height // parts))
+    numbered = frame.join(
+        series.with_columns((pl.col("_s") // size).alias("_part")).drop("_s"),
+        on=list(keys),
+        how="left",
+        maintain_order="left",
+    )
+    return [part.drop("_part") for part in numbered.partition_by("_part", maintain_order=True)]
+
+
+def score_parts(
+    artifact: bytes, digest: str, version: str, features: pl.DataFrame, promotions: pl.DataFrame, holidays: pl.DataFrame, *, parts: int,
+    engine: Engine = "inprocess", workers: int = 2, address: str = "",
+) -> pl.DataFrame:  # fmt: skip
+    """`ml.scoring.score_demand` over parts of the series: the same rows to the last digit, whatever the engine.
+
+    Args:
+        artifact: the model's bytes.
+        digest: their SHA-256.
+        version: registered version.
+        features: feature rows at the origin.
+        promotions: see `ml.datasets.Covariates`.
+        holidays: see `ml.datasets.Covariates`.
+        parts: number of parts.
+        engine: see `map_partitions`.
+        workers: see `map_partitions`.
+        address: see `map_partitions`.
+    """
+    from functools import partial
+
+    work = partial(_score_part, artifact, digest, version, promotions, holidays)
+    done = map_partitions(
+        work, by_series(features, ["item_id", "site_id"], parts), engine=engine, workers=workers, address=address
+    )
+    return pl.concat(done).sort("item_id", "site_id", "origin_date", "horizon_days")
+
+
+def _score_part(
+    artifact: bytes, digest: str, version: str, promotions: pl.DataFrame, holidays: pl.DataFrame, part: pl.DataFrame
+) -> pl.DataFrame:
+    from ml.datasets import Covariates
+    from ml.scoring import Scorer, score_demand
+
+    return score_demand(Scorer.of(artifact, "demand", version, digest), part, Covariates(promotions, holidays))

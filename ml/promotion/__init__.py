@@ -1,0 +1,1 @@
+"""Promotion: what a challenger must show before it may answer, and the record of what was live."""

@@ -1,0 +1,161 @@
+"""The ladder of evidence: quality → cost → shadow nights → canary 1, 5, 25 % → full. For models and for policies alike.
+
+Nothing skips a rung, nothing climbs on missing evidence, and a failed rung ends the climb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import polars as pl
+
+from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS
+from aios_assets.contracts.gates import Evidence, GateDecision
+from ml.promotion.canary import STEPS
+from ml.promotion.deployments import champion_at, deployment_row, live_at
+
+Rung = Literal["quality", "cost", "shadow", "canary", "full", "rejected"]
+SHADOW_NIGHTS = 3
+CANARY_NIGHTS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """Where a challenger stands.
+
+    Attributes:
+        rung: the rung it is on.
+        share: share of item × site it serves.
+        reason: why it stays, climbs or ends.
+        deployments: rows to add.
+    """
+
+    rung: Rung
+    share: float
+    reason: str
+    deployments: pl.DataFrame
+
+
+def shadow_divergence(champion: pl.DataFrame, shadow: pl.DataFrame, newest: date | None) -> Evidence:
+    """How far the shadow's plans lie from the champion's: relative difference of planned money, over nights.
+
+    Args:
+        champion: `as_of_date, item_id, site_id, order_cost_usd` of the plans that were executed.
+        shadow: the same of the plans that were written and never executed.
+        newest: newest night.
+    """
+    keys = ["as_of_date", "item_id", "site_id"]
+    nights = sorted(set(champion["as_of_date"].to_list()) & set(shadow["as_of_date"].to_list()))
+    if not nights:
+        return Evidence(None, 0, newest, problem="no night has both plans")
+    left, right = (
+        f.filter(pl.col("as_of_date").is_in(nights)).group_by(keys).agg(pl.col("order_cost_usd").sum())
+        for f in (champion, shadow)
+    )
+    both = left.join(right, on=keys, how="full", coalesce=True, suffix="_shadow").fill_null(0.0)
+    base = float(both["order_cost_usd"].sum())
+    apart = float((both["order_cost_usd"] - both["order_cost_usd_shadow"]).abs().sum())
+    value = apart / base if base > 0 else (0.0 if apart == 0 else None)
+    return Evidence(
+        value, len(nights), newest, details={"nights": len(nights), "champion_usd": base, "lines": both.height}
+    )
+
+
+def climb(
+    deployments: pl.DataFrame,
+    *,
+    model_name: str,
+    model_version: str,
+    model_digest: str,
+    verdicts: Sequence[GateDecision],
+    nights_on_rung: int,
+    instant: datetime,
+) -> Climb:
+    """Move a challenger one rung, or keep it, or end the climb.
+
+    Args:
+        deployments: rows so far.
+        model_name: model or policy.
+        model_version: challenger.
+        model_digest: SHA-256 of its artefact.
+        verdicts: tonight's verdicts on it, those of the rung it is on; none at all keeps it where it is.
+        nights_on_rung: full nights it has spent on its rung.
+        instant: when the change takes hold.
+    """
+    share = _share(deployments, instant, model_name, model_version)
+    rung = _rung(deployments, instant, model_name, model_version, share)
+
+    def row(alias: str, part: float, verdict: Literal["promote", "reject", "first"], reason: str) -> pl.DataFrame:
+        return deployment_row(
+            model_name=model_name, model_version=model_version, model_digest=model_digest, alias=alias, share_frac=part,
+            valid_from_utc=instant, verdict=verdict, reason=reason,
+        )  # fmt: skip
+
+    if rung == "full":
+        return Climb("full", 1.0, "it is champion", MON_DEPLOYMENTS.empty())
+    failed = [d for d in verdicts if not d.is_passed]
+    if failed:
+        reason = "; ".join(f"{d.gate_code} {d.reason}" for d in failed)
+        # an alias with share zero is taken away; what is live stays the champion
+        off = [
+            row(a, 0.0, "promote", reason)
+            for a in ("shadow", "canary")
+            if _holds(deployments, instant, model_name, model_version, a)
+        ]
+        return Climb("rejected", 0.0, reason, pl.concat([*off, row("challenger", 0.0, "reject", reason)]))
+    if not verdicts:
+        return Climb(rung, share, "no evidence tonight: it stays where it is", MON_DEPLOYMENTS.empty())
+    if rung == "quality":
+        if champion_at(deployments, instant, model_name) is None:
+            return Climb(
+                "full",
+                1.0,
+                "the first model: there is nothing to compare with",
+                row("champion", 1.0, "first", verdicts[0].reason),
+            )
+        codes = {d.gate_code for d in verdicts}
+        if "promote_cost" not in codes:
+            return Climb(
+                "cost", 0.0, "quality passed; the simulated cost is still to be shown", MON_DEPLOYMENTS.empty()
+            )
+        return Climb(
+            "shadow",
+            0.0,
+            "quality and cost passed",
+            row("shadow", 1.0, "promote", "quality and cost passed: shadow nights begin"),
+        )
+    needed = SHADOW_NIGHTS if rung == "shadow" else CANARY_NIGHTS
+    if nights_on_rung < needed:
+        return Climb(rung, share, f"night {nights_on_rung} of {needed} on this rung", MON_DEPLOYMENTS.empty())
+    following = next(s for s in STEPS if s > share)
+    if following < 1.0:
+        reason = f"{needed} nights passed on the rung before: canary at {following:.0%}"
+        off = [row("shadow", 0.0, "promote", "shadow nights are over")] if rung == "shadow" else []
+        return Climb("canary", following, reason, pl.concat([*off, row("canary", following, "promote", reason)]))
+    reason = f"canary at {share:.0%} held for {needed} nights: full"
+    return Climb(
+        "full", 1.0, reason, pl.concat([row("canary", 0.0, "promote", reason), row("champion", 1.0, "promote", reason)])
+    )
+
+
+def _holds(deployments: pl.DataFrame, instant: datetime, model: str, version: str, alias: str) -> bool:
+    live = live_at(deployments, instant, model)
+    return bool(live.filter((pl.col("alias") == alias) & (pl.col("model_version") == version)).height)
+
+
+def _share(deployments: pl.DataFrame, instant: datetime, model: str, version: str) -> float:
+    live = live_at(deployments, instant, model).filter(
+        (pl.col("alias") == "canary") & (pl.col("model_version") == version)
+    )
+    return float(live["share_frac"][0]) if live.height else 0.0
+
+
+def _rung(deployments: pl.DataFrame, instant: datetime, model: str, version: str, share: float) -> Rung:
+    if champion_at(deployments, instant, model) == version:
+        return "full"
+    if share > 0:
+        return "canary"
+    return "shadow" if _holds(deployments, instant, model, version, "shadow") else "quality"

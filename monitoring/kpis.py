@@ -1,0 +1,152 @@
+"""Business KPIs with frozen definitions; grain of the result: one KPI, segment and window.
+
+fill rate = units sold / (units sold + estimated units lost); a day that closed without stock is estimated to have lost
+the item's mean in-stock sales less what was sold, and never less than nothing.
+stock-out share = item × site × days that closed without stock over all reported.
+OTIF = order lines received on time and in full against the first confirmed date, weighted by lines.
+days of inventory = closing value at cost over mean daily sales at cost.
+expedite cost per unit = premium paid over units sold.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+
+from aios_assets.contracts.errors import BadInputError
+
+KPI_SCHEMA = pl.Schema(
+    {
+        "kpi_date": pl.Date(), "kpi_code": pl.String(), "segment": pl.String(), "value": pl.Float64(),
+        "numerator": pl.Float64(), "denominator": pl.Float64(), "rows": pl.Int64(),
+    }
+)  # fmt: skip
+
+
+def demand_days(demand: pl.DataFrame, *, kpi_date: date, window_days: int = 28, history_days: int = 84) -> pl.DataFrame:
+    """Item × site × days of the window with `lost_qty_ea`, the estimate of what a stock-out cost.
+
+    Args:
+        demand: current versions of `fct_demand_daily`.
+        kpi_date: last day.
+        window_days: days judged.
+        history_days: days over which the in-stock mean is taken.
+    """
+    missing = [
+        c for c in ("item_id", "site_id", "demand_date", "sales_qty_ea", "is_stockout") if c not in demand.columns
+    ]
+    if missing:
+        raise BadInputError(
+            f"demand lacks {', '.join(missing)}", where="business KPIs", todo="give rows of fct_demand_daily"
+        )
+    recent = demand.filter(pl.col("demand_date").is_between(kpi_date - timedelta(days=history_days - 1), kpi_date))
+    mean = (
+        recent.filter(~pl.col("is_stockout"))
+        .group_by("item_id", "site_id")
+        .agg(pl.col("sales_qty_ea").mean().alias("in_stock_mean_ea"))
+    )
+    window = recent.filter(pl.col("demand_date") > kpi_date - timedelta(days=window_days)).join(
+        mean, on=["item_id", "site_id"], how="left"
+    )
+    lost = (pl.col("in_stock_mean_ea").fill_null(0.0) - pl.col("sales_qty_ea")).clip(lower_bound=0.0)
+    return window.with_columns(pl.when("is_stockout").then(lost).otherwise(0.0).alias("lost_qty_ea"))
+
+
+def business_kpis(
+    demand: pl.DataFrame,
+    *,
+    kpi_date: date,
+    window_days: int = 28,
+    segment: pl.DataFrame | None = None,
+    service: pl.DataFrame | None = None,
+    items: pl.DataFrame | None = None,
+    expedite_cost_usd: float | None = None,
+) -> pl.DataFrame:
+    """KPIs of the window, in all and per segment.
+
+    Args:
+        demand: current versions of `fct_demand_daily`, 84 days of it.
+        kpi_date: last day.
+        window_days: days judged.
+        segment: `item_id, site_id, segment` (canary and control, site size, …); None gives `all` only.
+        service: `fct_service_daily`, for OTIF.
+        items: `dim_item` with `unit_cost_usd`, for days of inventory.
+        expedite_cost_usd: premium paid in the window; None leaves that KPI out.
+
+    Returns:
+        Frame of `KPI_SCHEMA`; value is null where the denominator is zero.
+    """
+    days = demand_days(demand, kpi_date=kpi_date, window_days=window_days)
+    frames = [_counted(days.with_columns(pl.lit("all").alias("segment")))]
+    if segment is not None:
+        frames.append(
+            _counted(days.drop("segment", strict=False).join(segment, on=["item_id", "site_id"], how="inner"))
+        )
+    if items is not None and "closing_qty_ea" in days.columns:
+        frames.append(_inventory_days(days, items, kpi_date))
+    extra: list[tuple[str, float, float, int]] = []
+    if service is not None:
+        span = service.filter(
+            pl.col("service_date").is_between(kpi_date - timedelta(days=window_days - 1), kpi_date)
+        ).drop_nulls("otif_frac")
+        extra.append(("otif_frac", float(span["otif_frac"].sum()), float(span.height), span.height))
+    if expedite_cost_usd is not None:
+        extra.append(("expedite_cost_usd_per_ea", expedite_cost_usd, float(days["sales_qty_ea"].sum()), days.height))
+    if extra:
+        rows = [{"kpi_code": c, "segment": "all", "numerator": n, "denominator": d, "rows": k} for c, n, d, k in extra]
+        frames.append(
+            pl.DataFrame(
+                rows, schema={k: KPI_SCHEMA[k] for k in ("kpi_code", "segment", "numerator", "denominator", "rows")}
+            )
+        )
+    out = pl.concat([f.select("kpi_code", "segment", "numerator", "denominator", "rows") for f in frames])
+    value = pl.when(pl.col("denominator") > 0).then(pl.col("numerator") / pl.col("denominator"))
+    return (
+        out.with_columns(pl.lit(kpi_date).alias("kpi_date"), value.alias("value"))
+        .select(KPI_SCHEMA.names())
+        .sort("kpi_code", "segment")
+    )
+
+
+def _counted(days: pl.DataFrame) -> pl.DataFrame:
+    sold, lost = pl.col("sales_qty_ea").sum(), pl.col("lost_qty_ea").sum()
+    per = days.group_by("segment").agg(
+        sold.alias("sold"),
+        (sold + lost).alias("wanted"),
+        pl.col("is_stockout").sum().cast(pl.Float64).alias("out"),
+        pl.len().cast(pl.Int64).alias("rows"),
+    )
+    fill = per.select(
+        pl.lit("fill_rate_frac").alias("kpi_code"),
+        "segment",
+        pl.col("sold").alias("numerator"),
+        pl.col("wanted").alias("denominator"),
+        "rows",
+    )
+    out = per.select(
+        pl.lit("stockout_frac").alias("kpi_code"),
+        "segment",
+        pl.col("out").alias("numerator"),
+        pl.col("rows").cast(pl.Float64).alias("denominator"),
+        "rows",
+    )
+    return pl.concat([fill, out])
+
+
+def _inventory_days(days: pl.DataFrame, items: pl.DataFrame, kpi_date: date) -> pl.DataFrame:
+    costed = days.join(items.select("item_id", "unit_cost_usd").drop_nulls(), on="item_id", how="inner")
+    span = costed["demand_date"].n_unique()
+    closing = (
+        costed.filter(pl.col("demand_date") == kpi_date)
+        .select((pl.col("closing_qty_ea") * pl.col("unit_cost_usd")).sum())
+        .item()
+    )
+    sold = costed.select((pl.col("sales_qty_ea") * pl.col("unit_cost_usd")).sum()).item()
+    return pl.DataFrame(
+        {
+            "kpi_code": ["inventory_days"], "segment": ["all"], "numerator": [float(closing or 0.0)],
+            "denominator": [float(sold or 0.0) / max(span, 1)], "rows": [costed.height],
+        },
+        schema={k: KPI_SCHEMA[k] for k in ("kpi_code", "segment", "numerator", "denominator", "rows")},
+    )  # fmt: skip

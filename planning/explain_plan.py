@@ -1,0 +1,149 @@
+"""Orders of the stateless plan as a table: quantity, expected cost, and the reason in words, for every key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aios_assets.contracts.errors import BadInputError
+from planning.config import PlanConfig
+from planning.panel import Panel, State
+from planning.rationale import words
+from planning.stateless import Decision, Terms, decide
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Result of a plan.
+
+    Attributes:
+        frame: keys, quantity_units, expected_cost, reason and the figures the reason uses.
+        problems: rows that could not be decided, by reason.
+        summary: totals.
+    """
+
+    frame: pl.DataFrame
+    problems: dict[str, int]
+    summary: dict[str, Any]
+
+
+def blocked(panel: Panel, state: State, terms: Terms) -> list[str]:
+    """Per series what keeps us from deciding, in words; empty where nothing does."""
+    out = []
+    for i in range(panel.keys.height):
+        stock, pack, room = state.on_hand[i], terms.pack[i], terms.capacity[i]
+        if np.isnan(stock):
+            text = "the state has no row"
+        elif stock < 0 or (state.in_transit[i] < 0).any():
+            text = "stock or transit is negative"
+        elif not panel.seen[i].any():
+            text = "no period was ever in stock"
+        elif np.isnan(terms.holding[i]) or np.isnan(terms.shortage[i]):
+            text = "holding or shortage cost is missing"
+        elif terms.holding[i] <= 0 or terms.shortage[i] <= 0:
+            text = "holding or shortage cost is zero or negative"
+        elif not pack > 0:
+            text = "pack size is missing or not above zero"
+        elif room < pack:
+            text = "capacity is below a single pack"
+        else:
+            text = ""
+        out.append(text)
+    return out
+
+
+def _reason(i: int, d: Decision, state: State, config: PlanConfig, text: str) -> str:
+    if text:
+        return f"Nothing ordered: {text}."
+    have = f"{words(state.on_hand[i])} on hand and {words(float(state.in_transit[i].sum()))} in transit"
+    lasts = (
+        f"{words(d.stock_at_arrival[i])} are expected when an order could arrive, {words(d.demand_exposed[i])} wanted over the "
+        f"{config.review_periods} period(s) it must last"
+    )
+    cut = f" Cut by the {d.cut[i]}." if d.cut[i] else ""
+    if d.quantity[i] > 0:
+        return (
+            f"Order {words(d.quantity[i])}: of {have} {lasts}; expected cost {words(d.expected_cost[i])} instead of "
+            f"{words(d.cost_of_nothing[i])} without, at a critical ratio of {words(d.critical_ratio[i])}.{cut}"
+        )
+    return f"No order: of {have} {lasts}; one more pack costs more to keep than it saves.{cut}"
+
+
+def order_table(
+    panel: Panel,
+    state: State,
+    config: PlanConfig,
+    terms: Terms,
+    forecast: Callable[[Panel, int], Any],
+    ratio: F64 | None = None,
+) -> Orders:
+    """Decide every series and say why.
+
+    Args:
+        forecast: (panel, horizon) → paths (series, scenario, period).
+
+    Raises:
+        BadInputError: no series at all can be decided.
+    """
+    texts = blocked(panel, state, terms)
+    fine = np.array([not t for t in texts])
+    problems: dict[str, int] = {}
+    for t in texts:
+        if t:
+            problems[t] = problems.get(t, 0) + 1
+    if state.unknown.height:
+        problems["unknown to the history"] = state.unknown.height
+    if not fine.any():
+        worst = max(problems, key=lambda k: problems[k])
+        raise BadInputError(
+            f"no series can be decided: {worst}",
+            where="state",
+            count=problems[worst],
+            todo="correct the state or costs",
+        )
+    safe = Terms(
+        *(
+            np.where(fine, v, f)
+            for v, f in (
+                (terms.holding, 1.0),
+                (terms.shortage, 1.0),
+                (terms.pack, 1.0),
+                (terms.minimum, 0.0),
+                (terms.capacity, np.nan),
+            )
+        )
+    )
+    paths = forecast(panel, config.horizon)
+    on_hand = np.where(fine, state.on_hand, 0.0)
+    transit = np.where(fine[:, None], state.in_transit, 0.0)
+    d = decide(np.where(fine[:, None, None], paths, 0.0).astype(np.float32), on_hand, transit, config, safe, ratio)
+    frame = panel.keys.with_columns(
+        pl.Series("quantity_units", np.where(fine, d.quantity, 0.0)),
+        pl.Series(
+            "expected_cost",
+            [float(v) if ok else None for v, ok in zip(d.expected_cost, fine, strict=True)],
+            dtype=pl.Float64,
+        ),
+        pl.Series("reason", [_reason(i, d, state, config, t) for i, t in enumerate(texts)]),
+        pl.Series("expected_demand_units", d.demand_exposed),
+        pl.Series("stock_at_arrival_units", d.stock_at_arrival),
+        pl.Series("critical_ratio_frac", d.critical_ratio),
+    )
+    ghosts = state.unknown.with_columns(
+        pl.lit(0.0).alias("quantity_units"), pl.lit(None, dtype=pl.Float64).alias("expected_cost"),
+        pl.lit("Nothing ordered: the history has never seen this item.").alias("reason"),
+        *(pl.lit(None, dtype=pl.Float64).alias(c) for c in ("expected_demand_units", "stock_at_arrival_units", "critical_ratio_frac")),
+    )  # fmt: skip
+    summary = {
+        "series": panel.keys.height, "ordered_series": int((frame["quantity_units"] > 0).sum()),
+        "units_ordered": float(frame["quantity_units"].sum()), "expected_cost": round(float(frame["expected_cost"].sum()), 2),
+        "not_decided": int((~fine).sum()) + state.unknown.height,
+    }  # fmt: skip
+    return Orders(pl.concat([frame, ghosts]), problems, summary)

@@ -1,0 +1,309 @@
+"""One chunk of items solved whole: stores, their centre, and everything faster than a regular order, on the same paths.
+
+All sites of an item are solved together, so that a transfer, an expedited order and a purchase compete for one need. Chunks
+are independent: an item alone gets the answer it gets among thousands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from planning.inputs import PlanSpec
+from planning.projection import F32, F64, I64, Projection, packs_to_order, project, quantile_rank
+from planning.sampling import (
+    arrival_uniforms,
+    basis,
+    demand_paths,
+    lead_time_scenarios,
+    remaining_days,
+    site_uniforms,
+    stream,
+)
+
+LEAD_QUANTILES = 7
+
+
+@dataclass(slots=True)
+class World:
+    """Whole-night state shared by the chunks: knots of all series, lanes' scenarios, sites' uniforms.
+
+    Attributes:
+        spec: the specification.
+        knots: (series, forecast day, 9) in book order; zero rows where there is no forecast.
+        forecast_days: (series,) days forecast, 0 for none.
+        periods: days looked ahead.
+        lanes: lead-time quantiles by (source, site).
+        orders: open order lines with `row` (book row), `lane`, `due_day`, `p50`, `p90`, `qty`, sorted.
+    """
+
+    spec: PlanSpec
+    knots: F32
+    forecast_days: I64
+    periods: int
+    lanes: dict[tuple[str, str], tuple[float, ...]]
+    orders: pl.DataFrame
+    _weights: dict[str, tuple[F32, F32]] = field(default_factory=dict)
+    _leads: dict[tuple[str, str], I64] = field(default_factory=dict)
+
+    def weights(self, site_id: str) -> tuple[F32, F32]:
+        """Basis weights and rounding uniforms of a site, (scenario, period, 9) and (scenario, period)."""
+        if site_id not in self._weights:
+            s = self.spec
+            u = site_uniforms(s.seed, site_id, s.scenarios, self.periods, s.day_correlation, s.site_correlation)
+            v = stream(s.seed, "rounding", site_id).random((self.periods, s.scenarios)).T.astype(np.float32)
+            self._weights[site_id] = (basis(u), v)
+        return self._weights[site_id]
+
+    def lead(self, source_id: str, site_id: str) -> I64:
+        """Lead-time scenarios of a lane in days."""
+        key = (source_id, site_id)
+        if key not in self._leads:
+            s = self.spec
+            self._leads[key] = lead_time_scenarios(
+                s.seed, f"{source_id}>{site_id}", self.lanes[key], s.scenarios, s.max_horizon_days
+            )
+        return self._leads[key]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Arrays of the rows of a chunk, in book order. Shapes (n,), (n, S) or (n, S, T)."""
+
+    rows: I64
+    item: list[str]
+    site: list[str]
+    source: list[str | None]
+    ok: NDArray[np.bool_]
+    is_centre: NDArray[np.bool_]
+    centre_row: I64
+    on_hand: F64
+    position: F64
+    pack: F64
+    minimum: F64
+    alpha: F64
+    shortage: F64
+    worth: F64
+    holding_day: F64
+    review: F64
+    fixed: F64
+    freight: F64
+    arrive: I64
+    until: I64
+    wait: I64
+    demand: F32
+    receipts: F32
+    stock_known: NDArray[np.bool_]
+    place: dict[tuple[str, str], int]
+
+
+def critical_ratio(spec: PlanSpec, shortage: F64, holding_day: F64, review: F64, is_centre: NDArray[np.bool_]) -> F64:
+    """α = shortage / (shortage + holding over the review interval), within the limits of the specification."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alpha = shortage / (shortage + holding_day * review)
+    top = np.where(is_centre, min(spec.centre_alpha_max, spec.alpha_max), spec.alpha_max)
+    return np.asarray(np.clip(np.nan_to_num(alpha, nan=0.5), spec.alpha_min, top))
+
+
+def extend(days: I64, periods: int) -> I64:
+    """Forecast day index per series and period: beyond the forecast the last week repeats. Shape (n, periods)."""
+    t = np.arange(periods)[None, :]
+    h = days[:, None]
+    beyond = h - 7 + (t - h) % 7
+    return np.asarray(np.where(t < h, t, np.maximum(beyond, 0)), dtype=np.int64)
+
+
+def sample_demand(world: World, rows: I64, sites: list[str]) -> F32:
+    """Demand paths (n, S, T) of the rows; zero where there is no forecast."""
+    out = np.zeros((len(rows), world.spec.scenarios, world.periods), dtype=np.float32)
+    days = world.forecast_days[rows]
+    index = extend(np.maximum(days, 7), world.periods)
+    names = np.array(sites)
+    for site in sorted(set(sites)):
+        here = np.flatnonzero((names == site) & (days > 0))
+        if here.size:
+            weights, rounding = world.weights(site)
+            knot = world.knots[rows[here][:, None], np.minimum(index[here], world.knots.shape[1] - 1)]
+            out[here] = demand_paths(knot, weights, rounding)
+    return out
+
+
+def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, same_lane: NDArray[np.bool_]) -> I64:
+    """Day on which each open order line becomes sellable, (lines, S), from 1.
+
+    With an arrival forecast: its median and 90 % point, at the lane's own uniforms. Else the expected, promised or requested
+    day, or order date plus lead time, moved by how much the lane is late in that scenario. An order never arrives after a new
+    one from the same source would: lateness is a reason to expedite, not to order twice.
+    """
+    scenarios = world.spec.scenarios
+    uniforms = np.stack(
+        [arrival_uniforms(world.spec.seed, lane, scenarios) for lane in lines["lane"]]
+    ) if lines.height else np.zeros((0, scenarios))  # fmt: skip
+    p50, p90 = lines["p50"].to_numpy(), lines["p90"].to_numpy()
+    forecast = np.isfinite(p50) & np.isfinite(p90)
+    timed = remaining_days(np.nan_to_num(p50), np.nan_to_num(p90), uniforms)
+    median = np.median(leads, axis=1, keepdims=True)
+    due = lines["due_day"].to_numpy()
+    ordered = lines["order_day"].to_numpy()
+    stated = np.where(
+        np.isfinite(due)[:, None], np.nan_to_num(due)[:, None] + leads - median, np.nan_to_num(ordered)[:, None] + leads
+    )
+    day = np.where(forecast[:, None], timed, stated) + world.spec.receipt_to_shelf_days
+    day = np.maximum(np.rint(day), 1)
+    day = np.where(same_lane[:, None], np.minimum(day, arrive), day)
+    return np.asarray(day, dtype=np.int64)
+
+
+def receipts_of(shape: tuple[int, int, int], row: I64, day: I64, quantity: F64) -> F32:
+    """Receipts (n, S, T) of order lines: row (lines,), day (lines, S), quantity (lines,). Later than T falls outside."""
+    n, scenarios, periods = shape
+    flat = (row[:, None] * scenarios + np.arange(scenarios)[None]) * periods + day - 1
+    inside = day <= periods
+    weights = np.broadcast_to(quantity[:, None], day.shape)[inside]
+    return (
+        np.bincount(flat[inside], weights=weights, minlength=n * scenarios * periods).reshape(shape).astype(np.float32)
+    )
+
+
+def build_chunk(world: World, book: pl.DataFrame, rows: I64) -> tuple[Chunk, dict[str, Any]]:
+    """Arrays of the chunk, with paths, receipts and the centre's demand from its stores."""
+    spec = world.spec
+    part = book[rows.tolist()]
+    site, source = part["site_id"].to_list(), part["source_id"].to_list()
+    item = part["item_id"].to_list()
+    ok = part["missing"].is_null().to_numpy()
+    is_centre = part["serves"].to_numpy()
+    place = {key: i for i, key in enumerate(zip(item, site, strict=True))}
+    served = part["is_served_by_site"].to_list()
+    centre_row = np.array(
+        [place.get((a, b), -1) if s else -1 for a, b, s in zip(item, source, served, strict=True)], dtype=np.int64
+    )
+    number = {
+        c: part[c].cast(pl.Float64).to_numpy().copy()
+        for c in (
+            "on_hand_qty_ea", "on_order_qty_ea", "allocated_qty_ea", "pack_ea", "minimum_order_ea", "unit_cost_usd",
+            "unit_price_usd", "order_day", "next_order_day", "cycle_days", "cost_per_order_usd", "cost_per_ea_usd",
+        )
+    }  # fmt: skip
+    leads = np.ones((len(rows), spec.scenarios), dtype=np.int64)
+    for i, (a, b) in enumerate(zip(source, site, strict=True)):
+        if a is not None and (a, b) in world.lanes:
+            leads[i] = world.lead(a, b)
+    arrive = number["order_day"].astype(np.int64)[:, None] + leads + spec.receipt_to_shelf_days
+    wait = arrive + (number["next_order_day"] - number["order_day"]).astype(np.int64)[:, None]
+    until = arrive + number["cycle_days"].astype(np.int64)[:, None]
+    demand = sample_demand(world, rows, site)
+    local = {int(r): i for i, r in enumerate(rows)}
+    lines = world.orders.filter(pl.col("row").is_in(rows.tolist()))
+    where = np.array([local[r] for r in lines["row"]], dtype=np.int64)
+    same = np.array([lines["source_id"][k] in (None, source[i]) for k, i in enumerate(where)], dtype=bool)
+    line_leads = np.stack(
+        [
+            world.lead(s, t) if (s, t) in world.lanes else leads[i]
+            for s, t, i in zip(lines["source_id"], lines["site_id"], where, strict=True)
+        ]
+    ) if lines.height else np.zeros((0, spec.scenarios), dtype=np.int64)  # fmt: skip
+    days = arrival_days(world, lines, line_leads, arrive[where], same)
+    receipts = receipts_of(demand.shape, where, days, lines["qty"].to_numpy())
+    holding_day = spec.holding_rate_frac_per_year * number["unit_cost_usd"] / 365
+    shortage = (number["unit_price_usd"] - number["unit_cost_usd"]) * spec.shortage_factor
+    review = number["cycle_days"]
+    free = np.nan_to_num(number["on_hand_qty_ea"]) - number["allocated_qty_ea"]
+    chunk = Chunk(
+        rows=rows, item=item, site=site, source=source, ok=ok, is_centre=is_centre, centre_row=centre_row,
+        on_hand=free, position=free + number["on_order_qty_ea"], pack=np.maximum(np.nan_to_num(number["pack_ea"], nan=1.0), 1.0),
+        minimum=np.nan_to_num(number["minimum_order_ea"]), alpha=critical_ratio(spec, shortage, holding_day, review, is_centre),
+        shortage=np.nan_to_num(shortage), worth=np.nan_to_num(shortage) * np.where(is_centre, spec.centre_shortage_share_frac, 1.0), holding_day=np.nan_to_num(holding_day), review=review,
+        fixed=number["cost_per_order_usd"], freight=number["cost_per_ea_usd"], arrive=arrive, until=until, wait=wait,
+        demand=demand, receipts=receipts, stock_known=part["stock_known"].to_numpy(), place=place,
+    )  # fmt: skip
+    add_store_orders(chunk)
+    return chunk, {"lines": lines, "where": where, "days": days}
+
+
+def add_store_orders(chunk: Chunk) -> None:
+    """Add to each centre's demand what its stores will order: their demand, after topping up to their own level.
+
+    A store's orders up to day t are (demand up to t + its order-up-to level − its position)⁺, scenario by scenario. A store
+    that cannot be decided is assumed to order what it sells.
+    """
+    stores = np.flatnonzero((chunk.centre_row >= 0) & ~chunk.is_centre)
+    if not stores.size:
+        return
+    total = np.cumsum(chunk.demand[stores], axis=2)
+    periods = total.shape[2]
+    last = np.clip(chunk.until[stores] - 2, 0, periods - 1)
+    level = quantile_rank(np.take_along_axis(total, last[:, :, None], axis=2)[:, :, 0], chunk.alpha[stores])
+    top_up = np.where(chunk.ok[stores], level - chunk.position[stores], 0.0).astype(np.float32)
+    ordered = np.maximum(total + top_up[:, None, None], 0)
+    ordered[:, :, 1:] -= ordered[:, :, :-1].copy()
+    np.add.at(chunk.demand, chunk.centre_row[stores], ordered)
+
+
+def solve(chunk: Chunk, on_hand: F64 | None = None) -> tuple[Projection, F64]:
+    """Projection and packs to order of every row, unconstrained by anyone else."""
+    stock = chunk.on_hand if on_hand is None else on_hand
+    seen = project(stock, chunk.demand, chunk.receipts, chunk.arrive, chunk.until, ~chunk.is_centre, chunk.wait)
+    packs = packs_to_order(seen.need, chunk.alpha, chunk.pack, chunk.minimum)
+    return seen, np.where(chunk.ok, packs, 0.0)
+
+
+def ration(chunk: Chunk, seen: Projection, packs: F64) -> tuple[F64, F64]:
+    """Share a centre's stock, and what it most likely receives in the morning, among its stores by marginal value of each pack.
+
+    Returns:
+        (packs granted, stock the centre had or NaN where it did not bind), both (n,).
+    """
+    granted, had = packs.copy(), np.full(len(packs), np.nan)
+    for c in np.unique(chunk.centre_row[(chunk.centre_row >= 0) & (packs > 0)]):
+        stores = np.flatnonzero((chunk.centre_row == c) & (packs > 0))
+        # what most likely comes in on the day the stores' orders are picked can go out that day
+        today = float(np.median(chunk.receipts[c, :, 0]))
+        stock = max(chunk.on_hand[c], 0.0) + today
+        if not chunk.stock_known[c] or (packs[stores] * chunk.pack[stores]).sum() <= stock + 1e-9:
+            continue
+        offers = []
+        for i in stores:
+            p = chunk.pack[i]
+            starts = np.arange(int(packs[i])) * p
+            use = np.clip(seen.need[i][None, :] - starts[:, None], 0, p).mean(axis=1) / p * chunk.shortage[i]
+            offers += [(-float(v), chunk.site[i], k, i) for k, v in enumerate(use)]
+        granted[stores] = 0
+        had[stores] = stock
+        for _, _, k, i in sorted(offers):
+            if k == granted[i] and chunk.pack[i] <= stock + 1e-9:
+                granted[i] += 1
+                stock -= chunk.pack[i]
+    return granted, had
+
+
+def flips(chunk: Chunk, packs: F64, steps: int) -> F64:
+    """Smallest change of stock on hand (eaches, signed) that turns an order into none, or none into an order; NaN if none.
+
+    Found by solving again: an order is tried with up to what it orders (or twice its need) more, none with down to an empty shelf.
+    """
+    if steps == 0:
+        return np.full(len(packs), np.nan)
+    ordering = packs > 0
+    seen, _ = solve(chunk)
+    # an order goes away once the stock covers the worst scenario; searching further is of no use
+    top = np.where(
+        ordering,
+        np.maximum(seen.need.max(axis=1), 0) + chunk.demand.sum(axis=2).max(axis=1),
+        np.maximum(chunk.on_hand, 0),
+    )
+    top = np.ceil(top)
+    sign = np.where(ordering, 1.0, -1.0)
+    flipped = (solve(chunk, chunk.on_hand + sign * top)[1] > 0) != ordering
+    low, high = np.zeros_like(top), top.copy()
+    for _ in range(steps + 6):
+        if np.all(high - low <= 1):
+            break
+        middle = np.floor((low + high) / 2)
+        turned = (solve(chunk, chunk.on_hand + sign * middle)[1] > 0) != ordering
+        high, low = np.where(turned, middle, high), np.where(turned, low, middle)
+    return np.where(flipped & chunk.ok & (top > 0), sign * high, np.nan)

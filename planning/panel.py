@@ -1,0 +1,230 @@
+"""A long history as arrays: one row per series, one column per period; nothing that happened after `as_of`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aios_assets.contracts.errors import BadInputError
+
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+TRANSIT = re.compile(r"^in_transit_(?:[a-z]+_)?(\d+)_units$")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Series × periods.
+
+    Attributes:
+        keys: key columns as text, sorted, one row per series.
+        periods: first day of each period.
+        demand: (series, period) units; NaN before a series starts and where unknown.
+        seen: (series, period) false where sales are censored or unknown.
+        statics: further columns that are constant per series, as text.
+        filled: periods without a row that were taken as zero.
+    """
+
+    keys: pl.DataFrame
+    periods: list[date]
+    demand: F64
+    seen: Bools
+    statics: pl.DataFrame
+    filled: int = 0
+
+    def upto(self, count: int) -> Panel:
+        """The first `count` periods: what was known then."""
+        return Panel(
+            self.keys, self.periods[:count], self.demand[:, :count], self.seen[:, :count], self.statics, self.filled
+        )
+
+
+def _require(frame: pl.DataFrame, columns: list[str], where: str) -> None:
+    lacking = [c for c in columns if c not in frame.columns]
+    if lacking:
+        raise BadInputError(
+            f"column {', '.join(lacking)} is missing", where=where, todo=f"there are {', '.join(frame.columns)}"
+        )
+
+
+def as_days(column: pl.Series, where: str) -> pl.Series:
+    """A time column as dates: dates, timestamps, ISO text, or YYYY-MM.
+
+    Raises:
+        BadInputError: a value is not a day.
+    """
+    if column.dtype == pl.Date:
+        days = column
+    elif column.dtype.base_type() == pl.Datetime:
+        days = column.dt.date()
+    else:
+        text = column.cast(pl.String).str.slice(0, 10)
+        text = pl.select(pl.when(text.str.len_chars() == 7).then(text + "-01").otherwise(text)).to_series()
+        days = text.str.to_date("%Y-%m-%d", strict=False)
+    bad = days.null_count()
+    if bad:
+        raise BadInputError(
+            f"'{column.name}' holds values that are not days", where=where, count=bad, todo="use YYYY-MM-DD"
+        )
+    return days
+
+
+def calendar(first: date, last: date, period: str) -> list[date]:
+    """First days of the periods from `first` to `last`.
+
+    >>> calendar(date(2026, 1, 1), date(2026, 3, 1), "M")
+    [datetime.date(2026, 1, 1), datetime.date(2026, 2, 1), datetime.date(2026, 3, 1)]
+    """
+    if period == "M":
+        months = (last.year - first.year) * 12 + last.month - first.month
+        return [
+            date(first.year + (first.month - 1 + k) // 12, (first.month - 1 + k) % 12 + 1, 1) for k in range(months + 1)
+        ]
+    step = 1 if period == "D" else 7
+    return [first + timedelta(days=step * k) for k in range((last - first).days // step + 1)]
+
+
+def build_panel(
+    history: pl.DataFrame,
+    keys: list[str],
+    time: str,
+    target: str,
+    period: str,
+    *,
+    in_stock: str | None = None,
+    missing: str = "zero",
+    where: str = "history",
+) -> Panel:
+    """Check a long history and turn it into arrays.
+
+    Raises:
+        BadInputError: columns missing, times or numbers unreadable, negative demand, a key and time twice, or days that do
+            not fall on the periods.
+    """
+    _require(history, [*keys, time, target, *([in_stock] if in_stock else [])], where)
+    if history.is_empty():
+        raise BadInputError("the history has no rows", where=where)
+    days = as_days(history[time], where)
+    if period == "M":
+        days = days.dt.month_start()
+    units = history[target].cast(pl.Float64, strict=False)
+    frame = history.select(pl.col(keys).cast(pl.String)).with_columns(
+        days.alias("_day"),
+        units.alias("_units"),
+        (history[in_stock].cast(pl.Boolean, strict=False) if in_stock else pl.lit(True)).alias("_seen"),
+    )
+    for problem, count in (
+        ("key is empty", frame.select(pl.any_horizontal(pl.col(keys).is_null())).to_series().sum()),
+        (f"'{target}' is not a number", int((units.is_null() | ~units.is_finite().fill_null(False)).sum())),
+        (f"'{target}' is negative", int((units < 0).sum())),
+        (f"'{in_stock}' is neither true nor false", frame["_seen"].null_count()),
+        (f"the same {', '.join(keys)} and {time} come twice", frame.height - frame.select(*keys, "_day").n_unique()),
+    ):
+        if count:
+            raise BadInputError(problem, where=where, count=int(count), todo="correct these rows")
+    first, last = frame["_day"].min(), frame["_day"].max()
+    assert isinstance(first, date) and isinstance(last, date)
+    periods = calendar(first, last, period)
+    index = {d: k for k, d in enumerate(periods)}
+    off = frame.filter(~pl.col("_day").is_in(periods)).height
+    if off:
+        raise BadInputError(
+            f"days do not fall on the start of a {period} period counted from {first}",
+            where=where,
+            count=off,
+            todo="check period",
+        )
+    ordered = frame.select(keys).unique().sort(keys)
+    place = frame.join(ordered.with_row_index("_row"), on=keys, how="left", maintain_order="left")["_row"].to_numpy()
+    column = np.array([index[d] for d in frame["_day"]], dtype=np.int64)
+    demand = np.full((ordered.height, len(periods)), np.nan)
+    demand[place, column] = frame["_units"].to_numpy()
+    seen = np.zeros(demand.shape, dtype=bool)
+    seen[place, column] = frame["_seen"].to_numpy()
+    demand, seen, filled = _fill(demand, seen, missing)
+    return Panel(
+        ordered, periods, demand, seen, _statics(history, keys, ordered, {time, target, in_stock or target}), filled
+    )
+
+
+def _fill(demand: F64, seen: Bools, missing: str) -> tuple[F64, Bools, int]:
+    """Periods without a row after a series' first one: zero sales, or unknown."""
+    known = ~np.isnan(demand)
+    started = np.cumsum(known, axis=1) > 0
+    gaps = started & ~known
+    if missing == "zero":
+        demand = np.where(gaps, 0.0, demand)
+        seen = seen | gaps
+    return demand, seen, int(gaps.sum())
+
+
+def _statics(history: pl.DataFrame, keys: list[str], ordered: pl.DataFrame, used: set[str]) -> pl.DataFrame:
+    others = [c for c in history.columns if c not in keys and c not in used]
+    if not others:
+        return ordered.select(keys)
+    counts = history.group_by(pl.col(keys).cast(pl.String)).agg(
+        pl.col(others).n_unique().name.suffix("_n"), pl.col(others).first()
+    )
+    constant = [c for c in others if counts[f"{c}_n"].max() == 1]
+    return ordered.join(
+        counts.select(*keys, pl.col(constant).cast(pl.String)), on=keys, how="left", maintain_order="left"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Stock and what is on the way, in the panel's order.
+
+    Attributes:
+        on_hand: (series,) NaN where the state has no row.
+        in_transit: (series, k) arriving at the start of period 1, 2, … after as_of.
+        unknown: keys of the state that the history has never seen.
+    """
+
+    on_hand: F64
+    in_transit: F64
+    unknown: pl.DataFrame
+
+
+def build_state(state: pl.DataFrame, panel: Panel, where: str = "state") -> State:
+    """Match a state with a panel.
+
+    Raises:
+        BadInputError: columns missing, a key twice, a number unreadable, a transit column counted from 0, or a state
+            dated before the history ends.
+    """
+    keys = panel.keys.columns
+    _require(state, [*keys, "on_hand_units"], where)
+    moving = {int(m.group(1)): c for c in state.columns if (m := TRANSIT.match(c))}
+    if 0 in moving:
+        raise BadInputError(
+            "in_transit_0_units has no period", where=where, todo="count from 1, the period after --as-of"
+        )
+    for name in ("state_date", "as_of", "as_of_date"):
+        if name in state.columns and name not in keys:
+            oldest = as_days(state[name], where).min()
+            if isinstance(oldest, date) and oldest < panel.periods[-1]:
+                raise BadInputError(
+                    f"the state is of {oldest}, older than the history, which ends {panel.periods[-1]}", where=where,
+                    todo="give the state at the end of the history's last period",
+                )  # fmt: skip
+    columns = ["on_hand_units", *(moving[k] for k in sorted(moving))]
+    frame = state.select(pl.col(keys).cast(pl.String), pl.col(columns).cast(pl.Float64, strict=False))
+    if frame.select(keys).n_unique() != frame.height:
+        raise BadInputError("a key comes twice", where=where, todo="give one row per key")
+    bad = frame.filter(pl.any_horizontal(pl.col(columns).is_null() | ~pl.col(columns).is_finite())).height
+    if bad:
+        raise BadInputError(
+            "a quantity is missing or not a number", where=where, count=bad, todo="write 0 where nothing is"
+        )
+    joined = panel.keys.join(frame, on=keys, how="left", maintain_order="left")
+    transit = np.zeros((panel.keys.height, max(moving, default=1)))
+    for k, name in moving.items():
+        transit[:, k - 1] = joined[name].fill_null(0.0).to_numpy()
+    on_hand = joined["on_hand_units"].fill_null(float("nan")).to_numpy().copy()
+    return State(on_hand, transit, frame.join(panel.keys, on=keys, how="anti").select(keys).sort(keys))

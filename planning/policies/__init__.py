@@ -1,0 +1,1 @@
+"""Inventory policies with published answers: each function states its equation and source."""

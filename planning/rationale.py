@@ -1,0 +1,111 @@
+"""Recommendations in words and rows: every number in a reason is a stored field of the row or of its drivers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+
+def figure(value: float | None) -> float | None:
+    """A number as it is stored and as it is written: two decimals, four below one; NaN becomes null."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = round(float(value), 2 if abs(value) >= 1 else 4)
+    return 0.0 if rounded == 0 else rounded
+
+
+def words(value: float | None) -> str:
+    """The same number in a sentence.
+
+    >>> words(12.0), words(3.456), words(None)
+    ('12', '3.46', 'unknown')
+    """
+    number = figure(value)
+    return "unknown" if number is None else f"{number:.{2 if abs(number) >= 1 else 4}f}".rstrip("0").rstrip(".")
+
+
+def identity(
+    as_of: date, decision: str, item_id: str, site_id: str, source_id: str | None, order: str | None = None
+) -> str:
+    """First 16 hex digits of SHA-256 over day, decision, item, site, source (and the order expedited)."""
+    parts = [as_of.isoformat(), decision, item_id, site_id, source_id or "", *([order] if order else [])]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+def day_text(as_of: date, days: float) -> str:
+    """The calendar day `days` after `as_of`, as ISO text."""
+    return (as_of + timedelta(days=int(days))).isoformat()
+
+
+def base_drivers(row: Mapping[str, Any], stats: Mapping[str, float]) -> dict[str, Any]:
+    """Figures that every decision of an item × site shares."""
+    keep = {
+        "on_hand_qty_ea": row["on_hand_qty_ea"], "on_order_qty_ea": row["on_order_qty_ea"],
+        "allocated_qty_ea": row["allocated_qty_ea"], "daily_qty_ea_mean": row["daily_qty_ea_mean"],
+        "pack_ea": row["pack_ea"], "minimum_order_ea": row["minimum_order_ea"], "unit_price_usd": row["unit_price_usd"],
+        "lead_time_days_p05": row["lead_time_days_p05"], "lead_time_days_p95": row["lead_time_days_p95"],
+        "cycle_days": row["cycle_days"],
+    }  # fmt: skip
+    out: dict[str, Any] = {k: figure(v) for k, v in keep.items()}
+    out.update({k: figure(v) for k, v in stats.items()})
+    out["lead_time_basis"] = row["lead_time_basis"]
+    out["demand_class"] = row["demand_class"]
+    return out
+
+
+def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
+    """Why this much is ordered."""
+    packs, pack = drivers["quantity_packs"], drivers["pack_ea"]
+    cases = f" ({words(packs)} × {words(pack)})" if pack and pack > 1 else ""
+    text = (
+        f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {words(drivers['on_hand_qty_ea'])} on hand and "
+        f"{words(drivers['on_order_qty_ea'])} on order do not last until {drivers['covers_until_date']}; expected demand until then is "
+        f"{words(drivers['demand_until_qty_ea'])}. The order saves {words(drivers['units_saved_ea'])} lost sales on average, "
+        f"a margin of {words(drivers['margin_usd'])} USD each; keeping it costs {words(drivers['holding_usd_per_ea'])} USD per unit left over."
+    )
+    if drivers.get("centre_had_ea") is not None:
+        text += f" Wanted were {words(drivers['wanted_ea'])}, but {row['source_id']} has {words(drivers['centre_had_ea'])} for all its stores."
+    if drivers.get("limit"):
+        text += f" {drivers['limit']}."
+    return text
+
+
+def enough_reason(drivers: Mapping[str, Any]) -> str:
+    """Why nothing is ordered though everything is known."""
+    if drivers.get("limit"):
+        return f"No order: {drivers['limit']}."
+    return (
+        f"No order: {words(drivers['on_hand_qty_ea'])} on hand and {words(drivers['on_order_qty_ea'])} on order last until "
+        f"{drivers['covers_until_date']} with probability {words(drivers['cover_probability_frac'])} (expected demand until then "
+        f"{words(drivers['demand_until_qty_ea'])}); one more pack now is not worth keeping."
+    )
+
+
+def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, Any], order: str | None) -> str:
+    """Why something faster than the regular order is worth its price."""
+    saved = f"saves {words(drivers['units_saved_ea'])} lost sales on average, a margin of {words(drivers['margin_usd'])} USD each"
+    quantity = words(drivers["quantity_ea"])
+    if decision == "expedite":
+        return (
+            f"Expedite {quantity} of order {order}: on the usual way it takes {words(drivers['usual_arrival_days_p50'])} more days, expedited "
+            f"{words(drivers['arrival_days'])}; that {saved}, for a premium of {words(drivers['premium_usd'])} USD."
+        )
+    if decision == "transfer":
+        return (
+            f"Move {quantity} from {drivers['from_id']}, which has {words(drivers['donor_spare_ea'])} to spare, in {words(drivers['arrival_days'])} days: "
+            f"{row['source_id']} delivers too late; the move {saved}, for freight of {words(drivers['freight_usd'])} USD."
+        )
+    return (
+        f"Buy {quantity} from {drivers['from_id']} at {words(drivers['offer_unit_cost_usd'])} USD, there in {words(drivers['arrival_days'])} days: "
+        f"{row['source_id']} at {words(drivers['regular_unit_cost_usd'])} USD delivers too late; the switch {saved}, "
+        f"for {words(drivers['extra_cost_usd'])} USD more."
+    )
+
+
+def dumps(data: Any) -> str:
+    """Compact JSON with sorted keys, so that the same facts are the same bytes."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,147 @@
+"""From sample paths and a state to orders, for any data: projected-inventory newsvendor with lost or waiting demand.
+
+Arrays: demand paths (series, scenario, period 1…H after as_of), on hand (series,), in transit (series, k). What is ordered
+now is on the shelf at the start of period lead time + 1 and is judged over the `review_periods` from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planning.config import PlanConfig
+from planning.projection import packs_to_order
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Costs and constraints per series, (series,) each; NaN in capacity means no limit."""
+
+    holding: F64
+    shortage: F64
+    pack: F64
+    minimum: F64
+    capacity: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Orders and what they are expected to do, (series,) each, in units and money."""
+
+    quantity: F64
+    expected_cost: F64
+    cost_of_nothing: F64
+    stock_at_arrival: F64
+    demand_exposed: F64
+    critical_ratio: F64
+    cut: NDArray[np.str_]
+
+
+def lead_scenarios(config: PlanConfig, scenarios: int) -> I64:
+    """Lead time per scenario, in exact shares, shuffled once by the seed."""
+    shares = np.array([p for _, p in config.lead_time])
+    edges = np.rint(np.cumsum(shares) * scenarios).astype(np.int64)
+    counts = np.diff(np.concatenate([[0], edges]))
+    periods = np.repeat([n for n, _ in config.lead_time], counts)
+    return np.random.default_rng(config.seed).permutation(periods)
+
+
+def exposed_need(
+    on_hand: F64, in_transit: F64, paths: F32, leads: I64, review: int, lost: bool
+) -> tuple[F32, F32, F32]:
+    """Units needed from tonight's order, stock when it arrives, and demand while it must last, (series, scenario) each."""
+    n, scenarios, horizon = paths.shape
+    stock = np.repeat(on_hand.astype(np.float32)[:, None], scenarios, axis=1)
+    need = np.full((n, scenarios), -np.inf, dtype=np.float32)
+    running, exposed = np.zeros_like(need), np.zeros_like(need)
+    for t in range(1, horizon + 1):
+        arriving = in_transit[:, t - 1].astype(np.float32)[:, None] if t <= in_transit.shape[1] else np.float32(0)
+        d = paths[:, :, t - 1]
+        before = (t <= leads)[None, :]
+        inside = ((t > leads) & (t <= leads + review))[None, :]
+        moved = stock + arriving - d
+        stock = np.where(before, np.maximum(moved, 0) if lost else moved, stock)
+        running = np.where(inside, running + d - arriving, running)
+        need = np.where(inside, np.maximum(need, running - stock), need)
+        exposed += np.where(inside, d, 0)
+    return need, stock, exposed
+
+
+def exposed_cost(stock: F32, exposed: F32, quantity: F64, terms: Terms) -> F64:
+    """Expected cost of the exposed periods taken as one: holding on what is left, shortage on what is unmet."""
+    left = stock + quantity.astype(np.float32)[:, None] - exposed
+    over = np.maximum(left, 0).mean(axis=1, dtype=np.float64)
+    under = np.maximum(-left, 0).mean(axis=1, dtype=np.float64)
+    return np.asarray(terms.holding * over + terms.shortage * under, dtype=np.float64)
+
+
+def decide(
+    paths: F32, on_hand: F64, in_transit: F64, config: PlanConfig, terms: Terms, ratio: F64 | None = None
+) -> Decision:
+    """Orders of all series.
+
+    Args:
+        paths: (series, scenario, period) with at least longest lead time + review periods.
+        ratio: (series,) critical ratio, tuned; default from configuration or costs.
+    """
+    leads = lead_scenarios(config, paths.shape[1])
+    lost = config.unmet_demand == "lost"
+    need, stock, exposed = exposed_need(on_hand, in_transit, paths, leads, config.review_periods, lost)
+    if ratio is None:
+        natural = terms.shortage / (terms.shortage + terms.holding * config.review_periods * config.overage_periods)
+        ratio = natural if config.critical_ratio is None else np.full_like(natural, config.critical_ratio)
+    quantity = packs_to_order(need, ratio, terms.pack, terms.minimum) * terms.pack
+    quantity, cut = _fit_capacity(quantity, on_hand + in_transit.sum(axis=1), terms)
+    if config.budget is not None:
+        quantity, cut = _fit_budget(quantity, need, terms, config.budget, cut)
+    zero = np.zeros_like(quantity)
+    return Decision(
+        quantity, exposed_cost(stock, exposed, quantity, terms), exposed_cost(stock, exposed, zero, terms),
+        stock.mean(axis=1, dtype=np.float64), exposed.mean(axis=1, dtype=np.float64), ratio, cut,
+    )  # fmt: skip
+
+
+def _fit_capacity(quantity: F64, position: F64, terms: Terms) -> tuple[F64, NDArray[np.str_]]:
+    """Whole packs that fit beside the position; nothing when that falls below the minimum."""
+    room = np.where(np.isnan(terms.capacity), np.inf, np.maximum(terms.capacity - position, 0))
+    fits = np.minimum(quantity, np.floor(np.where(np.isinf(room), quantity, room) / terms.pack + 1e-9) * terms.pack)
+    fits = np.where(fits < terms.minimum, 0.0, fits)
+    return fits, np.where(fits < quantity, "capacity", "").astype(np.str_)
+
+
+def _fit_budget(
+    quantity: F64, need: F32, terms: Terms, budget: float, cut: NDArray[np.str_]
+) -> tuple[F64, NDArray[np.str_]]:
+    """Give the budget's units to the packs worth most each: units are ranked, not items.
+
+    The value of a pack falls with every pack of its series, so taking the best pack first is optimal up to the last pack.
+    """
+    if quantity.sum() <= budget + 1e-9:
+        return quantity, cut
+    offers = []
+    for row in np.flatnonzero(quantity > 0):
+        i = int(row)
+        p, first = terms.pack[i], max(terms.minimum[i], terms.pack[i])
+        steps = [np.ceil(first / p) * p]
+        while steps[-1] < quantity[i] - 1e-9:
+            steps.append(steps[-1] + p)
+        low = 0.0
+        for k, high in enumerate(steps):
+            used = float(np.clip(need[i] - low, 0, high - low).mean())
+            gain = (terms.shortage[i] * used - terms.holding[i] * (high - low - used)) / (high - low)
+            offers.append((-gain, i, k, high - low))
+            low = high
+    granted, taken = np.zeros_like(quantity), np.zeros(len(quantity), dtype=np.int64)
+    left = budget
+    for _, i, k, size in sorted(offers):
+        if taken[i] == k and size <= left + 1e-9:
+            granted[i] += size
+            taken[i] += 1
+            left -= size
+    return granted, np.where(granted < quantity, "budget", cut).astype(np.str_)

@@ -1,0 +1,127 @@
+"""Ten minutes of damage: whatever bytes arrive, the reader answers with a verdict and never with an exception.
+
+Run by `make fuzz`; `AIOS_FUZZ_SECONDS` shortens it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aios_assets.edi import EdiBatch, locate, read_documents, segments
+from aios_assets.edi.ack import acknowledge
+from aios_assets.edi.listing import difference, listing
+from tests.unit.edi.make import WHEN, edifact, frame, x12
+
+SECONDS = float(os.environ.get("AIOS_FUZZ_SECONDS", "600"))
+EXAMPLES = max(20, int(SECONDS / 4))
+SEEDS = [
+    x12("850", "BEG*00*SA*PO7**20260103", "N1*ST*X*92*S1", "PO1*1*12*EA*9.25**IN*I1*UP*012345678905", "CTT*1"),
+    x12("852", "XQ*H*20260101*20260107", "LIN*1*IN*I7", "ZA*QS*8*EA", "SDQ*EA*92*S1*3*S2*5", "CTT*1"),
+    x12("856", "BSN*00*SH1*20260105*0900", "HL*1**S", "HL*2*1*O", "PRF*PO1", "HL*3*2*I", "LIN**IN*A", "SN1**5*EA"),
+    x12("997", "AK1*PO*77", "AK2*850*0001", "AK5*E*5", "AK9*E*1*1*1"),
+    edifact(
+        "ORDERS",
+        "BGM+220+P?'O+9",
+        "DTM+137:20260103:102",
+        "LIN+1++1:EN",
+        "PIA+1+B:IN",
+        "QTY+21:1,5:KGM",
+        una="UNA:+.? '",
+    ),
+    edifact("SLSRPT", "BGM+73E+1+9", "DTM+137:20260104:102", "LOC+162+S1::9", "LIN+1++1:EN", "QTY+153:2:PCE"),
+    edifact("CONTRL", "UCI+77+A:14+B:14+7", "UCM+1+ORDERS:D:96A:UN+4+29", version="D:3:UN"),
+]
+PIECES = [
+    b"~",
+    b"*",
+    b"'",
+    b"+",
+    b":",
+    b"?",
+    b"\n",
+    b"\r\n",
+    b"\x00",
+    b"\x1c",
+    b"ISA",
+    b"IEA*1*1~",
+    b"ST*850*0001~",
+    b"SE*",
+    b"UNA",
+    b"UNB+",
+    b"UNT+1+1'",
+    b"\xff",
+    b"\xc3",
+    b"9" * 40,
+]
+
+
+def examine(content: bytes) -> EdiBatch:
+    """Read, judge, locate, list and answer one document; every invariant of the reader holds."""
+    batch = read_documents(frame(content), grammar=True)
+    counts = batch.counts
+    assert counts["documents"] == counts["documents_read"] + counts["documents_rejected"] == 1
+    assert counts["interchanges"] == counts["interchanges_accepted"] + counts["interchanges_rejected"]
+    assert counts["lines"] == counts["facts"] + counts["lines_rejected"]
+    assert counts["sets"] == sum(
+        counts[k] for k in ("sets_accepted", "sets_with_errors", "sets_unmapped", "sets_rejected")
+    )
+    assert batch.rejects["reject_id"].is_unique().all()
+    for start, end, _ in segments(content):
+        assert 0 <= start < end <= len(content)
+    list(listing(content))
+    difference(content, content)
+    locate(content, 1, 1, 1)
+    acknowledge({frame(content)["document_id"][0]: content}, batch, number=lambda *_: 1, now=WHEN)
+    return batch
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=400))
+def test_any_bytes(content: bytes) -> None:
+    examine(content)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([b"ISA*", b"UNA:+.? '", b"UNB+UNOC:3+", b"ST*850*"]), st.binary(max_size=400))
+def test_any_bytes_behind_a_header(start: bytes, content: bytes) -> None:
+    examine(start + content)
+
+
+def damage(content: bytes, chance: random.Random) -> bytes:
+    """Cut, repeat, swap and overwrite a few stretches."""
+    data = bytearray(content)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(data) + 1)
+        size = chance.choice((1, 1, 2, 5, 30))
+        kind = chance.randrange(5)
+        if kind == 0:
+            del data[at : at + size]
+        elif kind == 1:
+            data[at:at] = data[at : at + size]
+        elif kind == 2:
+            data[at:at] = chance.choice(PIECES)
+        elif kind == 3:
+            data[at : at + size] = bytes(chance.randrange(256) for _ in range(size))
+        else:
+            del data[at:]
+        data = data or bytearray(b"?")
+    return bytes(data)
+
+
+def test_damaged_documents() -> None:
+    chance = random.Random(7)
+    until = time.monotonic() + SECONDS
+    tried = 0
+    while time.monotonic() < until:
+        content = damage(chance.choice(SEEDS), chance)
+        try:
+            examine(content)
+        except BaseException as error:
+            raise AssertionError(f"after {tried} documents, on {content!r}") from error
+        tried += 1
+    assert tried > 0

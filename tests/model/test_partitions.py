@@ -1,0 +1,43 @@
+"""Scoring over partitions: in this process and on two Dask workers, the same numbers to the last digit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from aios_assets.contracts.errors import UsageError
+from ml.datasets import labels_as_of, training_origins
+from ml.features import demand_features
+from ml.models.boosted import BoostSpec
+from ml.partitions import by_series, map_partitions, score_parts
+from ml.scoring import Scorer, score_demand
+from ml.training import TrainSpec, train_demand
+from tests.model.demand_world import FIRST, cutoff, make_world
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_same_digits_as_one_process() -> None:
+    world, last = make_world(12, 3, 200, 4), FIRST + timedelta(days=199)
+    features = demand_features(world.versions, training_origins(last, 200, 14), cutoff)
+    spec = TrainSpec(boost=BoostSpec(trees=20, spread_trees=8), most_rows=10_000)
+    trained = train_demand(
+        features, labels_as_of(world.versions, cutoff(last)), world.covariates, spec, 7, as_of=last, with_plots=False
+    )
+    newest, cov = demand_features(world.versions, (last, last), cutoff), world.covariates
+    whole = score_demand(Scorer.of(trained.artifact, "demand", "1", trained.digest), newest, cov)
+    for engine in ("inprocess", "dask"):
+        parts = score_parts(
+            trained.artifact, trained.digest, "1", newest, cov.promotions, cov.holidays, parts=4, engine=engine
+        )  # type: ignore[arg-type]
+        assert parts.equals(whole), engine
+
+
+def test_parts_hold_whole_series_and_unknown_engines_are_refused() -> None:
+    frame = pl.DataFrame({"k": ["b", "a", "c", "a"], "y": [1, 2, 3, 4]})
+    parts = by_series(frame, ["k"], 2)
+    assert sorted(p["k"].unique().sort().to_list() for p in parts) == [["a", "b"], ["c"]]
+    assert map_partitions(len, parts) == [p.height for p in parts]
+    with pytest.raises(UsageError, match="there is no engine spark"):
+        map_partitions(len, parts, engine="spark")  # type: ignore[arg-type]

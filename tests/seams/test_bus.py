@@ -1,0 +1,292 @@
+"""Ways in that are not folders: real broker, real server, real sockets. Nothing acknowledged is lost, nothing counts twice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aios_assets.contracts.errors import AiosError
+from aios_assets.resources.as2 import build_mdn, mic_of, parse_mdn, read_request, request_headers
+from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry, bundle
+from aios_assets.resources.http_inbox import HttpInbox
+from aios_assets.resources.lake import Lake
+from aios_assets.resources.lake_check import check_lake
+from aios_assets.resources.transport import Incoming, RawStore, Receipt
+from aios_assets.telemetry import read_telemetry
+from tests.conftest import need_service
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+SENT = 300
+
+
+def message(n: int) -> bytes:
+    return json.dumps(
+        {
+            "sensor_id": f"T{n % 7}", "measure_code": "temperature_c", "read_at_utc": f"2026-01-05T{n // 60:02d}:{n % 60:02d}:00Z",
+            "value": n / 10, "asset_type": "trailer", "asset_id": "TR1",
+        }
+    ).encode()  # fmt: skip
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def store(lake: Lake) -> RawStore:
+    return RawStore(lake, clock=lambda: NOW)
+
+
+class Crash(RuntimeError):
+    """Stands for the process dying between storing and acknowledging."""
+
+
+def readings(lake: Lake) -> list[float]:
+    """Every reading that the stored documents hold, once per sensor, measure and instant."""
+    batch = read_telemetry(lake.read("raw_edi__documents"))
+    assert batch.rejects.is_empty()
+    lake.write("raw_telemetry__readings", batch.readings)
+    return sorted(lake.read("raw_telemetry__readings")["value"].to_list())
+
+
+EXPECTED = [n / 10 for n in range(SENT)]
+
+
+def crashing(store_: Callable[[Sequence[Incoming]], list[Receipt]]) -> Callable[[Sequence[Incoming]], list[Receipt]]:
+    def once(incoming: Sequence[Incoming]) -> list[Receipt]:
+        store_(incoming)
+        raise Crash
+
+    return once
+
+
+# -- MQTT --------------------------------------------------------------------------------------------------------------
+
+
+def publish_mqtt(port: int, topic: str) -> None:
+    import paho.mqtt.client as mqtt
+
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    for n in range(SENT):
+        client.publish(topic, message(n), qos=1).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.mark.service
+def test_mqtt_survives_a_crash_before_acknowledging(lake: Lake) -> None:
+    port = need_service("mqtt")
+    name = uuid.uuid4().hex
+    listen = MqttTelemetry(f"aios-test/{name}/#", port=port, client_id=f"aios-test-{name}", linger_s=0.3)
+    assert listen.serve(store(lake), lambda: True) == 0
+    publish_mqtt(port, f"aios-test/{name}/t")
+    with pytest.raises(Crash):
+        listen.serve(crashing(store(lake)), lambda: True)
+    stored = lake.count("raw_edi__documents")
+    assert stored >= 1
+    got = 0
+    for _ in range(5):
+        got += listen.serve(store(lake), lambda: True)
+    assert got == SENT
+    assert readings(lake) == EXPECTED
+    assert listen.serve(store(lake), lambda: True) == 0
+    assert set(lake.read("raw_edi__documents")["transport_code"]) == {"mqtt"}
+    assert check_lake(lake) == []
+
+
+def test_an_mqtt_broker_that_is_not_there_is_said(lake: Lake) -> None:
+    with pytest.raises(AiosError, match="the MQTT broker does not answer"):
+        MqttTelemetry("x", port=1).serve(store(lake), lambda: True)
+
+
+# -- NATS --------------------------------------------------------------------------------------------------------------
+
+
+async def publish_nats(port: int, name: str) -> None:
+    import nats
+
+    connection = await nats.connect(f"nats://127.0.0.1:{port}")
+    stream = connection.jetstream()
+    await stream.add_stream(name=name, subjects=[f"{name}.>"])
+    for n in range(SENT):
+        await stream.publish(f"{name}.t", message(n))
+    await connection.close()
+
+
+async def delete_stream(port: int, name: str) -> None:
+    import nats
+
+    connection = await nats.connect(f"nats://127.0.0.1:{port}")
+    await connection.jetstream().delete_stream(name)
+    await connection.close()
+
+
+@pytest.mark.service
+def test_nats_survives_a_crash_before_acknowledging(lake: Lake) -> None:
+    port = need_service("nats")
+    name = f"AIOSTEST{uuid.uuid4().hex[:8]}"
+    asyncio.run(publish_nats(port, name))
+    listen = NatsTelemetry(f"{name}.>", stream=name, servers=f"nats://127.0.0.1:{port}", linger_s=0.3, ack_wait_s=1.0)
+    try:
+        with pytest.raises(Crash):
+            listen.serve(crashing(store(lake)), lambda: True)
+        threading.Event().wait(1.2)  # the server offers again what was not acknowledged in time
+        got = sum(listen.serve(store(lake), lambda: True) for _ in range(3))
+        assert got == SENT
+        assert readings(lake) == EXPECTED
+        assert listen.serve(store(lake), lambda: True) == 0
+        assert check_lake(lake) == []
+    finally:
+        asyncio.run(delete_stream(port, name))
+
+
+def test_a_nats_server_that_is_not_there_is_said(lake: Lake) -> None:
+    with pytest.raises(AiosError, match="the NATS server does not answer"):
+        NatsTelemetry("x", servers="nats://127.0.0.1:1").serve(store(lake), lambda: True)
+
+
+def test_bundles_are_lines() -> None:
+    assert bundle([b'{"a": 1}', b' {"b": 2}\n{"c": 3}\n', b"  "]) == b'{"a": 1}\n{"b": 2}\n{"c": 3}\n'
+    assert bundle([b" "]) == b""
+
+
+# -- HTTP and AS2 ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def listening(lake: Lake, **more: Any) -> Iterator[str]:
+    ports: queue.Queue[int] = queue.Queue()
+    done = threading.Event()
+    inbox = HttpInbox(port=0, on_ready=ports.put, **more)
+    thread = threading.Thread(target=inbox.serve, args=(store(lake), done.is_set))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{ports.get(timeout=10)}"
+    finally:
+        done.set()
+        thread.join(10)
+
+
+def test_a_posted_document_is_stored_before_it_is_acknowledged(lake: Lake) -> None:
+    with listening(lake) as url:
+        first = httpx.post(f"{url}/documents/a.edi", content=b"ISA*x")
+        again = httpx.post(f"{url}/documents/b.edi", content=b"ISA*x")
+        assert (first.status_code, first.json()["is_new"], again.json()["is_new"]) == (201, True, False)
+        assert first.json()["document_id"] == hashlib.sha256(b"ISA*x").hexdigest()
+        assert Lake(lake.root).read("raw_edi__documents")["source_uri"].to_list() == ["http:a.edi"]
+        assert sorted(Lake(lake.root).read("raw_edi__deliveries")["is_duplicate"].to_list()) == [False, True]
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert check_lake(lake) == []
+
+
+def test_many_senders_at_once(lake: Lake) -> None:
+    with listening(lake) as url:
+        codes: list[int] = []
+        threads = [
+            threading.Thread(
+                target=lambda n=n: codes.append(
+                    httpx.post(f"{url}/documents/{n}", content=b"%d" % (n % 4), timeout=30).status_code
+                )
+            )
+            for n in range(12)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert codes == [201] * 12
+    assert (lake.count("raw_edi__documents"), lake.count("raw_edi__deliveries")) == (4, 12)
+
+
+def test_refusals_store_nothing(lake: Lake) -> None:
+    with listening(lake, cap_bytes=10, token="secret") as url:
+        good = {"Authorization": "Bearer secret"}
+        answers = [
+            httpx.post(f"{url}/documents/a", content=b"x"), httpx.post(f"{url}/documents/a", content=b"x" * 11, headers=good),
+            httpx.post(f"{url}/documents/a", content=b"", headers=good), httpx.post(f"{url}/elsewhere", content=b"x", headers=good),
+            httpx.post(f"{url}/documents/a", content=iter([b"x"]), headers=good), httpx.post(f"{url}/as2", content=b"x", headers=good),
+        ]  # fmt: skip
+        assert [a.status_code for a in answers] == [401, 413, 400, 404, 411, 400]
+        assert all("error" in a.json() for a in answers)
+    assert lake.count("raw_edi__documents") == 0
+
+
+def test_as2_answers_with_a_receipt_that_holds_the_digest(lake: Lake) -> None:
+    content = b"ISA*00*as2~"
+    with listening(lake) as url:
+        for _ in range(2):
+            answer = httpx.post(f"{url}/as2", content=content, headers=request_headers("ACME", "OUR CO", "<m1@acme>"))
+            assert answer.status_code == 200
+            assert (answer.headers["AS2-From"], answer.headers["AS2-To"]) == ('"OUR CO"', "ACME")
+            mdn = parse_mdn(answer.headers["Content-Type"], answer.content)
+            assert mdn.is_processed
+            assert (mdn.original_message_id, mdn.mic) == ("<m1@acme>", mic_of(content))
+    assert lake.read("raw_edi__documents").select("source_uri", "transport_code").rows() == [
+        ("as2://ACME/m1@acme", "as2")
+    ]
+
+
+def test_as2_sends_the_receipt_later_where_it_is_asked_to(lake: Lake) -> None:
+    got: queue.Queue[tuple[str, bytes]] = queue.Queue()
+
+    class Partner(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.put((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    partner = HTTPServer(("127.0.0.1", 0), Partner)
+    thread = threading.Thread(target=partner.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with listening(lake) as url:
+            where = f"http://127.0.0.1:{partner.server_address[1]}/mdn"
+            answer = httpx.post(
+                f"{url}/as2", content=b"UNB+x'", headers=request_headers("A", "B", "<m2@a>", receipt_url=where)
+            )
+            assert (answer.status_code, answer.content) == (200, b"")
+            mdn = parse_mdn(*got.get(timeout=10))
+            assert (mdn.original_message_id, mdn.is_processed, mdn.mic) == ("<m2@a>", True, mic_of(b"UNB+x'"))
+    finally:
+        partner.shutdown()
+        partner.server_close()
+
+
+def test_as2_calls_nobody_it_does_not_know_and_refuses_what_it_cannot_read(lake: Lake) -> None:
+    with listening(lake) as url:
+        far = request_headers("A", "B", "<m3@a>", receipt_url="http://metadata.internal/x")
+        assert httpx.post(f"{url}/as2", content=b"x", headers=far).status_code == 400
+        signed = request_headers("A", "B", "<m4@a>", content_type="application/pkcs7-mime; smime-type=enveloped-data")
+        answer = httpx.post(f"{url}/as2", content=b"x", headers=signed)
+        mdn = parse_mdn(answer.headers["Content-Type"], answer.content)
+        assert not mdn.is_processed
+        assert "unsupported format" in mdn.disposition
+    assert lake.count("raw_edi__documents") == 0
+
+
+def test_receipts_are_the_same_bytes_each_time() -> None:
+    request = read_request(request_headers("A", "B", "<m@a>"))
+    assert build_mdn(request, b"x") == build_mdn(request, b"x")
+
+
+def test_header_lines_cannot_be_smuggled_in() -> None:
+    with pytest.raises(AiosError, match="control characters"):
+        read_request(request_headers("A\r\nX-Evil: 1", "B", "<m@a>"))

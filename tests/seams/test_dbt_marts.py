@@ -1,0 +1,226 @@
+"""The dbt project on a small lake made by hand: what each mart must say is worked out in the test, not by the project."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from aios_assets.contracts.registry import TABLES
+from aios_assets.marts.open_orders import open_orders_as_of
+from aios_assets.resources.lake import Lake
+from tests.seams.dbt_world import DAY, World, at, build
+
+pytestmark = pytest.mark.slow
+EXPORTED = [t for t in TABLES.values() if t.writer == "dbt"]
+
+
+def day(offset: int) -> date:
+    return DAY + timedelta(days=offset)
+
+
+def fill(world: World) -> World:
+    """Two stores, a centre and a supplier over a week, with one of everything that goes wrong."""
+    world.masters(at(day(-1)), {"A": 12, "B": 6}, {"S1": "store", "S2": "store", "DC": "dc"}, ["SUP"])
+    # S1, item A: plain days, a correction of the second that comes two days late, a stock count, a zero sale.
+    world.activity(day(0), "S1", "A", QS=3, QA=20, price=2.5)
+    world.activity(day(1), "S1", "A", QS=5, QA=15)
+    world.activity(day(2), "GLN-S1", "A", QA=27, QR=12)
+    world.activity(day(1), "S1", "A", QS=4, QA=16, known=at(day(3)))
+    world.activity(day(3), "S1", "A", QS=24, QA=25)  # two were sold: off by the pack
+    world.activity(day(4), "S1", "A", QS=5, QA=20, QU=1, QT=-1)
+    # S1, item B: sent as two cases; a second message overtakes the first.
+    world.activity(day(0), "S1", "B", QS=2, QA=4, unit="CA")
+    newer = at(day(1))
+    world.activity(day(1), "S1", "B", QS=7, QA=17, known=newer, sent=newer - timedelta(minutes=3))
+    world.activity(day(1), "S1", "B", QS=9, QA=15, known=newer + timedelta(hours=20), sent=newer - timedelta(hours=5))
+    # S2 sells in one message and counts in another; B was counted and not sold.
+    world.activity(day(0), "S2", "A", QS=6)
+    world.position(day(0), "S2", "A", quantity=30)
+    world.position(day(0), "S2", "B", quantity=9)
+    # Lines that may not enter.
+    world.activity(day(0), "S1", "NOBODY", QS=3)
+    world.activity(day(0), "S9", "A", QS=3)
+    world.activity(day(0), "S2", "B", QS=3, unit="ZZ")
+    # The centre: counts, a supplier's delivery, a shipment to S1 that the store reports as received without naming it.
+    world.position(day(0), "DC", "A", quantity=100)
+    world.position(day(1), "DC", "A", quantity=112)
+    world.position(day(1), "DC", "A", code="02", quantity=-1)
+    world.order("PO1", day(-3), "A", 4, source="SUP", site="DC", wanted=day(1), known=at(day(-3)))
+    world.answer("PO1", day(-2), "A", 48, source="SUP", promised=day(0), known=at(day(-2)))
+    world.shipment("H1", day(-1), "A", 25, order="PO1", source="SUP", site="DC", expected=day(1), known=at(day(-1)))
+    world.status("H1", datetime(2026, 3, 2, 12, tzinfo=UTC), estimated=day(2))
+    world.receipt("R1", day(1), "A", 25, site="DC", shipment="H1")
+    world.order("ST1", day(0), "A", 12, source="DC", site="S1")
+    world.shipment("H2", day(1), "A", 12, order="ST1", source="DC", site="S1")
+    # An order cancelled, and one whose two changes arrive in the wrong order.
+    world.order("PO2", day(0), "B", 6, source="SUP", site="DC")
+    world.order("PO2", day(0), "B", 6, source="SUP", site="DC", action="cancel", known=at(day(1)))
+    world.order("PO3", day(0), "B", 10, source="SUP", site="DC")
+    world.order("PO3", day(0), "B", 6, source="SUP", site="DC", action="change", known=at(day(1)), sent=at(day(0), 8))
+    world.order("PO3", day(0), "B", 8, source="SUP", site="DC", action="change", known=at(day(2)), sent=at(day(0), 7))
+    return world
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="module")
+def lake(home: Path) -> Lake:
+    made = fill(World(home / "lake")).write()
+    build(home / "lake", home)
+    return made
+
+
+def rows(lake: Lake, table: str, **values: object) -> list[dict[str, object]]:
+    frame = lake.read(table).filter(**values)
+    return frame.sort(TABLES[table].key).to_dicts()
+
+
+def test_a_correction_is_a_second_version_and_the_first_ends_when_it_is_known(lake: Lake) -> None:
+    first, second = rows(lake, "fct_demand_daily", item_id="A", site_id="S1", demand_date=day(1))
+    assert (first["sales_qty_ea"], second["sales_qty_ea"]) == (5, 4)
+    assert first["superseded_at_utc"] == second["available_at_utc"] == at(day(3))
+    assert (first["is_current"], second["is_current"]) == (False, True)
+
+
+def test_an_older_message_that_comes_after_a_newer_one_never_counts(lake: Lake) -> None:
+    stale, current = rows(lake, "fct_demand_daily", item_id="B", site_id="S1", demand_date=day(1))
+    assert stale["sales_qty_ea"] == 9 and stale["superseded_at_utc"] == stale["available_at_utc"]
+    assert current["sales_qty_ea"] == 7 and current["is_current"]
+
+
+def test_counted_but_not_sold_is_zero_and_not_reported_is_no_row(lake: Lake) -> None:
+    assert rows(lake, "fct_demand_daily", item_id="A", site_id="S1", demand_date=day(2))[0]["sales_qty_ea"] == 0
+    assert rows(lake, "fct_demand_daily", item_id="B", site_id="S2", demand_date=day(0))[0]["sales_qty_ea"] == 0
+    assert rows(lake, "fct_demand_daily", item_id="B", site_id="S1", demand_date=day(2)) == []
+    assert rows(lake, "fct_demand_daily", site_id="DC") == []
+
+
+def test_cases_become_eaches_by_the_master_s_pack_and_glns_become_sites(lake: Lake) -> None:
+    row = rows(lake, "fct_demand_daily", item_id="B", site_id="S1", demand_date=day(0))[0]
+    assert (row["sales_qty_ea"], row["closing_qty_ea"]) == (12, 24)
+    assert rows(lake, "fct_demand_daily", item_id="A", site_id="S1", demand_date=day(2))
+
+
+def test_sales_and_count_in_two_messages_are_one_version(lake: Lake) -> None:
+    versions = rows(lake, "fct_demand_daily", item_id="A", site_id="S2", demand_date=day(0))
+    assert [(v["sales_qty_ea"], v["closing_qty_ea"]) for v in versions] == [(6, 30)]
+
+
+def test_the_balance_takes_the_close_before_as_its_opening(lake: Lake) -> None:
+    known_first, corrected = rows(lake, "fct_inventory_daily", item_id="A", site_id="S1", inventory_date=day(2))
+    assert (known_first["opening_qty_ea"], known_first["residual_qty_ea"]) == (15, 0)
+    assert (corrected["opening_qty_ea"], corrected["residual_qty_ea"]) == (16, 1)
+    assert corrected["available_at_utc"] == at(day(3))
+    last = rows(lake, "fct_inventory_daily", item_id="A", site_id="S1", inventory_date=day(4))[0]
+    assert (last["opening_qty_ea"], last["outbound_qty_ea"], last["adjustments_qty_ea"]) == (25, 5, 0)
+
+
+def test_a_centre_balances_its_counts_with_receipts_shipments_and_adjustments(lake: Lake) -> None:
+    row = rows(lake, "fct_inventory_daily", item_id="A", site_id="DC", inventory_date=day(1), is_current=True)[0]
+    assert [row[c] for c in ("opening_qty_ea", "receipts_qty_ea", "outbound_qty_ea", "adjustments_qty_ea", "closing_qty_ea")] == [100, 25, 12, -1, 112]  # fmt: skip
+    assert row["residual_qty_ea"] == 0
+
+
+def test_a_quantity_off_by_the_pack_stays_as_sent_and_is_flagged(lake: Lake) -> None:
+    row = rows(lake, "fct_demand_daily", item_id="A", site_id="S1", demand_date=day(3))[0]
+    assert (row["sales_qty_ea"], row["is_suspect"]) == (24, True)
+    finding = rows(lake, "int_findings_detected", kind_code="unit_off_by_pack")
+    assert [(f["value"], f["expected_value"], f["money_at_risk_usd"]) for f in finding] == [(24, 2, 44)]
+
+
+def test_every_line_kept_out_has_a_finding_with_its_reason(lake: Lake) -> None:
+    findings = lake.read("int_findings_detected")
+    counts = dict(findings.group_by("kind_code").len().iter_rows())
+    assert {k: counts.get(k) for k in ("unknown_item", "unknown_site", "unknown_unit")} == {
+        "unknown_item": 1, "unknown_site": 1, "unknown_unit": 1,
+    }  # fmt: skip
+    assert counts["corrected_document"] == 1 and counts["out_of_order_document"] == 1 and counts["late_document"] == 1
+    assert findings["finding_id"].is_unique().all() and findings["document_id"].null_count() == 0
+
+
+def test_a_store_s_unnamed_receipt_closes_its_order(lake: Lake) -> None:
+    order = rows(lake, "fct_purchase_order_lines", order_number="ST1")[0]
+    assert (order["source_id"], order["site_id"], order["received_date"]) == ("DC", "S1", day(2))
+    assert (order["received_qty_ea"], order["open_qty_ea"]) == (12, 0)
+
+
+def test_an_order_is_what_its_messages_say_in_the_order_they_were_sent(lake: Lake) -> None:
+    first = rows(lake, "fct_purchase_order_lines", order_number="PO1")[0]
+    assert (first["confirmed_qty_ea"], first["received_qty_ea"], first["open_qty_ea"]) == (48, 25, 23)
+    assert (first["promised_date"], first["expected_date"], first["shipped_date"]) == (day(0), day(2), day(-1))
+    cancelled = rows(lake, "fct_purchase_order_lines", order_number="PO2")[0]
+    assert cancelled["is_cancelled"] and cancelled["open_qty_ea"] == 0
+    changed = rows(lake, "fct_purchase_order_lines", order_number="PO3")[0]
+    assert (changed["ordered_qty_ea"], changed["open_qty_ea"]) == (6, 6)
+
+
+def test_the_fold_in_python_is_the_fold_in_sql(lake: Lake) -> None:
+    now = datetime(2100, 1, 1, tzinfo=UTC)
+    folded = open_orders_as_of(lake.read("fct_order_events"), now, include_closed=True)
+    assert_frame_equal(folded, lake.read("fct_purchase_order_lines").sort("order_number", "item_id"))
+
+
+def test_service_counts_items_stockouts_and_promises_kept(lake: Lake) -> None:
+    row = rows(lake, "fct_service_daily", site_id="S1", service_date=day(0))[0]
+    assert (row["items"], row["stockout_items"], row["sales_qty_ea"]) == (2, 0, 15)
+    assert row["on_hand_value_usd"] == 2.0 * (20 + 24) and row["in_stock_frac"] == 1
+    assert rows(lake, "fct_service_daily", site_id="DC", service_date=day(1))[0]["otif_frac"] == 0  # after the promise
+
+
+def test_lane_features_know_only_what_was_known_at_the_cut_off(lake: Lake) -> None:
+    lane = {r["feature_date"]: r for r in rows(lake, "feat_supplier_lane__lead_time", lane_id="SUP>DC")}
+    assert (lane[day(0)]["orders_90d"], lane[day(0)]["open_orders"]) == (0, 3)
+    assert (lane[day(1)]["orders_90d"], lane[day(1)]["open_orders"]) == (1, 1)
+    assert lane[day(1)]["lead_time_days_p50_90d"] == 4 and lane[day(1)]["late_frac_90d"] == 1
+    assert lane[day(1)]["available_at_utc"] == datetime(2026, 3, 4, 7, tzinfo=UTC)
+
+
+def test_dimensions_tell_what_masters_state_from_what_was_only_seen(lake: Lake) -> None:
+    items = {r["item_id"]: r for r in rows(lake, "dim_item")}
+    assert items["A"]["is_in_master"] and not items["NOBODY"]["is_in_master"] and items["NOBODY"]["pack_ea"] == 1
+    assert not {r["site_id"]: r for r in rows(lake, "dim_site")}["S9"]["is_in_master"]
+
+
+def test_windows_leave_the_same_tables_as_one_full_build(lake: Lake, home: Path, tmp_path: Path) -> None:
+    """Built up to the second day, then late messages land and only the touched days are made again."""
+    late = tmp_path / "lake"
+    full = fill(World(home / "lake"))
+    early, rest = World(late), World(late)
+    for name, raw in full.rows.items():
+        cut = at(day(1))
+        early.rows[name] = [r for r in raw if r["available_at_utc"] <= cut]
+        rest.rows[name] = [r for r in raw if r["available_at_utc"] > cut]
+    early.write()
+    build(late, tmp_path)
+    rest.write()
+    build(late, tmp_path, (day(-3), day(6)))
+    built = Lake(late)
+    for table in EXPORTED:
+        assert_frame_equal(built.read(table.name), lake.read(table.name), check_row_order=False)
+
+
+def test_no_input_at_all_gives_empty_marts(tmp_path: Path) -> None:
+    build(tmp_path / "lake", tmp_path)
+    built = Lake(tmp_path / "lake")
+    assert {t.name: built.read(t.name).height for t in EXPORTED} == {t.name: 0 for t in EXPORTED}
+
+
+def test_without_masters_everything_is_taken_as_sent(tmp_path: Path) -> None:
+    world = World(tmp_path / "lake")
+    world.activity(day(0), "0012345", "UPC1", QS=3, QA=4, unit="CA")
+    world.order("P", day(0), "UPC1", 5, source="SELLER", site="0012345")
+    built = world.write()
+    build(tmp_path / "lake", tmp_path)
+    sold = built.read("fct_demand_daily").row(0, named=True)
+    assert (sold["item_id"], sold["site_id"], sold["sales_qty_ea"]) == ("UPC1", "0012345", 3)
+    assert set(built.read("int_findings_detected")["kind_code"]) == {"unknown_pack"}
+    assert built.read("fct_purchase_order_lines")["open_qty_ea"].to_list() == [5]
+    assert not built.read("dim_item")["is_in_master"].any()
+    assert pl.Series(built.read("dim_supplier")["supplier_id"]).to_list() == ["SELLER"]

@@ -1,0 +1,98 @@
+"""`aios experiment` on a real lake and a real registry: run, look, reproduce, also after the lake has moved on."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from aios_assets.cli_experiment import app
+from aios_assets.contracts.mart_tables import FCT_DEMAND_DAILY
+from aios_assets.resources.clock import business_cutoff
+from aios_assets.resources.lake import Lake
+from aios_assets.settings import Settings
+from ml.features import demand_features
+from tests.model.demand_world import FIRST, make_world
+
+DAYS = 150
+YAML = f"""
+name: first-look
+as_of: {FIRST + timedelta(days=DAYS - 1)}
+history_days: {DAYS}
+stride_days: 7
+seed: 3
+most_rows: 20000
+drop_features: [is_promo]
+model: {{trees: 20, spread_trees: 8}}
+"""
+
+
+def versions() -> pl.DataFrame:
+    rows = make_world(8, 3, DAYS, 2).versions
+    filled = {
+        "version_no": pl.lit(1), "returns_qty_ea": pl.lit(0.0), "closing_qty_ea": pl.lit(5.0), "document_id": pl.lit("d"), "set_no": pl.lit(1),
+        "segment_no": pl.lit(1), "is_current": pl.lit(True), "is_suspect": pl.lit(False),
+        "demand_month": pl.col("demand_date").dt.strftime("%Y-%m"),
+    }  # fmt: skip
+    known = {c.name for c in FCT_DEMAND_DAILY.columns}
+    rows = rows.with_columns([e.alias(k) for k, e in filled.items() if k in known])
+    lacking = [
+        pl.lit(None, dtype=c.dtype).alias(c.name) for c in FCT_DEMAND_DAILY.columns if c.name not in rows.columns
+    ]
+    return rows.with_columns(lacking).select(FCT_DEMAND_DAILY.names).cast(dict(FCT_DEMAND_DAILY.schema))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIOS_HOME", str(tmp_path))
+    settings = Settings()
+    lake, rows, last = Lake(settings.lake_root), versions(), FIRST + timedelta(days=DAYS)
+    lake.write("fct_demand_daily", rows, window=(FIRST, last))
+    features = demand_features(
+        rows, (FIRST, last - timedelta(days=1)), lambda day: business_cutoff(day, settings.business_tz, settings.cutoff)
+    )
+    lake.write("feat_item_site__demand", features, window=(FIRST, last))
+    return tmp_path
+
+
+def test_an_experiment_is_recorded_and_reproduced_identically(home: Path) -> None:
+    (home / "e.yaml").write_text(YAML)
+    ran = CliRunner().invoke(app, ["run", str(home / "e.yaml"), "--register", "--json"])
+    assert ran.exit_code == 0, ran.output
+    report = json.loads(ran.stdout)
+    assert report["data_versions"]["fct_demand_daily"] >= 0 and any(k.startswith("pinball.") for k in report)
+    late = versions().with_columns((pl.col("sales_qty_ea") + 1).alias("sales_qty_ea"))
+    Lake(Settings().lake_root).write("fct_demand_daily", late, window=(FIRST, FIRST + timedelta(days=DAYS)))
+    again = CliRunner().invoke(app, ["reproduce", report["run_id"], "--json"])
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout) | {"metrics": 0} == {
+        "run_id": report["run_id"],
+        "identical": True,
+        "same_model_bytes": True,
+        "metrics": 0,
+        "differences": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: a", "missing: as_of"),
+        ("name: a\nas_of: 2024-01-01\nnumber: 3", "unknown settings: number"),
+        ("name: a\nas_of: soon", "is not a date"),
+        ("name: a\nas_of: 2024-01-01\nmodel: {trees: many}", "model parameter trees must be a number"),
+        ("name: a\nas_of: 2024-01-01\nmodel: {wood: 3}", "unknown model parameters: wood"),
+        ("name: a\nas_of: 2024-01-01\nseed: -1", "seed must be a whole number"),
+        ("- a", "an experiment is a mapping"),
+        ("a: [", "the file is not YAML"),
+        ("name: a\nas_of: 2020-01-01", "no features at these origins"),
+    ],
+)
+def test_bad_experiments_are_one_line(home: Path, text: str, words: str) -> None:
+    (home / "e.yaml").write_text(text)
+    ran = CliRunner().invoke(app, ["run", str(home / "e.yaml")])
+    assert ran.exit_code == 1 and words in ran.stderr and ran.stderr.count("\n") == 1, ran.output

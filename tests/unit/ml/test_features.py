@@ -1,0 +1,139 @@
+"""Features say what was known at each cut-off, whichever way they are computed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
+from ml.features import LAGS, demand_features
+from tests.unit.ml.conftest import FIRST, cutoff, make_versions
+
+
+def naive(versions: pl.DataFrame, item: str, site: str, day: date) -> dict[str, float | None]:
+    """The features of one row, read off the versions one by one (the independent answer)."""
+    now = cutoff(day)
+    seen = [
+        r for r in versions.iter_rows(named=True)
+        if r["demand_date"] <= day and r["available_at_utc"] <= now
+        and (r["superseded_at_utc"] is None or r["superseded_at_utc"] > now)
+    ]  # fmt: skip
+    own = {r["demand_date"]: r for r in seen if r["item_id"] == item and r["site_id"] == site}
+
+    def window(w: int) -> list[float]:
+        return [own[d]["sales_qty_ea"] for k in range(w) if (d := day - timedelta(days=k)) in own]
+
+    def mean_of(key: str, value: str) -> float | None:
+        inside = [r for r in seen if r[key] == value and r["demand_date"] > day - timedelta(days=28)]
+        reported = {r["demand_date"] for r in inside}
+        return sum(r["sales_qty_ea"] for r in inside) / len(reported) if reported else None
+
+    out: dict[str, float | None] = {}
+    for k in LAGS:
+        row = own.get(day - timedelta(days=k))
+        out[f"sales_qty_ea_lag_{k}"] = row["sales_qty_ea"] if row else None
+    for w in (7, 28, 56, 180):
+        values = window(w)
+        out[f"sales_qty_ea_mean_{w}d"] = statistics.fmean(values) if values else None
+        out[f"sales_qty_ea_std_{w}d"] = statistics.pstdev(values) if values else None
+        if w in (28, 180):
+            out[f"zero_frac_{w}d"] = sum(v == 0 for v in values) / len(values) if values else None
+    stock = [not own[d]["is_stockout"] for k in range(28) if (d := day - timedelta(days=k)) in own]
+    out["in_stock_frac_28d"] = sum(stock) / len(stock) if stock else None
+    sold = [d for d, r in own.items() if r["sales_qty_ea"] > 0]
+    out["days_since_sale"] = (day - max(sold)).days if sold else None
+    out["days_on_sale"] = (day - min(sold)).days if sold else None
+    weekly = [own[d]["sales_qty_ea"] for k in range(8) if (d := day - timedelta(days=7 * k)) in own]
+    out["weekday_mean_56d"] = statistics.fmean(weekly) if weekly else None
+    prices = {d: r["price_usd"] for d, r in own.items() if r["price_usd"] is not None}
+    last = prices[max(prices)] if prices else None
+    recent = [p for d, p in prices.items() if d > day - timedelta(days=28)]
+    out["price_usd_lag_0"] = last
+    out["price_rel_28d"] = last / statistics.fmean(recent) if last is not None and recent else None
+    out["site_sales_qty_ea_mean_28d"] = mean_of("site_id", site)
+    out["item_sales_qty_ea_mean_28d"] = mean_of("item_id", item)
+    return out
+
+
+def assert_same(row: dict[str, object], expected: dict[str, float | None]) -> None:
+    for name, value in expected.items():
+        got = row[name]
+        where = (name, row["item_id"], row["site_id"], row["feature_date"])
+        if value is None:
+            assert got is None, where
+        else:
+            assert isinstance(got, float) and math.isclose(got, value, rel_tol=2e-6, abs_tol=2e-6), (where, got, value)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_value_is_what_a_reader_of_that_night_could_have_seen(seed: int) -> None:
+    versions = make_versions(seed)
+    last = FIRST + timedelta(days=59)
+    frame = demand_features(versions, (FIRST, last), cutoff)
+    assert frame.schema == FEAT_ITEM_SITE_DEMAND.schema
+    for row in frame.sample(150, seed=seed).iter_rows(named=True):
+        assert_same(row, naive(versions, row["item_id"], row["site_id"], row["feature_date"]))
+        assert row["available_at_utc"] == cutoff(row["feature_date"])
+
+
+def test_a_row_exists_from_the_first_known_report_on_even_without_a_report_that_day(versions: pl.DataFrame) -> None:
+    last = FIRST + timedelta(days=59)
+    frame = demand_features(versions, (FIRST, last), cutoff)
+    firsts = versions.group_by("item_id", "site_id").agg(pl.col("available_at_utc").min())
+    expected = sum(
+        sum(cutoff(FIRST + timedelta(days=k)) >= first for k in range(60))
+        for first in firsts["available_at_utc"].to_list()
+    )
+    assert frame.height == expected
+    assert frame["sales_qty_ea_lag_0"].null_count() > 0
+    assert frame.select("item_id", "site_id", "feature_date").is_duplicated().sum() == 0
+
+
+def test_one_new_day_alone_equals_the_same_day_within_the_whole_history(versions: pl.DataFrame) -> None:
+    whole = demand_features(versions, (FIRST, FIRST + timedelta(days=59)), cutoff)
+    for offset in (20, 21, 40, 59):
+        day = FIRST + timedelta(days=offset)
+        alone = demand_features(versions, (day, day), cutoff)
+        assert alone.equals(whole.filter(pl.col("feature_date") == day))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), offset=st.integers(5, 50))
+def test_truncating_the_future_changes_nothing(seed: int, offset: int) -> None:
+    versions = make_versions(seed, items=2, sites=2, days=55, late_frac=0.2)
+    day = FIRST + timedelta(days=offset)
+    past = versions.filter(pl.col("available_at_utc") <= cutoff(day))
+    past = past.with_columns(
+        pl.when(pl.col("superseded_at_utc") > cutoff(day))
+        .then(None)
+        .otherwise(pl.col("superseded_at_utc"))
+        .alias("superseded_at_utc")
+    )
+    whole = demand_features(versions, (FIRST, FIRST + timedelta(days=54)), cutoff)
+    seen = demand_features(past, (FIRST, day), cutoff)
+    assert seen.equals(whole.filter(pl.col("feature_date") <= day))
+
+
+def test_order_of_rows_does_not_matter(versions: pl.DataFrame) -> None:
+    span = (FIRST + timedelta(days=30), FIRST + timedelta(days=40))
+    assert demand_features(versions, span, cutoff).equals(
+        demand_features(versions.sample(fraction=1, shuffle=True, seed=5), span, cutoff)
+    )
+
+
+def test_two_versions_valid_at_once_are_refused(versions: pl.DataFrame) -> None:
+    twice = pl.concat([versions, versions.filter(pl.col("is_current")).head(3)])
+    with pytest.raises(BadInputError, match=r"two versions .* 3 of them"):
+        demand_features(twice, (FIRST, FIRST + timedelta(days=59)), cutoff)
+
+
+def test_nothing_known_gives_no_rows(versions: pl.DataFrame) -> None:
+    assert demand_features(versions.clear(), (FIRST, FIRST), cutoff).schema == FEAT_ITEM_SITE_DEMAND.schema
+    assert demand_features(versions, (date(2022, 1, 1), date(2022, 1, 5)), cutoff).height == 0

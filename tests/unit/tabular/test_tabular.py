@@ -1,0 +1,286 @@
+"""Tables in files: good rows land, each bad cell has one clear line with row, column and reason."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.raw_tables import MASTER_TABLES
+from aios_assets.resources.lake_schema import conform
+from aios_assets.tabular import (
+    Mapping,
+    mapping_json,
+    parse_mapping,
+    preview_import,
+    read_import,
+    read_master,
+    sniff_plain,
+)
+
+AT = datetime(2026, 1, 10, 5, tzinfo=UTC)
+ITEMS = b"item_id,pack_ea,unit_cost_usd,introduced_date\nA,6,1.50,2026-01-31\nB,12,,\n"
+
+
+def documents(*items: tuple[str, bytes, str | None]) -> pl.DataFrame:
+    rows = [(hashlib.sha256(c).hexdigest(), c, uri, mapping, AT) for uri, c, mapping in items]
+    schema = {
+        "document_id": pl.String, "content": pl.Binary, "source_uri": pl.String, "mapping_json": pl.String,
+        "available_at_utc": pl.Datetime("us", "UTC"),
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def items(content: bytes, uri: str = "master/items/i.csv") -> tuple[pl.DataFrame, list[str]]:
+    batch = read_master(documents((uri, content, None)))
+    return batch.frames["raw_master__items"], batch.rejects["reason"].to_list()
+
+
+def imported(text: str, **mapping: object) -> tuple[pl.DataFrame, list[str]]:
+    given = Mapping(**({"kind": "sales"} | mapping))  # type: ignore[arg-type]
+    batch = read_import(documents(("s.csv", text.encode(given.encoding), mapping_json(given))))
+    table = {"sales": "product_activity", "stock": "inventory_positions", "orders": "order_lines"}[given.kind]
+    assert batch.counts["rows"] == batch.counts["kept"] + batch.counts["rejected_rows"]
+    return batch.frames[f"raw_edi__{table}"], batch.rejects["reason"].to_list()
+
+
+def test_master_rows_conform() -> None:
+    frame, reasons = items(ITEMS)
+    assert reasons == []
+    assert frame.select("item_id", "pack_ea", "unit_cost_usd", "introduced_date", "line_no").rows() == [
+        ("A", 6, 1.5, date(2026, 1, 31), 2), ("B", 12, None, None, 3),
+    ]  # fmt: skip
+    batch = read_master(documents(("master/items/i.csv", ITEMS, None)))
+    for table in MASTER_TABLES:
+        conform(table, batch.frames[table.name])
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("C,x,1,", "row 4, column 'pack_ea': 'x' is not a whole number"),
+        ("C,1.5,1,", "'1.5' is not a whole number"),
+        ("C,0,1,", "'0' is less than 1"),
+        ("C,-3,1,", "'-3' is less than 1"),
+        ("C,,1,", "column 'pack_ea': is empty; a value is needed"),
+        (",6,1,", "column 'item_id': is empty"),
+        ("C,6,-1,", "column 'unit_cost_usd': '-1' is negative"),
+        ("C,6,nan,", "'nan' is not a number"),
+        ("C,6,1e400,", "'1e400' is not a number"),
+        ("C,6,1,31.01.2026", "'31.01.2026' is no date of the form %Y-%m-%d"),
+        ("C,6,1,2026-02-30", "no date"),
+        ("C,99999999999,1,", "not a whole number"),
+        ("A,6,1,", "repeats the item_id of row 2"),
+        ("C,6,1", "has 3 fields, the header has 4"),
+        ('"C,6,1,', "row 4"),
+    ],
+)
+def test_a_bad_cell_sets_its_row_aside(row: str, words: str) -> None:
+    frame, reasons = items(ITEMS + row.encode() + b"\n")
+    assert frame["item_id"].to_list() == ["A", "B"]
+    assert len(reasons) == 1
+    assert words in reasons[0]
+    assert "master/items/i.csv" in reasons[0]
+
+
+def test_rejects_point_to_row_and_column() -> None:
+    batch = read_master(documents(("master/items/i.csv", ITEMS + b"C,x,-1,\n", None)))
+    assert batch.rejects.select("segment_no", "element_no", "segment_text", "level_code", "kind_code").rows() == [
+        (4, 2, "x", "line", "import"), (4, 3, "-1", "line", "import"),
+    ]  # fmt: skip
+    assert (batch.counts["rows"], batch.counts["kept"], batch.counts["rejected_rows"]) == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("uri", "content", "words"),
+    [
+        ("master/items/i.csv", b"item_id\nA\n", "column 'pack_ea' is missing; the file has item_id"),
+        ("master/items/i.csv", b"", "the file is empty"),
+        ("master/items/i.csv", b"item_id,item_id,pack_ea\nA,A,6\n", "column 'item_id' occurs twice"),
+        ("master/items/i.csv", b"item_id,pack_ea\n\xe9,6\n", "not utf-8 text"),
+        ("master/items/i.csv", b"PAR1 and nothing more PAR1", "the Parquet file cannot be read"),
+        ("master/things/i.csv", ITEMS, "no master data of kind 'things'"),
+        ("other/i.csv", ITEMS, "nothing says what this table is"),
+    ],
+)
+def test_a_bad_file_is_one_reject_and_the_others_land(uri: str, content: bytes, words: str) -> None:
+    batch = read_master(documents((uri, content, None), ("x/master/items/good.csv", ITEMS, None)))
+    assert batch.frames["raw_master__items"].height == 2
+    assert batch.rejects.select("level_code", "segment_no").rows() == [("document", 0)]
+    assert words in batch.rejects["reason"][0]
+
+
+def test_parquet_reads_like_csv() -> None:
+    sink = io.BytesIO()
+    frame = pl.DataFrame(
+        {
+            "item_id": ["A", "B"],
+            "pack_ea": [6, 12],
+            "unit_cost_usd": [1.5, None],
+            "introduced_date": [datetime(2026, 1, 31), None],
+        }
+    )
+    frame.write_parquet(sink)
+    from_parquet, reasons = items(sink.getvalue())
+    from_csv, _ = items(ITEMS)
+    assert reasons == []
+    assert from_parquet.drop("document_id").equals(from_csv.drop("document_id"))
+
+
+def test_semicolons_quotes_and_marks_at_the_start() -> None:
+    frame, reasons = items(b'\xef\xbb\xbfitem_id;pack_ea;description;colour\r\nA;6;"a ""b"";\nc";red\r\n')
+    assert reasons == []
+    assert frame.select("item_id", "description").rows() == [("A", 'a "b";\nc')]
+
+
+def test_sales_land_as_activity() -> None:
+    frame, reasons = imported(
+        "Filiale;Artikel;Tag;Menge\n1;A;05.01.2026;1.234,5\n",
+        columns={"site_id": "Filiale", "item_id": "Artikel", "activity_date": "Tag", "quantity": "Menge"},
+        date_format="%d.%m.%Y", decimal_comma=True, thousands=".", unit="CA",
+    )  # fmt: skip
+    assert reasons == []
+    row = frame.row(0, named=True)
+    assert (row["quantity"], row["activity_date"], row["unit_code"], row["activity_code"]) == (
+        1234.5,
+        date(2026, 1, 5),
+        "CA",
+        "QS",
+    )
+    assert (row["standard_code"], row["interchange_no"], row["set_no"], row["segment_no"], row["line_no"]) == (
+        "CSV",
+        0,
+        0,
+        2,
+        1,
+    )
+    for table in EDI_FACT_TABLES:
+        if table.name == "raw_edi__product_activity":
+            conform(table, frame)
+
+
+def test_stock_and_orders_land() -> None:
+    stock, _ = imported("site_id,item_id,position_date,quantity\n1,A,2026-01-05,7\n", kind="stock")
+    assert stock.select("quantity_code", "quantity", "unit_code").rows() == [("17", 7.0, "EA")]
+    orders, reasons = imported(
+        "order_number,order_date,item_id,quantity\nP1,2026-01-05,A,7\nP1,2026-01-05,B,8\n", kind="orders"
+    )
+    assert reasons == []
+    assert orders.select("order_line", "action_code", "ship_to_site_id").rows() == [
+        ("2", "new", None),
+        ("3", "new", None),
+    ]
+
+
+SALES = "site_id,item_id,activity_date,quantity\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("1,A,2026-01-11,1", "2026-01-11 is after the file reached us on 2026-01-10"),
+        ("1,A,2026-01-05,-1", "column 'quantity': '-1' is negative"),
+        ("1,A,2026-01-05,x", "'x' is not a number"),
+        ("1,A,2026-01-05,", "is empty"),
+    ],
+)
+def test_impossible_sales_are_set_aside(row: str, words: str) -> None:
+    frame, reasons = imported(SALES + "1,B,2026-01-05,2\n" + row + "\n")
+    assert frame["item_id"].to_list() == ["B"]
+    assert len(reasons) == 1
+    assert "row 3" in reasons[0]
+    assert words in reasons[0]
+
+
+def test_a_missing_column_names_what_is_there_and_the_key_to_add() -> None:
+    with pytest.raises(BadInputError) as caught:
+        preview_import(b"shop,item_id,activity_date,quantity\n", Mapping(kind="sales"), "s.csv", AT)
+    assert str(caught.value) == (
+        "column 'site_id' is missing; the file has shop, item_id, activity_date, quantity (s.csv). "
+        "To do: name it in the mapping under `columns:` as `site_id: <their column>`."
+    )
+
+
+def test_a_mapping_to_a_column_that_is_not_there_is_said() -> None:
+    with pytest.raises(BadInputError, match="column 'Shop' is missing"):
+        preview_import(SALES.encode(), Mapping(kind="sales", columns={"site_id": "Shop"}), "s.csv", AT)
+    with pytest.raises(BadInputError, match="columns we do not have: sight_id"):
+        preview_import(SALES.encode(), Mapping(kind="sales", columns={"sight_id": "site_id"}), "s.csv", AT)
+
+
+def test_constants_fill_columns() -> None:
+    frame, reasons = imported(
+        "item_id,activity_date,quantity\nA,2026-01-05,1\n", constants={"site_id": "S1", "activity_code": "QU"}
+    )
+    assert reasons == []
+    assert frame.select("site_id", "activity_code").rows() == [("S1", "QU")]
+
+
+def test_the_stored_file_of_a_broken_import_becomes_a_reject() -> None:
+    batch = read_import(documents(("s.csv", b"x,y\n1,2\n", mapping_json(Mapping(kind="sales")))))
+    assert batch.rejects["level_code"].to_list() == ["document"]
+    assert read_import(documents(("s.csv", b"x\n", None))).counts["documents"] == 0
+    assert read_master(documents(("s.csv", b"x,y\n", mapping_json(Mapping(kind="sales"))))).counts["documents"] == 0
+
+
+def test_items_import_by_mapping() -> None:
+    mapping = Mapping(kind="items", columns={"item_id": "SKU", "pack_ea": "Pack"})
+    content = b"SKU,Pack\nA,6\nB,x\n"
+    assert preview_import(content, mapping, "i.csv", AT) == {
+        "rows": 2, "kept": 1, "rejected_rows": 1, "lines": ["row 3, column 'Pack': 'x' is not a whole number"],
+    }  # fmt: skip
+    batch = read_master(documents(("i.csv", content, mapping_json(mapping))))
+    assert batch.frames["raw_master__items"]["item_id"].to_list() == ["A"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("- 1", "not a list"), ("{", "not valid YAML"), ("columns: 3", "`ours: theirs`"), ("decimal_comma: maybe", "true or false"), ("date_format: 3", "not text"), ("colums: {a: b}", "unknown keys colums")],
+)  # fmt: skip
+def test_bad_mappings_are_said(text: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        parse_mapping(text)
+
+
+def test_mappings_in_short_form() -> None:
+    assert parse_mapping("item_id: SKU\nkind: sales").columns == {"item_id": "SKU"}
+    assert parse_mapping("") == Mapping()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"a,b\n1,2\n", "csv"), (b"a\n1\n", "unknown"), (b'{"sensor_id": "x"}', "telemetry"), (b'{"x": 1}', "unknown"),
+        (b'{broken\n{"sensor_id": 1}', "telemetry"), (b"PAR1", "parquet"), (b"", "unknown"), (b" \n", "unknown"), (b"\x1c", "unknown"), ("\u2003".encode(), "unknown"),
+        (b"\x89PNG,\x01\x02\x03\x04\x05\x06,", "unknown"), (b"a,b\x00", "unknown"), ("ä;b\n".encode("cp1252") * 3, "unknown"),
+        ("straße;größe;b;c;d;e;f;g;h;i;j;k;l;m;n;o;p;q;r;s;t;u;v;w;x;y;z;" * 9).encode("utf-8") and ("é;b\n".encode(), "csv"),
+    ],
+)  # fmt: skip
+def test_sniffing(content: bytes, kind: str) -> None:
+    assert sniff_plain(content) == kind
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_readers(content: bytes) -> None:
+    batch = read_master(documents(("master/items/x.csv", content, None)))
+    assert batch.counts["rows"] == batch.counts["kept"] + batch.counts["rejected_rows"]
+    read_import(documents(("x.csv", content, mapping_json(Mapping(kind="sales")))))
+    assert sniff_plain(content) in {"csv", "parquet", "telemetry", "unknown"}
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text("AB", max_size=2), st.text("0159-.x", max_size=4)), max_size=8))
+def test_in_is_kept_and_rejected(cells: list[tuple[str, str]]) -> None:
+    text = "item_id,pack_ea\n" + "".join(f"{a},{b}\n" for a, b in cells)
+    batch = read_master(documents(("master/items/x.csv", text.encode(), None)))
+    rows = sum(1 for a, b in cells)
+    assert batch.counts["rows"] == rows
+    assert batch.counts["kept"] + batch.rejects["segment_no"].n_unique() == rows

@@ -1,0 +1,149 @@
+"""Excursions: what was planted is found, nothing else, and the future changes nothing about the past."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.raw_tables import RAW_TELEMETRY_EXCURSIONS, RAW_TELEMETRY_READINGS
+from aios_assets.telemetry import Limit, default_limits, excursions, parse_limits
+
+START = datetime(2026, 1, 5, 10, tzinfo=UTC)
+CALM = [3.0, 3.2, 2.9, 3.1, 3.3, 3.0, 2.8, 3.1, 3.2, 2.9, 3.0, 3.1, 3.3, 2.9, 3.0, 3.2, 2.8, 3.1, 3.0, 2.9]
+
+
+def readings(
+    values: list[float], minutes: list[int] | None = None, measure: str = "temperature_c", asset: str = "trailer"
+) -> pl.DataFrame:
+    at = minutes or [30 * n for n in range(len(values))]
+    rows = [
+        (
+            f"{asset}-1",
+            measure,
+            START + timedelta(minutes=m),
+            float(v),
+            asset,
+            "A1",
+            None,
+            "SH",
+            f"d{n}",
+            n,
+            START + timedelta(minutes=m),
+            "2026-01",
+        )
+        for n, (v, m) in enumerate(zip(values, at, strict=True))
+    ]
+    return pl.DataFrame(rows, schema=RAW_TELEMETRY_READINGS.schema, orient="row")
+
+
+def found(values: list[float], **more: Any) -> list[tuple[str, float, float, int]]:
+    """(kind, first and last reading in half hours, readings)."""
+    frame = excursions(readings(values, **more))
+    assert frame.schema == RAW_TELEMETRY_EXCURSIONS.schema
+    half = timedelta(minutes=30)
+    return [
+        (r["kind_code"], (r["started_at_utc"] - START) / half, (r["ended_at_utc"] - START) / half, r["readings"])
+        for r in frame.iter_rows(named=True)
+    ]
+
+
+def test_calm_is_calm() -> None:
+    assert found(CALM * 5) == []
+
+
+def test_a_spike() -> None:
+    values = list(CALM)
+    values[9] += 28.0
+    assert found(values) == [("spike", 9, 9, 1)]
+    row = excursions(readings(values)).row(0, named=True)
+    assert row["peak_value"] == values[9]
+    # Median of the eleven before 3.05 (nine there are), floor of six degrees.
+    assert row["limit_value"] == pytest.approx(3.1 + 6.0)
+    assert row["document_id"] == "d9"
+
+
+def test_a_spike_at_the_second_reading_after_two() -> None:
+    assert found([3.0, 3.1, 31.0, 3.0, 3.1]) == [("spike", 2, 2, 1)]
+
+
+def test_warm_for_long_is_high_and_not_a_spike() -> None:
+    values = [*CALM[:8], 8.5, 9.0, 9.4, 8.1, *CALM[8:]]
+    assert found(values) == [("high", 8, 11, 4)]
+    row = excursions(readings(values)).row(0, named=True)
+    assert (row["peak_value"], row["limit_value"]) == (9.4, 8.0)
+
+
+def test_two_stretches_are_two() -> None:
+    assert found([*CALM[:4], 8.5, 3.0, 8.5, *CALM[:4]]) == [("high", 4, 4, 1), ("high", 6, 6, 1)]
+
+
+def test_cold_is_low() -> None:
+    assert found([*CALM[:6], -2.5, -3.0, -2.2, *CALM[:3]]) == [("low", 6, 8, 3)]
+
+
+def test_a_gap_lies_between_two_readings() -> None:
+    minutes = [30 * n for n in range(10)] + [30 * n for n in range(16, 26)]
+    assert found(CALM, minutes=minutes) == [("gap", 9, 16, 0)]
+    row = excursions(readings(CALM, minutes=minutes)).row(0, named=True)
+    assert (row["document_id"], row["peak_value"], row["limit_value"]) == ("d9", None, None)
+
+
+def test_a_night_in_the_yard_is_no_gap_for_a_trailer_but_for_a_conveyor() -> None:
+    minutes = [30 * n for n in range(10)] + [30 * n + 900 for n in range(10, 20)]
+    assert found(CALM, minutes=minutes) == []
+    kinds = found(CALM, minutes=minutes, measure="vibration_mm_s", asset="conveyor")
+    assert [k[0] for k in kinds] == ["gap"]
+
+
+def test_a_stuck_sensor() -> None:
+    assert found([*CALM[:5], *[3.17] * 8, *CALM[:5]]) == [("stuck", 5, 12, 8)]
+    assert found([*CALM[:5], *[3.17] * 6, *CALM[:5]]) == []
+
+
+def test_measures_without_limit_are_not_judged() -> None:
+    assert found([1e6, -1e6] * 10, measure="latitude_deg") == []
+
+
+def test_no_readings() -> None:
+    assert excursions(RAW_TELEMETRY_READINGS.empty()).schema == RAW_TELEMETRY_EXCURSIONS.schema
+
+
+def test_the_future_changes_nothing_about_the_past() -> None:
+    values = [*CALM[:9], 31.0, *CALM[9:], *[3.5] * 8, *CALM, 9.0, 9.1, 9.2, *CALM, -20.0, *CALM]
+    whole = excursions(readings(values))
+    for cut in range(30, len(values), 7):
+        now = START + timedelta(minutes=30 * (cut - 1))
+        # A stretch that is still under way may grow, so only what was over two readings before is compared.
+        over = pl.col("ended_at_utc") < now - timedelta(minutes=60)
+        assert excursions(readings(values[:cut])).filter(over).equals(whole.filter(over))
+
+
+def test_order_of_rows_does_not_matter() -> None:
+    values = [*CALM[:9], 31.0, *CALM[9:], *[3.5] * 8]
+    frame = readings(values)
+    assert excursions(frame.sample(fraction=1.0, shuffle=True, seed=3)).equals(excursions(frame))
+
+
+def test_limits_are_data() -> None:
+    own = (Limit("trailer", "temperature_c", high=3.25),)
+    assert set(excursions(readings(CALM), own)["kind_code"]) == {"high"}
+    assert {(x.asset_type, x.measure_code) for x in default_limits()} == {
+        ("trailer", "temperature_c"), ("conveyor", "vibration_mm_s"), ("dock", "dwell_minutes"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not valid YAML"), ("x: 1", "not a list"), ("[{asset_type: a}]", "names no asset and measure"),
+        ("[{asset_type: a, measure_code: m, hihg: 1}]", "unknown fields"),
+        ("[{asset_type: a, measure_code: m}, {asset_type: a, measure_code: m}]", "judged above"),
+    ],
+)  # fmt: skip
+def test_bad_limits_are_said(text: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        parse_limits(text)
