@@ -36,7 +36,7 @@ def explain(lake: Lake, rec_id: str) -> dict[str, Any]:
     day, item, site = rec["as_of_date"], rec["item_id"], rec["site_id"]
     same = (pl.col("item_id") == item) & (pl.col("site_id") == site)
     instant = rec["available_at_utc"]
-    known, best = pl.col("available_at_utc") <= instant, known_at(instant)
+    best = known_at(instant)
     needing = (pl.col("item_id") == item) & pl.col("site_id").is_in([site, *_served(lake, site, instant)])
     forecast = _rows(lake, "pred_demand__28d", needing & (pl.col("origin_date") == day), "site_id", "horizon_days")
     stock = _rows(lake, "fct_inventory_daily", same & best & (pl.col("inventory_date") <= day), "inventory_date")[-3:]
@@ -47,7 +47,7 @@ def explain(lake: Lake, rec_id: str) -> dict[str, Any]:
         "site_id",
         "demand_date",
     )
-    orders = _rows(lake, "fct_order_events", same & known & _recent_orders(lake, item, site, day), "event_date")
+    orders = _rows(lake, "fct_order_events", same & best & _recent_orders(lake, item, site, day), "event_date")
     pointers = _pointers([*stock, *demand, *orders])
     return {
         "recommendation": rec,

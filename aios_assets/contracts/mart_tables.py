@@ -148,8 +148,8 @@ FCT_PURCHASE_ORDER_LINES = Table(
 FCT_ORDER_EVENTS = Table(
     name="fct_order_events",
     stage="s2_curate",
-    grain="one thing that became known about one order line: ordered, changed, confirmed, shipped, received, status",
-    key=("order_number", "item_id", "event_code", "document_id", "set_no", "segment_no", "line_no"),
+    grain="one thing that became known about one order line, per version: ordered, changed, confirmed, shipped, received, status",
+    key=("order_number", "item_id", "event_code", "document_id", "set_no", "segment_no", "line_no", "available_at_utc"),
     columns=(
         Column("order_number", "str", "order"),
         _ITEM,
@@ -185,6 +185,7 @@ FCT_ORDER_EVENTS = Table(
             null_means="no date in the envelope",
         ),
         _KNOWN,
+        _SUPERSEDED,
     ),
     event_clock="event_date",
     known_clock="available_at_utc",

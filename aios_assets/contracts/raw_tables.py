@@ -79,11 +79,13 @@ RAW_EDI_RELEASES = Table(
 RAW_EDI_READS = Table(
     name="raw_edi__reads",
     stage="s1_ingest",
-    grain="one document that one feed has read to the end; written last, so that a stopped run reads it again",
-    key=("document_id", "feed_code"),
+    grain="one document that one feed has read to the end, per release of its rejects that the reading took in; "
+    "written last, so that a stopped run reads it again",
+    key=("document_id", "feed_code", "release_no"),
     columns=(
         Column("document_id", "str", "SHA-256 of the bytes"),
         Column("feed_code", "str", "which reader", codes=("edi", "telemetry", "master", "import")),
+        Column("release_no", "i32", "releases of the document that were taken in; 0 for the first reading", low=0),
         _KNOWN,
     ),
     known_clock="available_at_utc",

@@ -25,14 +25,15 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
     Grain: one item of one order. Units: eaches. Columns: those of `fct_purchase_order_lines`.
 
     Args:
-        events: rows of `fct_order_events`; what became known after `instant` is not looked at.
+        events: rows of `fct_order_events`; what became known after `instant`, or was superseded by then, is not looked at.
         instant: moment of knowledge, UTC.
         include_closed: also lines of which nothing is to come (received, cancelled).
 
     Returns:
         Lines sorted by order and item.
     """
-    known = events.filter(pl.col("available_at_utc") <= instant)
+    superseded = pl.col("superseded_at_utc") <= instant
+    known = events.filter((pl.col("available_at_utc") <= instant) & ~superseded.fill_null(value=False))
     if known.is_empty():
         return FCT_PURCHASE_ORDER_LINES.empty()
     ranked = _ranked(known)

@@ -62,8 +62,8 @@ def stock_as_known(lake: Lake, instant: datetime, since: date, until: date) -> p
 
 
 def events_as_known(lake: Lake, instant: datetime) -> pl.DataFrame:
-    """Order events known at `instant`."""
-    return lake.read("fct_order_events", where=pl.col("available_at_utc") <= instant)
+    """Order events as they were best known at `instant`."""
+    return lake.read("fct_order_events", where=known_at(instant))
 
 
 def master_as_known(lake: Lake, name: str, keys: Sequence[str], instant: datetime) -> pl.DataFrame:

@@ -144,11 +144,11 @@ class World(ConfigurableResource[Any]):
         """Every release a person decided."""
         return self.lake.read("raw_edi__releases")
 
-    def unread_after_cutoff(self) -> int:
-        """Documents stored, but received after the cut-off of the newest night: they wait to be read."""
-        newest = self.lake.scan("raw_edi__interchanges").select(pl.col("available_at_utc").max()).collect().item()
-        later = pl.col("available_at_utc") > newest if newest is not None else pl.lit(True)
-        return int(self.lake.scan("raw_edi__documents").filter(later).select(pl.len()).collect().item())
+    def unread(self, day: date, kinds: tuple[str, ...], feeds: tuple[str, ...]) -> int:
+        """Documents of these kinds received before the cut-off of `day` that one of the feeds has not read to the end."""
+        from aios_assets.resources.unread import count_unread
+
+        return count_unread(self.lake, self.cutoff(day), kinds, feeds)
 
     def blocking_faults(self, day: date) -> list[str]:
         """Contract faults of the tables that decide something, as `table fault`; empty when there is none."""

@@ -21,7 +21,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 def unread_documents(lake: Lake, cutoff: datetime, feed: str) -> pl.DataFrame:
-    """Documents received before `cutoff` that this feed has not read to the end, or that hold something released since.
+    """Documents received before `cutoff` that this feed has not read to the end with all that was released of them.
 
     Args:
         lake: the lake.
@@ -34,19 +34,39 @@ def unread_documents(lake: Lake, cutoff: datetime, feed: str) -> pl.DataFrame:
     received = lake.scan("raw_edi__documents").filter(
         pl.col("kind_code").is_in(list(KINDS[feed])) & (pl.col("available_at_utc") < cutoff)
     )
-    names = received.select("document_id", "available_at_utc").collect()
-    read = lake.read(RAW_EDI_READS, columns=["document_id"], where=pl.col("feed_code") == feed)
-    released = lake.read("raw_edi__releases", columns=["document_id"]).unique()
-    wanted = pl.concat(
-        [names.join(read, on="document_id", how="anti"), names.join(released, on="document_id", how="semi")]
-    ).unique("document_id")
-    if wanted.is_empty():
+    names = received.select("document_id").collect()
+    unread = _with_releases(lake, names).join(_marks(lake, feed), on=["document_id", "release_no"], how="anti")
+    if unread.is_empty():
         return received.head(0).collect()
-    ids = wanted["document_id"].implode()
+    ids = unread["document_id"].implode()
     return received.filter(pl.col("document_id").is_in(ids)).collect().sort("available_at_utc", "document_id")
 
 
 def mark_read(lake: Lake, documents: pl.DataFrame, feed: str) -> None:
-    """Note that the feed has read these documents: everything taken from them is written."""
-    rows = documents.select("document_id", pl.lit(feed).alias("feed_code"), "available_at_utc")
-    lake.write(RAW_EDI_READS, rows)
+    """Note that the feed has read these documents with all their releases: everything taken from them is written."""
+    rows = _with_releases(lake, documents.select("document_id", "available_at_utc"))
+    each = rows.with_columns(pl.int_ranges(0, pl.col("release_no") + 1, dtype=pl.Int32).alias("release_no"))
+    marks = each.explode("release_no").with_columns(pl.lit(feed).alias("feed_code"))
+    lake.write(RAW_EDI_READS, marks.select(RAW_EDI_READS.names))
+
+
+def count_unread(lake: Lake, cutoff: datetime, kinds: tuple[str, ...], feeds: tuple[str, ...]) -> int:
+    """Documents of these kinds, received before `cutoff`, that at least one of the feeds has not read to the end."""
+    received = lake.scan("raw_edi__documents").filter(
+        pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") < cutoff)
+    )
+    names = received.select("document_id").collect()
+    left = [names.join(_marks(lake, feed), on="document_id", how="anti") for feed in feeds]
+    return pl.concat(left).unique().height
+
+
+def _with_releases(lake: Lake, documents: pl.DataFrame) -> pl.DataFrame:
+    """`documents` with `release_no`, how many of their rejects people have released."""
+    released = lake.read("raw_edi__releases", columns=["document_id"]).group_by("document_id").len("release_no")
+    joined = documents.join(released, on="document_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("release_no").fill_null(0).cast(pl.Int32))
+
+
+def _marks(lake: Lake, feed: str) -> pl.DataFrame:
+    """What the feed has read, by number of releases."""
+    return lake.read(RAW_EDI_READS, columns=["document_id", "release_no"], where=pl.col("feed_code") == feed)

@@ -16,9 +16,8 @@ from tests.e2e.conftest import Home
 
 pytestmark = pytest.mark.slow
 NIGHTS = 2
-# Where a backfill that already holds later documents may differ from the nights: a finding is kept as the night found it, and a
-# shipment notice that came after the store's receipt moves which order the receipt is counted against (docs/marts.md).
-KNOWN_LATER = ("mon_findings", "pred_order__arrival", "rec_decisions")
+# Where a backfill that already holds later documents may differ from the nights: a finding is kept as the night found it.
+KNOWN_LATER = ("mon_findings",)
 KILLS = int(os.environ.get("AIOS_TEST_KILLS", "2"))
 
 

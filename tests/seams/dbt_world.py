@@ -283,12 +283,17 @@ def dbt_environment(lake: Path, home: Path, window: tuple[date, date] | None = N
     return dict(os.environ) | real(home, lake, window=window)
 
 
-def build(lake: Path, home: Path, window: tuple[date, date] | None = None, *extra: str) -> str:
+def build(lake: Path, home: Path, window: tuple[date, date] | None = None) -> str:
     """Run `dbt build` in a process of its own and give back what it printed; fails the test when it fails."""
+    return run_dbt(["build", "--exclude-resource-type", "unit_test"], dbt_environment(lake, home, window))
+
+
+def run_dbt(arguments: list[str], environment: dict[str, str]) -> str:
+    """Run dbt in a process of its own and give back what it printed; fails the test when it fails."""
     dbt = Path(sys.executable).with_name("dbt")
     done = subprocess.run(
-        [str(dbt), "build", "--exclude-resource-type", "unit_test", *extra],
-        env=dbt_environment(lake, home, window),
+        [str(dbt), *arguments],
+        env=environment,
         cwd=PROJECT,
         capture_output=True,
         text=True,

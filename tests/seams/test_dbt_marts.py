@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.resources.lake import Lake
-from tests.seams.dbt_world import DAY, World, at, build
+from tests.seams.dbt_world import DAY, World, at, build, dbt_environment, run_dbt
 
 pytestmark = pytest.mark.slow
 EXPORTED = [t for t in TABLES.values() if t.writer == "dbt"]
@@ -204,6 +204,14 @@ def test_windows_leave_the_same_tables_as_one_full_build(lake: Lake, home: Path,
     built = Lake(late)
     for table in EXPORTED:
         assert_frame_equal(built.read(table.name), lake.read(table.name), check_row_order=False)
+
+
+def test_the_unit_tests_of_the_models_pass(lake: Lake, home: Path) -> None:
+    printed = run_dbt(
+        ["build", "--select", "+test_type:unit", "--exclude-resource-type", "test"],
+        dbt_environment(home / "lake", home),
+    )
+    assert printed.count(" PASS ") >= 7 and "ERROR=0" in printed
 
 
 def test_no_input_at_all_gives_empty_marts(tmp_path: Path) -> None:

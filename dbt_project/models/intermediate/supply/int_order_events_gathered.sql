@@ -16,7 +16,8 @@ ordered as (
         coalesce(ship_to_id, buyer_id) as site_id,
         cast(null as varchar) as carrier_id, cast(null as varchar) as shipment_id, cast(null as varchar) as reference_id,
         unit_price / factor_ea as unit_price_usd,
-        set_rank, segment_no, line_no, cast(null as integer) as also_rank
+        set_rank, segment_no, line_no, cast(null as integer) as also_rank,
+        cast(null as timestamptz) as matched_at_utc, cast(null as timestamptz) as superseded_at_utc
     from {{ ref('int_order_lines_conformed') }}
     where reject_code is null
 ),
@@ -27,7 +28,7 @@ confirmed as (
         if(coalesce(codes.is_refused, false), 0, lines.quantity_ea),
         lines.promised_date,
         coalesce(lines.seller_id, lines.sender_id), null, null, null, null, null,
-        lines.set_rank, lines.segment_no, lines.line_no, null
+        lines.set_rank, lines.segment_no, lines.line_no, null, null, null
     from {{ ref('int_order_responses_conformed') }} as lines
     left join {{ ref('seed_response_codes') }} as codes using (response_code)
     where lines.reject_code is null
@@ -37,7 +38,7 @@ shipped as (
     select
         order_number, item_id, 'shipped', shipped_date, quantity_ea, expected_date,
         coalesce(ship_from_id, sender_id), ship_to_id, carrier_id, shipment_id, shipment_id, null,
-        set_rank, segment_no, line_no, null
+        set_rank, segment_no, line_no, null, null, null
     from {{ ref('int_shipment_lines_conformed') }}
     where reject_code is null and order_number is not null
 ),
@@ -46,7 +47,7 @@ received as (
     select
         order_number, item_id, 'received', received_date, quantity_ea, null,
         null, site_id, null, shipment_id, receipt_id, null,
-        set_rank, segment_no, line_no, shipment_rank
+        set_rank, segment_no, line_no, shipment_rank, null, null
     from {{ ref('int_receipts_matched') }}
     where order_number is not null
 ),
@@ -55,7 +56,7 @@ received_in_store as (
     select
         order_number, item_id, 'received', received_date, quantity_ea, null,
         null, site_id, null, shipment_id, concat('QR ', received_date), null,
-        set_rank, segment_no, line_no, shipment_rank
+        set_rank, segment_no, line_no, null, available_at_utc, superseded_at_utc
     from {{ ref('int_store_receipts_matched') }}
 ),
 
@@ -63,11 +64,11 @@ travelled as (
     select
         shipments.order_number, shipments.item_id, 'status', cast(statuses.status_at_utc as date), null, statuses.estimated_date,
         null, shipments.ship_to_id, statuses.carrier_id, statuses.shipment_id, null, null,
-        sets.set_rank, statuses.segment_no, statuses.line_no, shipments.set_rank
+        sets.set_rank, statuses.segment_no, statuses.line_no, shipments.set_rank, null, null
     from {{ ref('stg_edi__shipment_statuses') }} as statuses
     inner join {{ ref('int_sets_ranked') }} as sets
         on statuses.document_id = sets.document_id and statuses.interchange_no = sets.interchange_no and statuses.set_no = sets.set_no
-    inner join {{ ref('int_shipments_current') }} as shipments on statuses.shipment_id = shipments.shipment_id
+    inner join {{ ref('int_shipments_first') }} as shipments on statuses.shipment_id = shipments.shipment_id
 ),
 
 events as (
@@ -77,15 +78,22 @@ events as (
     union all select * from received
     union all select * from received_in_store
     union all select * from travelled
+),
+
+dated as (
+    select
+        events.*,
+        sets.document_id, sets.set_no, sets.control_number, sets.sent_at_utc,
+        -- What is known only through a second message (the shipment a receipt or status belongs to) is known when both are.
+        greatest(sets.available_at_utc, also.available_at_utc, events.matched_at_utc) as available_at_utc
+    from events
+    inner join {{ ref('int_sets_ranked') }} as sets on events.set_rank = sets.set_rank
+    left join {{ ref('int_sets_ranked') }} as also on events.also_rank = also.set_rank
 )
 
 select
-    events.order_number, events.item_id, events.event_code, events.event_date, events.quantity_ea, events.expected_date,
-    events.source_id, events.site_id, events.carrier_id, events.shipment_id, events.reference_id, events.unit_price_usd,
-    sets.document_id, sets.set_no, events.segment_no, events.line_no, sets.control_number, sets.sent_at_utc,
-    -- What is known only through a second message (the shipment a receipt or status belongs to) is known when both are.
-    greatest(sets.available_at_utc, coalesce(also.available_at_utc, sets.available_at_utc)) as available_at_utc,
-    greatest(sets.known_date, coalesce(also.known_date, sets.known_date)) as known_date
-from events
-inner join {{ ref('int_sets_ranked') }} as sets on events.set_rank = sets.set_rank
-left join {{ ref('int_sets_ranked') }} as also on events.also_rank = also.set_rank
+    order_number, item_id, event_code, event_date, quantity_ea, expected_date, source_id, site_id, carrier_id, shipment_id,
+    reference_id, unit_price_usd, document_id, set_no, segment_no, line_no, control_number, sent_at_utc, available_at_utc,
+    superseded_at_utc,
+    {{ known_day('available_at_utc') }} as known_date
+from dated

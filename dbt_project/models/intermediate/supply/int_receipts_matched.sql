@@ -1,9 +1,12 @@
--- Receiving advice lines with their order: as named, else the order that the shipment they name was sent for.
+-- Receiving advice lines with their order: as named, else the order that the shipment they name was first known to be sent for.
 with
 
 shipments as (
-    select shipment_id, item_id, min(order_number) as order_number, max(set_rank) as shipment_rank
-    from {{ ref('int_shipments_current') }}
+    select
+        shipment_id, item_id,
+        arg_min(order_number, (available_at_utc, set_rank, order_number)) as order_number,
+        arg_min(set_rank, (available_at_utc, set_rank, order_number)) as shipment_rank
+    from {{ ref('int_shipments_first') }}
     group by shipment_id, item_id
 )
 

@@ -9,6 +9,7 @@ events as (
         -- One message: its lines for one order and item add up; a later message replaces it.
         dense_rank() over (order by {{ sent_order(lines=false) }}) as message_rank
     from {{ ref('fct_order_events') }}
+    where superseded_at_utc is null
 ),
 
 horizon as (
