@@ -1,8 +1,9 @@
 """The model registry and the record of training runs: the only module that imports MLflow.
 
 Backend: SQLite by default, PostgreSQL by the same setting. A model is one file of bytes that we read ourselves after its
-SHA-256 was compared with the registered one; MLflow never deserialises it (no pickle, no code in an MLmodel is run). What is
-missing or broken in the registry becomes a `RefusedError`, which scoring turns into the named fallback.
+SHA-256 was compared with the registered one and its manifest's signature was checked; it is parsed first in a child process.
+MLflow never deserialises it (no pickle, no code in an MLmodel is run). What is missing or broken in the registry becomes a
+`RefusedError` or an `IntegrityError`, which scoring turns into the named fallback.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 from aios_assets.contracts.errors import IntegrityError, RefusedError
+from ml.promotion.integrity import looks_like, own_key, read_manifest, sign, use_key, verify
+from ml.promotion.integrity import prove_once as prove
+from ml.tracking_form import ARTIFACT, DIGEST_TAG, MANIFEST, Plain, Trained, flat, mlmodel, name_of, short, source_hash
+
+__all__ = ["ARTIFACT", "DIGEST_TAG", "ModelRef", "Plain", "RunRecord", "Tracking", "Trained", "flat", "source_hash"]
 
 EXPERIMENT = "aios"
-ARTIFACT = "model.json"
-DIGEST_TAG = "sha256"
 KEY_TAG = "training_key"
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -32,44 +36,6 @@ QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-
-class Trained(Protocol):
-    """What a training gives to be recorded (`ml.training.TrainedModel` and its like)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def artifact(self) -> bytes: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def params(self) -> Mapping[str, Any]: ...
-    @property
-    def metrics(self) -> Mapping[str, float]: ...
-    @property
-    def plots(self) -> Mapping[str, bytes]: ...
-    @property
-    def card(self) -> str: ...
-    @property
-    def feature_names(self) -> Sequence[str]: ...
-    @property
-    def seed(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """A `Trained` of nothing but bytes and figures."""
-
-    name: str
-    artifact: bytes
-    digest: str
-    params: dict[str, Any]
-    metrics: dict[str, float]
-    plots: dict[str, bytes]
-    card: str
-    feature_names: tuple[str, ...]
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +70,19 @@ class RunRecord:
 class Tracking:
     """Runs, registered versions and aliases."""
 
-    def __init__(self, uri: str, artifact_root: Path | str, experiment: str = EXPERIMENT) -> None:
+    def __init__(
+        self, uri: str, artifact_root: Path | str, experiment: str = EXPERIMENT, key_file: Path | None = None
+    ) -> None:
         """Open lazily: nothing is read or written before the first call.
 
         Args:
             uri: MLflow store (`sqlite:///…`, `postgresql://…`).
             artifact_root: folder of run files.
             experiment: experiment name.
+            key_file: key that signs manifests; by default `model_signing.key` beside the folder of run files.
         """
         self.uri, self.artifact_root, self.experiment = uri, Path(artifact_root), experiment
+        self.key_file = key_file or self.artifact_root.parent / "model_signing.key"
         self._opened: tuple[Any, str] | None = None
 
     # --- recording ------------------------------------------------------------------------------------------------
@@ -150,12 +120,13 @@ class Tracking:
             raise IntegrityError(
                 "the artefact's bytes do not have its SHA-256; nothing was registered", where=trained.name
             )
+        looks_like(ARTIFACT, trained.artifact, "json")
         done = self._registered(trained.name, training_key)
         if done is not None:
-            return done
+            return self._signed(done, trained.artifact)
         files: dict[str, bytes] = {
             f"model/{ARTIFACT}": trained.artifact,
-            "model/MLmodel": _mlmodel(trained).encode(),
+            "model/MLmodel": mlmodel(trained).encode(),
             "model_card.md": trained.card.encode(),
             "data_versions.json": json.dumps(dict(data_versions), sort_keys=True, indent=1).encode(),
         } | {f"plots/{name}.png": png for name, png in trained.plots.items()}
@@ -170,7 +141,7 @@ class Tracking:
         run_id = self.log_run(
             run_name or f"train {trained.name}", params, trained.metrics, files, all_tags, parent_run_id
         )
-        return self._register(trained, run_id, training_key)
+        return self._signed(self._register(trained, run_id, training_key), trained.artifact)
 
     def log_artifact(
         self,
@@ -242,8 +213,8 @@ class Tracking:
             run = client.create_run(experiment_id, run_name=run_name, tags=labels)
             run_id = str(run.info.run_id)
             stamp = int(run.info.start_time)
-            rows = [Metric(_name(k), v, stamp, 0) for k, v in sorted(finite.items())]
-            values = [Param(_name(k), _short(v)) for k, v in sorted(params.items())]
+            rows = [Metric(name_of(k), v, stamp, 0) for k, v in sorted(finite.items())]
+            values = [Param(name_of(k), short(v)) for k, v in sorted(params.items())]
             for low in range(0, max(len(rows), 1), 900):
                 client.log_batch(run_id, metrics=rows[low : low + 900])
             for low in range(0, max(len(values), 1), 90):
@@ -259,6 +230,34 @@ class Tracking:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             client.log_artifacts(run_id, folder)
+
+    def _signed(self, ref: ModelRef, artifact: bytes) -> ModelRef:
+        """Put the signed manifest beside the artefact; a version is not loaded without."""
+        client, _ = self._open()
+        manifest = sign(ref.name, ref.version, {ARTIFACT: artifact}, {ARTIFACT: "json"}, own_key(self.key_file))
+        with _refusing("the manifest could not be stored", f"{ref.name} {ref.version}"):
+            self._files(client, ref.run_id, {f"model/{MANIFEST}": manifest.to_bytes()})
+        return ref
+
+    def attach(self, ref: ModelRef, files: Mapping[str, bytes], tags: Mapping[str, str]) -> None:
+        """Add files to the run of a version, and tags to the version (model card, data sheet).
+
+        Args:
+            ref: version.
+            files: path below the run's artifacts to bytes; what is there already is replaced.
+            tags: tags of the version.
+        """
+        client, _ = self._open()
+        with _refusing("files could not be added", f"{ref.name} {ref.version}"):
+            self._files(client, ref.run_id, files)
+            for key, value in tags.items():
+                client.set_model_version_tag(ref.name, ref.version, key, value)
+
+    def version_tags(self, ref: ModelRef) -> dict[str, str]:
+        """Tags of a version."""
+        client, _ = self._open(create=False)
+        with _refusing("the registry cannot be read", f"{ref.name} {ref.version}"):
+            return {str(k): str(v) for k, v in dict(client.get_model_version(ref.name, ref.version).tags or {}).items()}
 
     def _register(self, trained: Trained, run_id: str, training_key: str) -> ModelRef:
         client, _ = self._open()
@@ -287,6 +286,24 @@ class Tracking:
         client, _ = self._open()
         with _refusing(f"alias {alias} could not be removed", name):
             client.delete_registered_model_alias(name, alias)
+
+    def alias_version(self, name: str, alias: str) -> str:
+        """Version an alias points at; empty when there is none or nothing was registered yet.
+
+        Raises:
+            RefusedError: the registry cannot be read.
+        """
+        client, _ = self._open()
+        with _refusing("the registry cannot be read", name):
+            from mlflow.exceptions import MlflowException
+
+            try:
+                model = client.get_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return ""
+        return str(dict(model.aliases or {}).get(alias, ""))
 
     def get_by_alias(self, name: str, alias: str) -> ModelRef:
         """The version an alias points at.
@@ -318,7 +335,7 @@ class Tracking:
         return sorted((_ref(v) for v in found), key=lambda r: int(r.version))
 
     def load_artifact(self, ref: ModelRef | str, version: str = "", digest: str = "") -> bytes:
-        """The bytes of a version, after their SHA-256 was compared with the registered one.
+        """The bytes of a version, after SHA-256, signature and a trial in a child process, in this order.
 
         Args:
             ref: a pinned version, or a registered name with `version` and `digest`.
@@ -327,7 +344,7 @@ class Tracking:
 
         Raises:
             RefusedError: the version or its file is missing or unreadable.
-            IntegrityError: its bytes are not those registered, or not those the caller relies on.
+            IntegrityError: its bytes are not those registered, signed, or relied on, or a child process could not load them.
         """
         if isinstance(ref, str):
             ref = self.get_version(ref, version)
@@ -335,18 +352,17 @@ class Tracking:
                 raise IntegrityError(
                     "the registered SHA-256 is not the deployed one", where=f"{ref.name} {ref.version}"
                 )
-        path = self._path(ref.source) / ARTIFACT
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise RefusedError(
-                "the model's file cannot be read", where=f"{ref.name} {ref.version}", todo="aios repair"
-            ) from error
+        where, folder = f"{ref.name} {ref.version}", self._path(ref.source)
+        data = _read(folder / ARTIFACT, "the model's file cannot be read", where)
         if hashlib.sha256(data).hexdigest() != ref.digest:
             raise IntegrityError(
-                "the model's bytes do not have the registered SHA-256", where=f"{ref.name} {ref.version}",
-                todo="roll back to another version",
-            )  # fmt: skip
+                "the model's bytes do not have the registered SHA-256", where=where, todo="roll back to another version"
+            )
+        manifest = read_manifest(_read(folder / MANIFEST, "the model's signed manifest cannot be read", where))
+        if (manifest.model_name, manifest.model_version) != (ref.name, ref.version):
+            raise IntegrityError("the manifest belongs to another version", where=where, todo="roll back")
+        verify(manifest, {ARTIFACT: data}, use_key(self.key_file))
+        prove(data, manifest.kinds[ARTIFACT])
         return data
 
     def run(self, run_id: str) -> RunRecord:
@@ -414,14 +430,6 @@ class Tracking:
         shutil.rmtree(self.artifact_root, ignore_errors=False)
 
 
-def source_hash() -> str:
-    """SHA-256 over this package's source files: the code version of a run where no commit is known."""
-    total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        total.update(path.relative_to(Path(__file__).parent).as_posix().encode() + path.read_bytes())
-    return total.hexdigest()
-
-
 class _refusing:
     """Turn whatever the registry throws into a `RefusedError` with one line."""
 
@@ -438,43 +446,15 @@ class _refusing:
         raise RefusedError(f"{self.what}: {first}", where=self.where) from error
 
 
+def _read(path: Path, what: str, where: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusedError(what, where=where, todo="train again, or roll back") from error
+
+
 def _ref(version: Any) -> ModelRef:
     digest = dict(version.tags or {}).get(DIGEST_TAG, "")
     if len(digest) != 64:
         raise RefusedError("a version without SHA-256 is not used", where=f"{version.name} {version.version}")
     return ModelRef(str(version.name), str(version.version), digest, str(version.run_id), str(version.source))
-
-
-def _mlmodel(trained: Trained) -> str:
-    """MLflow's description of the folder, with signature; it names no loader, so nothing is executed on load."""
-    inputs = json.dumps([{"type": "float", "name": name, "required": False} for name in trained.feature_names])
-    outputs = json.dumps([{"type": "double", "name": "mean"}])
-    data = {
-        "flavors": {"aios_bytes": {"file": ARTIFACT, DIGEST_TAG: trained.digest}},
-        "signature": {"inputs": inputs, "outputs": outputs, "params": None},
-    }
-    return json.dumps(data, sort_keys=True, indent=1)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested parameters as flat text: `boost.trees = 220`.
-
-    >>> flat({"a": {"b": 1}, "c": (1, 2)})
-    {'a.b': '1', 'c': '[1, 2]'}
-    """
-    out: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            out |= flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = json.dumps(value, default=str) if isinstance(value, (list, tuple)) else str(value)
-    return out
-
-
-def _name(key: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in key)[:250]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 6000 else text[:5999] + "…"

@@ -40,13 +40,13 @@ def tracking(tmp_path: Path) -> Tracking:
 
 
 def test_a_version_is_registered_aliased_and_its_bytes_come_back_verified(tracking: Tracking) -> None:
-    first = tracking.log_training(candidate(b"one"), data_versions={"fct_demand_daily": 4}, code_version="abc")
-    second = tracking.log_training(candidate(b"two"), data_versions={"fct_demand_daily": 5}, code_version="abc")
+    first = tracking.log_training(candidate(b'{"n":1}'), data_versions={"fct_demand_daily": 4}, code_version="abc")
+    second = tracking.log_training(candidate(b'{"n":2}'), data_versions={"fct_demand_daily": 5}, code_version="abc")
     assert (first.version, second.version) == ("1", "2")
     tracking.set_alias("demand", "champion", first.version)
     tracking.set_alias("demand", "challenger", second.version)
-    assert tracking.load_artifact(tracking.get_by_alias("demand", "champion")) == b"one"
-    assert tracking.load_artifact(tracking.get_by_alias("demand", "challenger")) == b"two"
+    assert tracking.load_artifact(tracking.get_by_alias("demand", "champion")) == b'{"n":1}'
+    assert tracking.load_artifact(tracking.get_by_alias("demand", "challenger")) == b'{"n":2}'
     assert [r.version for r in tracking.versions("demand")] == ["1", "2"]
     run = tracking.run(second.run_id)
     assert run.params["boost.trees"] == "3" and run.params["seed"] == "7"
@@ -63,7 +63,7 @@ def test_another_process_sees_the_same_registry(tracking: Tracking) -> None:
 
 
 def test_a_changed_byte_is_found_before_anything_is_parsed(tracking: Tracking) -> None:
-    ref = tracking.log_training(candidate(b"one"), data_versions={}, code_version="abc")
+    ref = tracking.log_training(candidate(b'{"n":1}'), data_versions={}, code_version="abc")
     (file,) = tracking.artifact_root.rglob(ARTIFACT)
     file.write_bytes(b"onf")
     with pytest.raises(IntegrityError, match="SHA-256"):
@@ -99,15 +99,21 @@ def test_children_are_nested_under_their_parent(tracking: Tracking) -> None:
 
 
 def test_the_same_training_is_registered_once(tracking: Tracking) -> None:
-    first = tracking.log_training(candidate(b"one"), data_versions={}, training_key="demand|2024-01-01", reason="first")
-    again = tracking.log_training(candidate(b"one"), data_versions={}, training_key="demand|2024-01-01", reason="first")
+    first = tracking.log_training(
+        candidate(b'{"n":1}'), data_versions={}, training_key="demand|2024-01-01", reason="first"
+    )
+    again = tracking.log_training(
+        candidate(b'{"n":1}'), data_versions={}, training_key="demand|2024-01-01", reason="first"
+    )
     assert first == again and len(tracking.versions("demand")) == 1
     assert len(tracking.run(first.run_id).tags["code_version"]) == 64
 
 
 def test_bytes_alone_are_registered_and_loaded_by_name_version_and_digest(tracking: Tracking) -> None:
-    ref = tracking.log_artifact("lead_time", b"lanes", data_versions={}, metrics={"pinball": 1.0}, training_key="k")
-    assert tracking.load_artifact("lead_time", ref.version, ref.digest) == b"lanes"
+    ref = tracking.log_artifact(
+        "lead_time", b'{"lanes":1}', data_versions={}, metrics={"pinball": 1.0}, training_key="k"
+    )
+    assert tracking.load_artifact("lead_time", ref.version, ref.digest) == b'{"lanes":1}'
     with pytest.raises(IntegrityError, match="not the deployed one"):
         tracking.load_artifact("lead_time", ref.version, "0" * 64)
     with pytest.raises(RefusedError, match="no version 9"):
