@@ -1,4 +1,4 @@
-"""`aios check`, `repair`, `rebuild`: prove the lake intact, heal it, build all after raw again. `listen`: ways in besides folders."""
+"""`aios check`, `repair`, `rebuild`: prove the lake intact, heal it, build all after raw again. `docs` and `listen` beside them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def mount(app: typer.Typer) -> None:
     app.command("check")(check)
     app.command("repair")(repair)
     app.command("rebuild")(rebuild)
+    app.command("docs")(docs)
     app.command("listen")(listen)
 
 
@@ -97,6 +98,15 @@ def rebuild(as_json: Json = False) -> None:
     conf = _settings()
     prepare_home(conf)
     emit(rebuild_after_raw(conf), as_json)
+
+
+@handle_errors
+def docs(as_json: Json = False) -> None:
+    """Write dbt's documentation of every table (columns, tests, lineage) as one page that opens without a server."""
+    from aios_assets.resources.dbt import write_docs
+
+    conf = _settings()
+    emit({"page": str(write_docs(conf.home, conf.lake_root))}, as_json)
 
 
 @handle_errors

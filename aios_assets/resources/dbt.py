@@ -138,6 +138,38 @@ def ensure_manifest(home: Path | None = None) -> Path:
     return manifest
 
 
+def write_docs(home: Path, lake_root: Path) -> Path:
+    """Write dbt's documentation (models, columns, tests, lineage) as one page that opens without a server.
+
+    Args:
+        home: the run's home; the page goes to `reports/dbt/index.html` in it.
+        lake_root: folder of the Delta tables; the sources' columns are read from there.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        AiosError: dbt cannot write it; the message is dbt's.
+    """
+    page = home / "reports" / "dbt" / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    target_root(home).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target_root(home)) as scratch:
+        env = dict(os.environ) | dbt_environment(home, lake_root)
+        env |= {"DBT_TARGET_PATH": scratch, "DBT_LOG_PATH": scratch}
+        done = subprocess.run(
+            [dbt_executable(), "--quiet", "docs", "generate", "--static"],
+            env=env, cwd=PROJECT_DIR, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise AiosError(
+                f"dbt cannot write its documentation: {(done.stdout + done.stderr).strip()[-2000:]}",
+                where=str(PROJECT_DIR),
+            )
+        os.replace(Path(scratch) / "static_index.html", page)
+    return page
+
+
 def dbt_executable() -> str:
     """The dbt of this environment."""
     return str(Path(sys.executable).with_name("dbt"))

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.open_orders import open_orders_as_of
+from aios_assets.resources.dbt import write_docs
 from aios_assets.resources.lake import Lake
 from tests.seams.dbt_world import DAY, World, at, build, dbt_environment, run_dbt
 
@@ -212,6 +213,11 @@ def test_the_unit_tests_of_the_models_pass(lake: Lake, home: Path) -> None:
         dbt_environment(home / "lake", home),
     )
     assert printed.count(" PASS ") >= 7 and "ERROR=0" in printed
+
+
+def test_the_documentation_names_every_exported_table(lake: Lake, home: Path) -> None:
+    page = write_docs(home, home / "lake").read_text(encoding="utf-8")
+    assert {t.name for t in EXPORTED if f"model.aios.{t.name}" not in page} == set()
 
 
 def test_no_input_at_all_gives_empty_marts(tmp_path: Path) -> None:
