@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.settings import Settings, quiet_libraries
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 DAGSTER_YAML = """\
 telemetry:
@@ -35,6 +38,10 @@ freshness:
 code_servers:
   local_startup_timeout: 120
 """
+
+
+# Tag of runs that hold the night's lock for as long as they live.
+UNDER_LOCK = "aios/under_lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,29 @@ def run_night(
         return outcome
 
 
+def end_killed_runs(instance: DagsterInstance) -> int:
+    """End every run that was killed and give back its places in the pools; else all later runs would wait for them for ever.
+
+    Only for a caller that holds the night's lock: a run under that lock which still counts as running has no process any more.
+
+    Args:
+        instance: Dagster's instance.
+
+    Returns:
+        How many runs were ended.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    alive = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    killed = instance.get_runs(RunsFilter(tags={UNDER_LOCK: "true"}, statuses=alive))
+    for run in killed:
+        instance.report_run_canceled(
+            run, message="the process was killed before the run ended; the next run takes up its work"
+        )
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return len(killed)
+
+
 def log_path(settings: Settings) -> Path:
     """File that keeps what tools print during a night."""
     folder = settings.at_home("logs")
@@ -171,14 +201,14 @@ def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: da
 
     job = defs.resolve_job_def(job_name)
     with DagsterInstance.get() as instance:
+        end_killed_runs(instance)
+        scope: dict[str, Any] = {"tags": {UNDER_LOCK: "true", "dagster/max_retries": "0"}}
         if first == last:
-            scope: dict[str, Any] = {"partition_key": last.isoformat()}
+            scope["partition_key"] = last.isoformat()
         else:
-            scope = {
-                "tags": {
-                    "dagster/asset_partition_range_start": first.isoformat(),
-                    "dagster/asset_partition_range_end": last.isoformat(),
-                }
+            scope["tags"] |= {
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": last.isoformat(),
             }
         print(f"night of {last}" if first == last else f"days {first} to {last}", file=sys.stderr)
         # dbt speaks on standard output, which belongs to the summary and to `--json`.
