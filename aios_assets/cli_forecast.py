@@ -103,6 +103,14 @@ def backtest(
     tracking: Annotated[
         str, typer.Option("--tracking", help="MLflow store to log to (sqlite:///…): one parent run, a child per fold")
     ] = "",
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            envvar="AIOS_ENGINE",
+            help="where folds and models run: inprocess, dask (local workers) or a Dask scheduler's tcp://host:port",
+        ),
+    ] = "inprocess",
     as_json: Json = False,
 ) -> None:
     """Measure the whole forecasting procedure at rolling origins, beside the statistical baselines."""
@@ -114,7 +122,9 @@ def backtest(
         _writable(out)
     data, _ = read_panel(panel, keys, time, target, freq, horizon, in_stock, future, static, gaps)
     spec = _spec(horizon, quantiles, model, seed)
-    result = backtest_panel(data, spec, folds, stride=stride or None, say=lambda text: print(text, file=sys.stderr))
+    result = backtest_panel(
+        data, spec, folds, stride=stride or None, say=lambda text: print(text, file=sys.stderr), engine=engine
+    )
     summary = result.summary()
     run_id = _track(tracking, panel, spec, folds, result) if tracking else ""
     if out is not None:

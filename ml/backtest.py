@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from ml.metrics import scaled_errors, score
 from ml.models.base import F64
 from ml.models.statistical import demand_class, mean_interval, size_variation
 from ml.panel import SEASON, PanelData
+from ml.partitions import map_partitions
 
 BASELINES = ("seasonal_naive", "window_average", "ses", "croston_sba", "tsb", "adida", "imapa")
 
@@ -50,9 +52,20 @@ def cut(panel: PanelData, periods: int, horizon: int) -> PanelData:
 
 def backtest_panel(
     panel: PanelData, spec: PanelSpec, folds: int, *, stride: int | None = None, baselines: Sequence[str] = BASELINES,
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None, engine: str = "inprocess",
 ) -> Backtest:  # fmt: skip
     """Forecast from `folds` origins, `stride` periods apart (the horizon by default), and score.
+
+    Every fold and model is a part of its own, so the figures are the same to the last digit on whatever engine.
+
+    Args:
+        panel: all that is known.
+        spec: what is asked at each origin.
+        folds: number of origins.
+        stride: periods between origins.
+        baselines: models to compare with.
+        say: told of each fold.
+        engine: see `ml.partitions.map_partitions`.
 
     Raises:
         BadInputError: the panel is too short for so many folds.
@@ -63,23 +76,22 @@ def backtest_panel(
         raise BadInputError(
             f"{panel.periods} periods are too few for {folds} folds of {spec.horizon}", where="panel", todo="use fewer folds or a shorter horizon"
         )  # fmt: skip
-    tables, chosen = [], []
+    parts = [(fold, first + fold * step, name) for fold in range(folds) for name in ("", *baselines)]
     for fold in range(folds):
-        periods = first + fold * step
-        known = cut(panel, periods, spec.horizon)
-        say(f"fold {fold + 1} of {folds}: origin {panel.day(periods - 1)}")
-        ours = forecast_panel(known, spec)
-        chosen.append(ours.chosen)
-        actual = panel.y[:, periods : periods + spec.horizon]
-        tables.append(_scores(known, actual, ours, spec, "aios"))
-        for name in baselines:
-            theirs = forecast_panel(known, replace(spec, model=name))
-            tables.append(_scores(known, actual, theirs, spec, name))
-        tables[-1 - len(baselines) :] = [
-            t.with_columns(pl.lit(fold).alias("fold"), pl.lit(panel.day(periods - 1)).alias("origin"))
-            for t in tables[-1 - len(baselines) :]
-        ]
-    return Backtest(pl.concat(tables), chosen)
+        say(f"fold {fold + 1} of {folds}: origin {panel.day(first + fold * step - 1)}")
+    done = map_partitions(partial(_fold, panel, spec), parts, engine=engine)
+    return Backtest(pl.concat([table for table, _ in done]), [chosen for _, chosen in done if chosen is not None])
+
+
+def _fold(panel: PanelData, spec: PanelSpec, part: tuple[int, int, str]) -> tuple[pl.DataFrame, dict[str, str] | None]:
+    """One model at one origin; the empty name is the whole procedure, and says what it chose."""
+    fold, periods, name = part
+    known = cut(panel, periods, spec.horizon)
+    forecast = forecast_panel(known, replace(spec, model=name) if name else spec)
+    actual = panel.y[:, periods : periods + spec.horizon]
+    table = _scores(known, actual, forecast, spec, name or "aios")
+    marks = pl.lit(fold).alias("fold"), pl.lit(panel.day(periods - 1)).alias("origin")
+    return table.with_columns(*marks), None if name else forecast.chosen
 
 
 def _scores(known: PanelData, actual: F64, forecast: PanelForecast, spec: PanelSpec, model: str) -> pl.DataFrame:

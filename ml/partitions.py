@@ -7,7 +7,7 @@ sets of series do not). Results come back in the order of the parts, whoever com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import polars as pl
 
@@ -15,32 +15,30 @@ from aios_assets.contracts.errors import UsageError
 
 P = TypeVar("P")
 R = TypeVar("R")
-Engine = Literal["inprocess", "dask"]
 
 
 def map_partitions(
-    function: Callable[[P], R], parts: Sequence[P], *, engine: Engine = "inprocess", workers: int = 2, address: str = ""
+    function: Callable[[P], R], parts: Sequence[P], *, engine: str = "inprocess", workers: int = 2
 ) -> list[R]:
     """Apply a function to every part.
 
     Args:
         function: importable by workers (a module-level function or a partial of one).
         parts: parts.
-        engine: `inprocess`, or `dask`.
-        workers: local worker processes of one thread each, when no scheduler is named.
-        address: Dask scheduler to use instead (`tcp://…`).
+        engine: `inprocess`; `dask` for local worker processes; `tcp://host:port` for a Dask scheduler that runs already.
+        workers: local worker processes of one thread each.
 
     Raises:
         UsageError: unknown engine.
     """
     if engine == "inprocess":
         return [function(part) for part in parts]
-    if engine != "dask":
-        raise UsageError(f"there is no engine {engine}", todo="use inprocess or dask")
+    if engine != "dask" and not engine.startswith(("tcp://", "tls://")):
+        raise UsageError(f"there is no engine {engine}", todo="use inprocess, dask, or a scheduler's tcp://host:port")
     from dask.distributed import Client, LocalCluster
 
-    if address:
-        with Client(address) as client:
+    if engine != "dask":
+        with Client(engine) as client:
             return list(client.gather(client.map(function, parts, pure=False)))
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
@@ -64,7 +62,7 @@ def by_series(frame: pl.DataFrame, keys: Sequence[str], parts: int) -> list[pl.D
 
 def score_parts(
     artifact: bytes, digest: str, version: str, features: pl.DataFrame, promotions: pl.DataFrame, holidays: pl.DataFrame, *, parts: int,
-    engine: Engine = "inprocess", workers: int = 2, address: str = "",
+    engine: str = "inprocess", workers: int = 2,
 ) -> pl.DataFrame:  # fmt: skip
     """`ml.scoring.score_demand` over parts of the series: the same rows to the last digit, whatever the engine.
 
@@ -78,14 +76,11 @@ def score_parts(
         parts: number of parts.
         engine: see `map_partitions`.
         workers: see `map_partitions`.
-        address: see `map_partitions`.
     """
     from functools import partial
 
     work = partial(_score_part, artifact, digest, version, promotions, holidays)
-    done = map_partitions(
-        work, by_series(features, ["item_id", "site_id"], parts), engine=engine, workers=workers, address=address
-    )
+    done = map_partitions(work, by_series(features, ["item_id", "site_id"], parts), engine=engine, workers=workers)
     return pl.concat(done).sort("item_id", "site_id", "origin_date", "horizon_days")
 
 

@@ -8,13 +8,16 @@ import polars as pl
 import pytest
 
 from aios_assets.contracts.errors import UsageError
+from ml.backtest import backtest_panel
 from ml.datasets import labels_as_of, training_origins
 from ml.features import demand_features
+from ml.forecasting import PanelSpec
 from ml.models.boosted import BoostSpec
 from ml.partitions import by_series, map_partitions, score_parts
 from ml.scoring import Scorer, score_demand
 from ml.training import TrainSpec, train_demand
 from tests.model.demand_world import FIRST, cutoff, make_world
+from tests.unit.ml.test_forecasting import panel
 
 
 @pytest.mark.slow
@@ -30,8 +33,16 @@ def test_two_workers_give_the_same_digits_as_one_process() -> None:
     for engine in ("inprocess", "dask"):
         parts = score_parts(
             trained.artifact, trained.digest, "1", newest, cov.promotions, cov.holidays, parts=4, engine=engine
-        )  # type: ignore[arg-type]
+        )
         assert parts.equals(whole), engine
+
+
+@pytest.mark.slow
+def test_a_backtest_on_two_workers_gives_the_same_digits_and_choices() -> None:
+    spec = PanelSpec(4, boost=BoostSpec(trees=20, spread_trees=8, threads=1), most_rows=10_000)
+    here = backtest_panel(panel(30, 70), spec, 2, baselines=("ses",))
+    there = backtest_panel(panel(30, 70), spec, 2, baselines=("ses",), engine="dask")
+    assert there.table.equals(here.table) and there.chosen == here.chosen
 
 
 def test_parts_hold_whole_series_and_unknown_engines_are_refused() -> None:
@@ -40,4 +51,4 @@ def test_parts_hold_whole_series_and_unknown_engines_are_refused() -> None:
     assert sorted(p["k"].unique().sort().to_list() for p in parts) == [["a", "b"], ["c"]]
     assert map_partitions(len, parts) == [p.height for p in parts]
     with pytest.raises(UsageError, match="there is no engine spark"):
-        map_partitions(len, parts, engine="spark")  # type: ignore[arg-type]
+        map_partitions(len, parts, engine="spark")

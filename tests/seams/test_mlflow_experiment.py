@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -96,3 +99,29 @@ def test_bad_experiments_are_one_line(home: Path, text: str, words: str) -> None
     (home / "e.yaml").write_text(text)
     ran = CliRunner().invoke(app, ["run", str(home / "e.yaml")])
     assert ran.exit_code == 1 and words in ran.stderr and ran.stderr.count("\n") == 1, ran.output
+
+
+def test_the_guide_runs_from_top_to_bottom(home: Path, monkeypatch: pytest.MonkeyPatch, repo: Path) -> None:
+    monkeypatch.chdir(home)
+    text = (repo / "docs" / "experiments.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|sh)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", "python", "sh", "python", "sh", "python"]
+    names: dict[str, Any] = {}
+    for kind, code in blocks:
+        if kind == "python":
+            (home / "block.py").write_text(code)
+            names = runpy.run_path(str(home / "block.py"), init_globals=names)
+        else:
+            for line in code.splitlines():
+                play(line, home)
+
+
+def play(line: str, folder: Path) -> None:
+    """One `aios experiment … > FILE` of the guide, in this process; `$(jq -r .KEY FILE)` is looked up as jq would."""
+    command, _, target = line.partition(" > ")
+    found = re.sub(r"\$\(jq -r \.(\w+) (\S+)\)", lambda m: json.loads((folder / m[2]).read_text())[m[1]], command)
+    words = found.split()
+    assert words[:2] == ["aios", "experiment"], line
+    ran = CliRunner().invoke(app, words[2:])
+    assert ran.exit_code == 0, ran.output
+    (folder / target).write_text(ran.stdout)
