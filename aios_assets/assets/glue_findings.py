@@ -39,7 +39,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
         where=(pl.col("available_at_utc") <= cutoff) & (pl.col("read_at_utc") > cutoff - timedelta(days=15)),
     )
     excursions = world.lake.read("raw_telemetry__excursions", where=pl.col("available_at_utc") <= cutoff)
-    curated = world.lake.read("int_findings_detected", where=pl.col("available_at_utc") <= cutoff)
+    curated = world.lake.read("int_findings_detected", where=as_known.known_at(cutoff))
     orders = open_orders_as_of(as_known.events_as_known(world.lake, cutoff), cutoff, include_closed=True)
     parts = [
         curated.with_columns(pl.lit(cutoff).cast(pl.Datetime("us", "UTC")).alias("available_at_utc")),

@@ -1,3 +1,4 @@
+-- What is wrong in what was sent, with the stretch in which it stood so: a later message can mend a balance or place a receipt.
 {{ config(materialized='delta', contract={'enforced': true}) }}
 with
 
@@ -26,7 +27,8 @@ rejected as (
             else concat('unit ', lines.unit_code, ' is a case and no item master says how many eaches it holds; taken as 1')
         end as reason,
         sets.document_id,
-        sets.available_at_utc
+        sets.available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
     from {{ ref('int_lines_rejected') }} as lines
     inner join sets using (set_rank)
     left join items using (item_id)
@@ -47,10 +49,11 @@ suspected as (
             ' instead of ', suspects.quantity_ea, ', which is off by the pack of ', suspects.pack_ea, '; left as sent and flagged'
         ) as reason,
         sets.document_id,
-        suspects.available_at_utc
+        suspects.available_at_utc,
+        suspects.superseded_at_utc
     from {{ ref('int_units_suspected') }} as suspects
     inner join sets on suspects.pointer_rank = sets.set_rank
-    where suspects.superseded_at_utc is null and {{ in_window('suspects.business_date') }}
+    where {{ in_window('suspects.business_date') }}
 ),
 
 balances as (
@@ -59,7 +62,6 @@ balances as (
         suspects.version_no is not null as is_suspect
     from {{ ref('int_balances_versioned') }} as balances
     left join {{ ref('int_units_suspected') }} as suspects using (item_id, site_id, business_date, version_no)
-    where balances.superseded_at_utc is null
 ),
 
 -- A close that is off by a pack breaks the balance of the next day as well: that is one fault, found on its own day.
@@ -79,7 +81,8 @@ broken as (
             ' should close at ', balances.closing_qty_ea + balances.residual_qty_ea, ', reported ', balances.closing_qty_ea
         ) as reason,
         sets.document_id,
-        balances.available_at_utc
+        balances.available_at_utc,
+        balances.superseded_at_utc
     from balances
     inner join sets on balances.pointer_rank = sets.set_rank
     left join items using (item_id)
@@ -115,7 +118,8 @@ late as (
         concat(sets.set_code, ' of site ', days.site_id, ' for ', days.business_date, ' came ',
             round(epoch(sets.available_at_utc - days.ended_at_utc) / 86400, 2), ' days after that day ended') as reason,
         sets.document_id,
-        sets.available_at_utc
+        sets.available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
     from newest_days as days
     inner join sets on days.pointer_rank = sets.set_rank
     where days.business_date = days.newest_date and sets.available_at_utc > days.ended_at_utc + interval 1 day
@@ -156,7 +160,8 @@ corrected as (
                 ' corrects document ', left(others.document_id, 12))
         ) as reason,
         sets.document_id,
-        sets.available_at_utc
+        sets.available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
     from restated
     inner join sets on restated.pointer_rank = sets.set_rank
     inner join sets as others on coalesce(restated.after_rank, restated.before_rank) = others.set_rank
@@ -174,17 +179,20 @@ unplaced as (
         cast(null as double) as money_at_risk_usd,
         concat('receipt ', coalesce(receipts.receipt_id, '(none)'), ' names neither an order nor a shipment we know; it counts as stock and closes no order') as reason,
         sets.document_id,
-        sets.available_at_utc
+        sets.available_at_utc,
+        shipped.available_at_utc as superseded_at_utc
     from {{ ref('int_receipts_matched') }} as receipts
     inner join sets using (set_rank)
-    where receipts.order_number is null
+    -- Until its shipment becomes known a receipt that names only the shipment belongs to no order.
+    left join sets as shipped on receipts.shipment_rank = shipped.set_rank
+    where receipts.order_number is null or shipped.available_at_utc > sets.available_at_utc
     union all
     select
         'unmatched_shipment', lines.shipped_date, lines.item_id, lines.ship_to_id,
         concat('shipment ', coalesce(lines.shipment_id, '(none)'), ' segment ', lines.segment_no),
         lines.quantity_ea, null, null,
         concat('shipment ', coalesce(lines.shipment_id, '(none)'), ' names no order; it leaves the shipping site and counts towards no order'),
-        sets.document_id, sets.available_at_utc
+        sets.document_id, sets.available_at_utc, null
     from {{ ref('int_shipment_lines_conformed') }} as lines
     inner join sets using (set_rank)
     where lines.reject_code is null and lines.order_number is null
@@ -203,7 +211,8 @@ spread as (
         cast(null as double) as money_at_risk_usd,
         concat(sets.set_code, ' of site ', activity.site_id, ' reports stretches of several days; each is booked on its last day') as reason,
         sets.document_id,
-        sets.available_at_utc
+        sets.available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
     from {{ ref('int_activity_conformed') }} as activity
     inner join sets using (set_rank)
     where activity.reject_code is null and activity.period_start_date < activity.activity_date
@@ -233,7 +242,8 @@ select
     money_at_risk_usd,
     reason,
     document_id,
-    available_at_utc
+    available_at_utc,
+    superseded_at_utc
 from found
-where {{ in_window('finding_date') }}
-qualify row_number() over (partition by finding_id order by available_at_utc, reason) = 1
+where {{ in_window('finding_date') }} and (superseded_at_utc is null or superseded_at_utc > available_at_utc)
+qualify row_number() over (partition by finding_id, available_at_utc order by superseded_at_utc nulls first, reason) = 1
