@@ -23,12 +23,13 @@ from aios_assets.assets import (  # noqa: E402
     s5_promote,
     s6_score,
     s7_recommend,
+    s7_shadow,
     s8_monitor,
 )
 from aios_assets.automation.jobs import decide, nightly, retrain  # noqa: E402
 from aios_assets.automation.progress import progress_logger  # noqa: E402
 from aios_assets.automation.schedules import nightly_schedule  # noqa: E402
-from aios_assets.automation.sensors import inbox_sensor, retrain_sensor  # noqa: E402
+from aios_assets.automation.sensors import inbox_sensor, retrain_sensor, rollback_sensor  # noqa: E402
 from aios_assets.checks import ALL_CHECKS  # noqa: E402
 from aios_assets.resources.dbt import dbt_resource  # noqa: E402
 from aios_assets.resources.handles import World  # noqa: E402
@@ -44,6 +45,7 @@ STAGES = [
     s5_promote,
     s6_score,
     s7_recommend,
+    s7_shadow,
     s8_monitor,
 ]
 
@@ -77,7 +79,7 @@ def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -
         asset_checks=ALL_CHECKS,
         jobs=[nightly, decide, retrain],
         schedules=[nightly_schedule],
-        sensors=[inbox_sensor, retrain_sensor],
+        sensors=[inbox_sensor, retrain_sensor, rollback_sensor],
         resources=resources | dict(overrides or {}),
         loggers={"progress": progress_logger},
     )

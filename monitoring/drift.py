@@ -29,6 +29,8 @@ METHODS = ("psi", "wasserstein", "missing")
 ALL = "all"
 PRIOR_FREEDOM = 6
 PRIOR_LOG_SD = 0.6
+MIN_WINDOWS = 4
+FLOOR = 1e-4
 SURPRISE = "sales_vs_weekday_log"
 
 
@@ -239,7 +241,7 @@ def _natural(whole: Floats, gone: Floats, many: Floats, many_gone: Floats, grid:
 
 
 def _log_stats(values: Floats) -> Natural:
-    logs = np.log(np.maximum(values, 1e-4))
+    logs = np.log(np.maximum(values, FLOOR))
     sd = float(logs.std(ddof=1)) if logs.size > 1 else 0.0
     return Natural(int(logs.size), float(logs.mean()) if logs.size else 0.0, sd)
 
@@ -256,6 +258,7 @@ class _Test:
     p: float
     reference_rows: int
     current_rows: int
+    natural: Natural | None = None
 
     @property
     def excess(self) -> float:
@@ -296,22 +299,24 @@ def measure_drift(
     rows = []
     for key in sorted({k for f in found for k in f}):
         # the most forgiving reference decides; a column unknown to a reference is judged by the others
-        test, drifted = min((f[key] for f in found if key in f), key=lambda t: (t[1], t[0].excess))
+        test, drifted, stands_out = min((f[key] for f in found if key in f), key=lambda t: (t[1], t[0].excess))
         rows.append((drift_date, references[0].subject, test.column, test.segment, test.method, test.value, test.limit,
-                     drifted, test.reference_rows, test.current_rows, available_at_utc))  # fmt: skip
+                     stands_out, drifted, test.reference_rows, test.current_rows, available_at_utc))  # fmt: skip
     return pl.DataFrame(rows, schema=MON_DRIFT.schema, orient="row")
 
 
 def _judge_all(
     reference: Reference, current: pl.DataFrame, segment_column: str | None, thresholds: Thresholds, rate: float
-) -> dict[tuple[str, str], tuple[_Test, bool]]:
-    """Every column and segment against one reference: the worst method and whether it drifted."""
+) -> dict[tuple[str, str], tuple[_Test, bool, float | None]]:
+    """Every column and segment against one reference: the worst method, whether it drifted, and from where it stands out."""
     tests = _measure(reference, current, segment_column, thresholds)
     significant = discoveries(np.array([t.p for t in tests]), rate)
-    by_key: dict[tuple[str, str], list[tuple[_Test, bool]]] = {}
+    cut = rate * max(int(significant.sum()), 1) / max(len(tests), 1)
+    by_key: dict[tuple[str, str], list[tuple[_Test, bool, float | None]]] = {}
     for test, found in zip(tests, significant, strict=True):
         drifted = test.value is None or (test.excess > 1.0 and bool(found))
-        by_key.setdefault((test.column, test.segment), []).append((test, drifted))
+        stands_out = None if test.natural is None else distance_at(cut, test.natural)
+        by_key.setdefault((test.column, test.segment), []).append((test, drifted, stands_out))
     return {k: max(v, key=lambda t: (t[1], t[0].excess)) for k, v in by_key.items()}
 
 
@@ -402,6 +407,7 @@ def _distances(
             p_value(v, ref.natural[segment][m]),
             reference_rows,
             n,
+            ref.natural[segment][m],
         )
         for m, v in measured.items()
     ]
@@ -415,10 +421,30 @@ def p_value(distance: float, natural: Natural) -> float:
     """
     from scipy.special import stdtr
 
-    if natural.windows < 4:
+    if natural.windows < MIN_WINDOWS:
         return 0.0
+    freedom, sd = _moderated(natural)
+    return float(stdtr(freedom, -(math.log(max(distance, FLOOR)) - natural.mean) / sd))
+
+
+def distance_at(p: float, natural: Natural) -> float | None:
+    """The distance whose `p_value` is `p`: what lies further out stands out; None where the windows say nothing.
+
+    >>> quiet = Natural(14, -3.0, 0.4)
+    >>> round(p_value(distance_at(0.001, quiet), quiet), 9)
+    0.001
+    """
+    from scipy.special import stdtrit
+
+    if natural.windows < MIN_WINDOWS:
+        return None
+    freedom, sd = _moderated(natural)
+    return math.exp(natural.mean - sd * float(stdtrit(freedom, p)))
+
+
+def _moderated(natural: Natural) -> tuple[float, float]:
+    """Degrees of freedom and spread of one more window's log distance, moderated towards the usual spread."""
     # a handful of windows says little about their own spread: it is moderated by what such distances usually have
     freedom = natural.windows - 1 + PRIOR_FREEDOM
     variance = ((natural.windows - 1) * natural.sd**2 + PRIOR_FREEDOM * PRIOR_LOG_SD**2) / freedom
-    sd = math.sqrt(variance * (1.0 + 1.0 / natural.windows))
-    return float(stdtr(freedom, -(math.log(max(distance, 1e-4)) - natural.mean) / sd))
+    return freedom, math.sqrt(variance * (1.0 + 1.0 / natural.windows))

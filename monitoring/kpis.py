@@ -53,6 +53,61 @@ def demand_days(demand: pl.DataFrame, *, kpi_date: date, window_days: int = 28, 
     return window.with_columns(pl.when("is_stockout").then(lost).otherwise(0.0).alias("lost_qty_ea"))
 
 
+def unit_service(
+    demand: pl.DataFrame, assignment: pl.DataFrame, *, first: date, last: date, expedite: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Sums of service per item and site over a stretch of days, with the side of the rollout it is on.
+
+    Args:
+        demand: versions of `fct_demand_daily` as known, with 84 days before `first` for what stock-outs lost.
+        assignment: `item_id, site_id, is_canary`.
+        first: first day.
+        last: last day.
+        expedite: `item_id, site_id, expedite_cost_usd` paid in the stretch; null where nothing was.
+
+    Returns:
+        `item_id, site_id, is_canary, sales_qty_ea, wanted_qty_ea, days, stockout_days, expedite_cost_usd`, sorted; units
+        without a reported day are not in it.
+    """
+    span = (last - first).days + 1
+    days = demand_days(demand, kpi_date=last, window_days=span, history_days=span + 84)
+    units = days.group_by("item_id", "site_id").agg(
+        pl.col("sales_qty_ea").sum(),
+        (pl.col("sales_qty_ea") + pl.col("lost_qty_ea")).sum().alias("wanted_qty_ea"),
+        pl.len().cast(pl.Float64).alias("days"),
+        pl.col("is_stockout").sum().cast(pl.Float64).alias("stockout_days"),
+    )
+    joined = units.join(assignment.select("item_id", "site_id", "is_canary"), on=["item_id", "site_id"])
+    if expedite is None:
+        return joined.with_columns(pl.lit(0.0).alias("expedite_cost_usd")).sort("item_id", "site_id")
+    paid = expedite.group_by("item_id", "site_id").agg(pl.col("expedite_cost_usd").sum())
+    return (
+        joined.join(paid, on=["item_id", "site_id"], how="left")
+        .with_columns(pl.col("expedite_cost_usd").fill_null(0.0))
+        .sort("item_id", "site_id")
+    )
+
+
+def sides_compared(units: pl.DataFrame) -> pl.DataFrame:
+    """Canary against control: `kpi_code, canary, control, difference`, from the sums of `unit_service`."""
+    ratios = {
+        "fill_rate_frac": ("sales_qty_ea", "wanted_qty_ea"),
+        "stockout_frac": ("stockout_days", "days"),
+        "expedite_cost_usd_per_ea": ("expedite_cost_usd", "sales_qty_ea"),
+    }
+    rows = []
+    for code, (above, below) in ratios.items():
+        sides = []
+        for side in (True, False):
+            part = units.filter(pl.col("is_canary") == side)
+            bottom = float(part[below].sum())
+            sides.append(float(part[above].sum()) / bottom if bottom > 0 else None)
+        gap = sides[0] - sides[1] if sides[0] is not None and sides[1] is not None else None
+        rows.append({"kpi_code": code, "canary": sides[0], "control": sides[1], "difference": gap})
+    kinds = {"kpi_code": pl.String, "canary": pl.Float64, "control": pl.Float64, "difference": pl.Float64}
+    return pl.DataFrame(rows, schema=kinds)
+
+
 def business_kpis(
     demand: pl.DataFrame,
     *,

@@ -22,20 +22,29 @@ _STYLE = (
 )
 
 
-def bars(names: Sequence[str], values: Sequence[float], *, limit: float | None, title: str, width: int = 500) -> str:
-    """Horizontal bars; those beyond the limit are red, the limit is a line."""
+def bars(
+    names: Sequence[str],
+    values: Sequence[float],
+    *,
+    limit: float | None,
+    title: str,
+    width: int = 500,
+    bad: Sequence[bool] | None = None,
+) -> str:
+    """Horizontal bars with the limit as a line; red are those that the verdict calls bad, by default those beyond the limit."""
     top = max([v for v in values if math.isfinite(v)] + [limit or 0.0, 1e-9]) * 1.1
     left, row = 190, 20
     scale = (width - left - 60) / top
     parts = [f'<text x="0" y="14" font-weight="600">{html.escape(title)}</text>']
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
         y = 26 + i * row
-        bad = not math.isfinite(value) or (limit is not None and value > limit)
+        beyond = not math.isfinite(value) or (limit is not None and value > limit)
+        is_bad = beyond if bad is None else bad[i]
         shown = min(value, top) if math.isfinite(value) else top
         label = f"{value:.3g}" if math.isfinite(value) else "not measurable"
         parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{html.escape(name[:30])}</text>')
         parts.append(
-            f'<rect x="{left}" y="{y + 2}" width="{max(shown * scale, 1):.1f}" height="13" fill="{_BAD if bad else _BLUE}"/>'
+            f'<rect x="{left}" y="{y + 2}" width="{max(shown * scale, 1):.1f}" height="13" fill="{_BAD if is_bad else _BLUE}"/>'
         )
         parts.append(f'<text x="{left + max(shown * scale, 1) + 4:.1f}" y="{y + 12}">{label}</text>')
     height = 30 + row * len(names)
@@ -178,12 +187,24 @@ def nightly_page(
 def _drift(drift: pl.DataFrame) -> str:
     if drift.height == 0:
         return '<p class="bad">Drift was not measured.</p>'
-    whole = drift.with_columns((pl.col("value") / pl.col("threshold")).fill_null(math.inf).alias("excess"))
+    # the verdict asks for both: beyond the named limit, and further out than quiet windows lie apart
+    decides = pl.max_horizontal("threshold", "natural_threshold")
+    whole = drift.with_columns(
+        (pl.col("value") / decides).fill_null(math.inf).alias("excess"), decides.alias("decides")
+    )
     worst = whole.sort("excess", "subject", "column_name", "segment", descending=[True, False, False, False]).head(12)
     names = [f"{r['column_name']} · {r['segment']}" for r in worst.iter_rows(named=True)]
-    picture = bars(names, worst["excess"].to_list(), limit=1.0, title="Distance over its limit, worst twelve")
-    table = _table(worst.filter(pl.col("is_drifted")), {"subject": "table", "column_name": "column", "segment": "segment", "method": "method", "value": "distance", "threshold": "limit", "current_rows": "rows"})  # fmt: skip
-    return f'<div class="row">{picture}</div>' + (
+    picture = bars(
+        names, worst["excess"].to_list(), limit=1.0, bad=worst["is_drifted"].to_list(), width=640,
+        title="Distance over the limit that decides, worst twelve",
+    )  # fmt: skip
+    rule = (
+        '<p class="soft">A column has drifted when its distance lies beyond its named limit and further out than the '
+        "reference’s own quiet windows lie apart; the larger of both decides, and is the line. Red: drifted.</p>"
+    )
+    headings = {"subject": "table", "column_name": "column", "segment": "segment", "method": "method", "value": "distance", "threshold": "named limit", "natural_threshold": "quiet windows reach", "current_rows": "rows"}  # fmt: skip
+    table = _table(worst.filter(pl.col("is_drifted")), headings)
+    return f'{rule}<div class="row">{picture}</div>' + (
         table if worst["is_drifted"].any() else '<p class="soft">No column drifted.</p>'
     )
 

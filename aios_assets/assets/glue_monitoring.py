@@ -65,8 +65,8 @@ def pinned_reference(world: World, day: date) -> list[Any]:
     name = world.champion_label("demand", day)
     if name == "none":
         return []
-    path = Path(world.home) / "references" / f"feat_item_site__demand__{name}.json"
-    if path.exists():
+    path, rows = _pinned(world, name)
+    if path.exists() and rows.exists():
         return [Reference.from_bytes(path.read_bytes())]
     window = _reference_window(world, day)
     if window.is_empty():
@@ -75,8 +75,32 @@ def pinned_reference(world: World, day: date) -> list[Any]:
         window, subject="feat_item_site__demand", columns=WATCHED, date_column="feature_date", window_days=CURRENT_DAYS
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(reference.to_bytes())
-    return [reference]
+    if not path.exists():
+        path.write_bytes(reference.to_bytes())
+    _shown(world, window).write_parquet(rows)
+    return [Reference.from_bytes(path.read_bytes())]
+
+
+def _pinned(world: World, name: str) -> tuple[Path, Path]:
+    """Files of a pinned reference: what decides, and the sample of its rows that the report shows."""
+    folder = Path(world.home) / "references"
+    return folder / f"feat_item_site__demand__{name}.json", folder / f"feat_item_site__demand__{name}.parquet"
+
+
+def _shown(world: World, window: pl.DataFrame) -> pl.DataFrame:
+    from monitoring.reports import SAMPLE_ROWS, sample
+
+    return sample(window.select(WATCHED), SAMPLE_ROWS, world.seed)
+
+
+def reference_sample(world: World, day: date) -> pl.DataFrame:
+    """Rows of the reference that the report shows: those pinned with the champion, or of the weeks before `day` without one."""
+    name = world.champion_label("demand", day)
+    if name != "none":
+        rows = _pinned(world, name)[1]
+        return pl.read_parquet(rows) if rows.exists() or pinned_reference(world, day) else pl.DataFrame()
+    window = _reference_window(world, day)
+    return _shown(world, window) if window.height else window
 
 
 def drift_rows(world: World, day: date) -> pl.DataFrame:
@@ -159,7 +183,10 @@ def retrain_rows(world: World, day: date, verdicts: pl.DataFrame) -> pl.DataFram
 
 
 def write_reports(world: World, day: date) -> dict[str, Path]:
-    """Write the night's page and Evidently's drift report; returns their files by name."""
+    """Write the night's page and Evidently's drift report; returns their files by name.
+
+    The newest night's page is also at `reports/night.html`, a path that never changes.
+    """
     from monitoring.gates import load_thresholds
     from monitoring.kpis import business_kpis
     from monitoring.nightly_page import nightly_page
@@ -172,21 +199,25 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
     )
     page = nightly_page(
         night=day,
-        verdicts=world.lake.read("mon_gate_verdicts", where=pl.col("verdict_date") <= day),
+        verdicts=night_verdicts(world, day),
         drift=world.lake.read("mon_drift", where=pl.col("drift_date") <= day),
         quality=world.lake.read("mon_forecast_quality", where=pl.col("quality_date") <= day),
         calibration=calibration(matured(forecasts, demand, quality_date=day)),
         kpis=business_kpis(demand, kpi_date=day, items=as_known.items_as_known(world.lake, world.cutoff(day)))
         if demand.height
         else None,
+        canary=canary_table(world, day),
         findings=world.lake.read("mon_findings", where=pl.col("available_at_utc") == world.cutoff(day)).sort(
-            "money_at_risk_usd", descending=True, nulls_last=True
+            "money_at_risk_usd", "finding_id", descending=[True, False], nulls_last=True
         ),
+        notes=night_notes(world, day),
     )
-    pages = {"night": world.report_path(day, "night.html")}
+    pages = {"night": world.report_path(day, "night.html"), "newest night": Path(world.home) / "reports" / "night.html"}
     pages["night"].write_text(page, encoding="utf-8")
+    if not any(f.name > day.isoformat() for f in pages["newest night"].parent.glob("????-??-??")):
+        pages["newest night"].write_text(page, encoding="utf-8")
     current = watched_rows(world, day - timedelta(days=CURRENT_DAYS - 1), day)
-    reference = _reference_window(world, day)
+    reference = reference_sample(world, day)
     if current.height and reference.height:
         report = drift_report(
             reference, current, columns=WATCHED, thresholds=load_thresholds(), seed=world.seed,
@@ -195,6 +226,49 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
         pages["drift"] = world.report_path(day, "drift.html")
         pages["drift"].write_bytes(report.html)
     return pages
+
+
+def night_verdicts(world: World, day: date) -> pl.DataFrame:
+    """Tonight's verdicts of monitoring and of the ladder."""
+    names = ("mon_gate_verdicts", "mon_promotion_verdicts")
+    columns = ["verdict_date", "gate_code", "subject", "is_passed", "value", "threshold", "reason"]
+    return pl.concat([world.lake.read(n, columns=columns, where=pl.col("verdict_date") == day) for n in names])
+
+
+def canary_table(world: World, day: date) -> pl.DataFrame | None:
+    """Canary against control since the present share began, of every rollout that has one; None without any."""
+    from aios_assets.assets.glue_canary import began_on, canary_service
+    from aios_assets.assets.glue_rollout import SUBJECTS, live_row, rollout_code
+    from aios_assets.contracts.errors import RefusedError
+    from monitoring.kpis import sides_compared
+
+    tables = []
+    for model in SUBJECTS:
+        row = live_row(world, model, "canary", day)
+        if row is None or began_on(world, row) >= day:
+            continue
+        try:
+            during, _ = canary_service(world, day, row)
+        except RefusedError:
+            continue
+        share = f"{rollout_code(row)}, {row['share_frac']:.0%}"
+        tables.append(sides_compared(during).select(pl.lit(share).alias("rollout"), pl.all()))
+    return pl.concat(tables) if tables else None
+
+
+def night_notes(world: World, day: date) -> list[str]:
+    """What changed tonight, in sentences: deployments and requests to retrain."""
+    cutoff = world.cutoff(day)
+    since = world.cutoff(day - timedelta(days=1))
+    rows = world.lake.read(
+        "mon_deployments", where=(pl.col("valid_from_utc") > since) & (pl.col("valid_from_utc") <= cutoff)
+    ).sort("valid_from_utc", "model_name", "alias", "model_version")
+    notes = [
+        f"{r['verdict'].capitalize()}: {r['model_name']} {r['model_version']} as {r['alias']}, {r['share_frac']:.0%} of item × site. {r['reason']}"
+        for r in rows.iter_rows(named=True)
+    ]
+    asked = world.lake.read("mon_retrain_requests", where=pl.col("request_date") == day).sort("request_id")
+    return notes + [f"Retraining was asked for: {r['model_name']}, {r['reason']}" for r in asked.iter_rows(named=True)]
 
 
 def _reference_window(world: World, day: date) -> pl.DataFrame:

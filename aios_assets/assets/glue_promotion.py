@@ -1,86 +1,202 @@
-"""Who is champion after a day: versions trained by then and not judged yet meet the gates, oldest first."""
+"""Who is live after a day: versions trained by then meet the gates, and whoever climbs moves at most one rung.
+
+Quality and cost are judged on the night a version was trained (a policy: the night after it was proposed); shadow and canary on
+the nights that follow, on what earlier nights wrote. The state a night starts from is what `mon_deployments` held before its
+cut-off, so that a night run again decides the same.
+"""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 
-from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS, MON_PROMOTION_VERDICTS
-from aios_assets.contracts.gates import verdict_frame
+from aios_assets.assets.glue_canary import assign, began_on, units_of_network, watched
+from aios_assets.assets.glue_rollout import DEMAND, POLICY, SUBJECTS, align_aliases, rollout_code
+from aios_assets.assets.glue_shadow import shadow_evidence
+from aios_assets.assets.glue_trials import cost_trial
+from aios_assets.contracts.decision_tables import (
+    MON_CANARY_UNITS,
+    MON_COST_TRIALS,
+    MON_DEPLOYMENTS,
+    MON_FINDINGS,
+    MON_PROMOTION_VERDICTS,
+)
+from aios_assets.contracts.gates import Evidence, GateDecision, judge, verdict_frame
 from aios_assets.resources.handles import World
 
 
 @dataclass(slots=True)
 class Judged:
-    """What a day's judging adds: verdicts, deployments, and the reasons in words."""
+    """What a day's judging adds: verdicts, deployments, trials, canary units, incidents, and the reasons in words."""
 
     verdicts: pl.DataFrame = field(default_factory=MON_PROMOTION_VERDICTS.empty)
     deployments: pl.DataFrame = field(default_factory=MON_DEPLOYMENTS.empty)
+    trials: pl.DataFrame = field(default_factory=MON_COST_TRIALS.empty)
+    units: pl.DataFrame = field(default_factory=MON_CANARY_UNITS.empty)
+    incidents: pl.DataFrame = field(default_factory=MON_FINDINGS.empty)
     reasons: list[str] = field(default_factory=list)
+    decisions: dict[str, list[GateDecision]] = field(default_factory=dict)
+
+    def add(self, verdicts: list[GateDecision], deployments: pl.DataFrame, instant: datetime, said: str) -> None:
+        """Note what was decided about one version."""
+        self.verdicts = pl.concat([self.verdicts, verdict_frame(verdicts, available_at_utc=instant)])
+        self.deployments = pl.concat([self.deployments, deployments])
+        self.reasons.append(said)
+        for d in verdicts:
+            self.decisions.setdefault(d.subject, []).append(d)
 
 
 def judge_day(world: World, day: date) -> Judged:
-    """Judge what was trained on `day`, write verdicts and deployments, move the alias in the registry.
+    """Judge what is due on `day`, write what was decided, move the registry's aliases.
 
-    The alias follows the table and not the other way round: after a crash between the two, the next run moves it again.
+    The aliases follow the table and not the other way round: after a crash between the two, the next run moves them again.
     """
-    result = Judged()
+    result, instant = Judged(), world.cutoff(day)
+    before = world.lake.read("mon_deployments").filter(pl.col("valid_from_utc") < instant)
     scores = world.lake.read("mon_backtest_scores", where=pl.col("trained_on_date") == day)
-    for model, version, digest in _trained(scores):
-        mine = scores.filter((pl.col("model_name") == model) & (pl.col("model_version") == version))
-        _judge_one(world, day, model, version, digest, mine, result)
-    world.lake.write(MON_PROMOTION_VERDICTS, result.verdicts)
-    world.lake.write(MON_DEPLOYMENTS, result.deployments)
-    for name in sorted(set(scores["model_name"].to_list())):
-        world.follow_deployment(name, day)
+    for row in _trained(scores):
+        mine = scores.filter(
+            (pl.col("model_name") == row["model_name"]) & (pl.col("model_version") == row["model_version"])
+        )
+        _judge_trained(world, day, row, mine, before, result)
+    for row in _proposed(world, before, day):
+        _challenge(world, day, row, [], before, result)
+    for model in SUBJECTS:
+        _climb_on(world, day, model, before, result)
+    _write(world, result)
+    for model in sorted({*scores["model_name"].to_list(), *result.deployments["model_name"].to_list()}):
+        align_aliases(world, model, instant)
     return result
 
 
-def _trained(scores: pl.DataFrame) -> list[tuple[str, str, str]]:
+def _write(world: World, result: Judged) -> None:
+    """Verdicts and their evidence before what follows from them."""
+    world.lake.write(MON_COST_TRIALS, result.trials)
+    world.lake.write(MON_PROMOTION_VERDICTS, result.verdicts)
+    world.lake.write(MON_CANARY_UNITS, result.units)
+    world.lake.write(MON_DEPLOYMENTS, result.deployments)
+    if result.incidents.height:
+        world.lake.write(MON_FINDINGS, result.incidents)
+
+
+def _trained(scores: pl.DataFrame) -> list[dict[str, Any]]:
     rows = scores.select("model_name", "model_version", "model_digest").unique().sort("model_name", "model_version")
-    return list(rows.iter_rows())
+    return rows.to_dicts()
 
 
-def _judge_one(
-    world: World, day: date, model: str, version: str, digest: str, scores: pl.DataFrame, result: Judged
+def _proposed(world: World, before: pl.DataFrame, day: date) -> list[dict[str, Any]]:
+    """Policy versions that a person proposed and that no earlier night judged, oldest first."""
+    asked = before.filter((pl.col("verdict") == "propose") & (pl.col("model_name") == POLICY)).sort("valid_from_utc")
+    judged = world.lake.read("mon_promotion_verdicts", columns=["subject"], where=pl.col("verdict_date") < day)
+    open_rows = asked.filter(~(POLICY + ":" + pl.col("model_version")).is_in(judged["subject"].unique().to_list()))
+    return open_rows.select("model_name", "model_version", "model_digest").to_dicts()
+
+
+def _judge_trained(
+    world: World, day: date, row: dict[str, Any], scores: pl.DataFrame, before: pl.DataFrame, result: Judged
 ) -> None:
-    from ml.promotion.deployments import promotion_rows
+    """The first rung: quality and calibration; without a champion it is the only one, and lead times have no other."""
+    from ml.promotion.deployments import champion_at, promotion_rows
     from ml.promotion.judge import judge_challenger
     from monitoring.gates import load_thresholds
 
-    subject, instant = f"{model}:{version}", world.cutoff(day)
-    limits = load_thresholds().gates
-    details: dict[str, Any] = {"delta_versions": world.data_versions(), "model_digest": digest}
-    if model == "demand":
+    subject, instant, limits = rollout_code(row), world.cutoff(day), load_thresholds().gates
+    if row["model_name"] == DEMAND:
+        details: dict[str, Any] = {"delta_versions": world.data_versions(), "model_digest": row["model_digest"]}
         verdict = judge_challenger(scores, subject=subject, as_of=day, limits=limits, details=details)
-        decision, reason, decisions = verdict.decision, verdict.reason, verdict.decisions
+        decision, reason, decisions = verdict.decision, verdict.reason, list(verdict.decisions)
+        if decision == "promote" and champion_at(before, instant, DEMAND) is not None:
+            _challenge(world, day, row, decisions, before, result)
+            return
     else:
         decision, reason, decisions = judge_lead_time(scores, subject, day, limits)
-    rows = verdict_frame(decisions, available_at_utc=instant)
-    deployments = world.lake.read("mon_deployments")
-    added = promotion_rows(
-        deployments,
-        decision=decision,
-        model_name=model,
-        model_version=version,
-        model_digest=digest,
-        reason=reason,
-        instant=instant,
+    added = promotion_rows(before, decision=decision, reason=reason, instant=instant, **row)
+    result.add(decisions, added, instant, f"{subject}: {decision}, {reason}")
+
+
+def _challenge(
+    world: World, day: date, row: dict[str, Any], quality: list[GateDecision], before: pl.DataFrame, result: Judged
+) -> None:
+    """The second rung: the cost trial. Passed, the shadow nights begin and an older climb ends."""
+    from ml.promotion.ladder import climb, supersede
+    from monitoring.gates import load_thresholds
+
+    subject, instant, limits = rollout_code(row), world.cutoff(day), load_thresholds()
+    trials, evidence = cost_trial(world, day, row)
+    judged = [limits.judge(gate, found, subject=subject, as_of=day) for gate, found in sorted(evidence.items())]
+    moved = climb(before, verdicts=[*quality, *judged], nights_on_rung=0, instant=instant, **row)
+    rows = moved.deployments
+    if moved.rung == "shadow":
+        ended = supersede(before, model_name=row["model_name"], newer=row["model_version"], instant=instant)
+        rows = pl.concat([ended, rows])
+    result.trials = pl.concat([result.trials, trials])
+    result.add([*quality, *judged], rows, instant, f"{subject}: {moved.rung}, {moved.reason}")
+
+
+def _climb_on(world: World, day: date, model: str, before: pl.DataFrame, result: Judged) -> None:
+    """The later rungs: one night more in shadow or canary for whoever is there and was not superseded tonight."""
+    from ml.promotion.deployments import live_at
+    from ml.promotion.ladder import climb, steps_for
+    from ml.promotion.rollback import tick
+    from monitoring.gates import load_thresholds
+
+    instant = world.cutoff(day)
+    climbing = live_at(before, instant, model).filter(pl.col("alias").is_in(["shadow", "canary"]))
+    tonight = result.deployments.filter((pl.col("model_name") == model) & (pl.col("alias") == "shadow"))
+    if climbing.is_empty() or tonight.height:
+        return
+    live = climbing.row(0, named=True)
+    row = {key: live[key] for key in ("model_name", "model_version", "model_digest")}
+    nights = (day - began_on(world, live)).days
+    limits, subject = load_thresholds(), rollout_code(row)
+    if live["alias"] == "shadow":
+        evidence, nights = shadow_evidence(world, day, live)
+        decisions = [limits.judge(gate, found, subject=subject, as_of=day) for gate, found in sorted(evidence.items())]
+    else:
+        decisions = list(watched(world, day, model, limits.gates))
+        nights = min(nights, canary_nights(world, live, day))
+    details = {"rung": live["alias"], "nights_on_rung": nights, "delta_versions": world.data_versions()}
+    decisions = [_with_details(d, details) for d in decisions]
+    back = tick(before, tuple(decisions), model_name=model, instant=instant) if live["alias"] == "canary" else None
+    if back is not None and back.rolled_back:
+        result.incidents = pl.concat([result.incidents, back.incident])
+        result.add(decisions, back.deployments, instant, f"{subject}: rolled back, {back.incident['reason'][0]}")
+        return
+    units = units_of_network(world, day)
+    moved = climb(
+        before, verdicts=decisions, nights_on_rung=nights, instant=instant, steps=steps_for(units.height), **row
     )
-    result.verdicts = pl.concat([result.verdicts, rows])
-    result.deployments = pl.concat([result.deployments, added])
-    result.reasons.append(f"{subject}: {decision}, {reason}")
+    for step in moved.deployments.filter((pl.col("alias") == "canary") & (pl.col("share_frac") > 0)).to_dicts():
+        earlier = live if live["alias"] == "canary" else None
+        result.units = pl.concat([result.units, assign(world, day, step, earlier, units)])
+    result.add(decisions, moved.deployments, instant, f"{subject}: {moved.rung}, {moved.reason}")
 
 
-def judge_lead_time(scores: pl.DataFrame, subject: str, day: date, limits: Any) -> tuple[Any, str, Any]:
+def canary_nights(world: World, live: dict[str, Any], day: date) -> int:
+    """Nights before `day` whose plans the canary's present share shaped: of a model, those with forecasts that name it."""
+    since = began_on(world, live)
+    if live["model_name"] != DEMAND:
+        nights = pl.col("as_of_date").is_between(since, day, closed="left")
+        return int(world.lake.read("rec_decisions", columns=["as_of_date"], where=nights)["as_of_date"].n_unique())
+    mine = (pl.col("model_version") == live["model_version"]) & pl.col("origin_date").is_between(
+        since, day, closed="left"
+    )
+    return int(world.lake.read("pred_demand__28d", columns=["origin_date"], where=mine)["origin_date"].n_unique())
+
+
+def _with_details(decision: GateDecision, details: dict[str, Any]) -> GateDecision:
+    from dataclasses import replace
+
+    return replace(decision, evidence={**decision.evidence, **details})
+
+
+def judge_lead_time(scores: pl.DataFrame, subject: str, day: date, limits: Any) -> tuple[Any, str, list[GateDecision]]:
     """Judge a lead-time version: its pinball loss must not exceed the grouped-quantile baseline's."""
-    from aios_assets.contracts.gates import Evidence, judge
-
     by_role = {r["role"]: r for r in scores.iter_rows(named=True)}
     mine, naive = by_role.get("challenger"), by_role.get("naive")
     evidence = None
     if mine is not None and naive is not None and naive["pinball_sum_ea"] > 0:
         evidence = Evidence(mine["pinball_sum_ea"] / naive["pinball_sum_ea"], int(mine["rows"]), mine["newest_date"])
     verdict = judge(limits["promote_lead_time"], evidence, subject=subject, as_of=day)
-    return ("promote" if verdict.is_passed else "reject"), verdict.reason, (verdict,)
+    return ("promote" if verdict.is_passed else "reject"), verdict.reason, [verdict]

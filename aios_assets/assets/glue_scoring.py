@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from aios_assets.assets.glue_rollout import split_by_canary
+from aios_assets.contracts.decision_tables import PRED_DEMAND_28D
 from aios_assets.contracts.errors import AiosError
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
@@ -30,7 +32,16 @@ def champion(world: World, day: date) -> Any:
     from ml.scoring import Scorer
 
     try:
-        live = world.deployment(MODEL, day)
+        return deployed(world, world.deployment(MODEL, day))
+    except AiosError as error:
+        return Scorer.fallback(str(error))
+
+
+def deployed(world: World, live: dict[str, Any]) -> Any:
+    """The scorer of a deployed version, or the baseline with the reason why that version is not used."""
+    from ml.scoring import Scorer
+
+    try:
         artifact = world.artifact(live)
     except AiosError as error:
         return Scorer.fallback(str(error))
@@ -48,8 +59,27 @@ def scoring_features(world: World, first: date, last: date) -> pl.DataFrame:
 
 
 def demand_rows(world: World, day: date) -> pl.DataFrame:
-    """Rows of `pred_demand__28d` for one origin day: every series that reported within the last weeks."""
+    """Rows of `pred_demand__28d` for one origin day: every series that reported within the last weeks.
+
+    While a canary runs, its units are answered by the challenger, and their rows name its version. A challenger that cannot be
+    used leaves its units to the champion.
+    """
     from ml.scoring import score_demand
 
-    features = scoring_features(world, day, day).filter(pl.col("sales_qty_ea_mean_28d").is_not_null())
-    return score_demand(champion(world, day), features, covariates(world, day))
+    features, known = series_to_score(world, day), covariates(world, day)
+    canary, served = split_by_canary(world, MODEL, day, features)
+    if canary is None:
+        return score_demand(champion(world, day), features, known)
+    challenger = deployed(world, canary)
+    if challenger.model is None:
+        return score_demand(champion(world, day), features, known)
+    rows = [
+        score_demand(champion(world, day), features.filter(~served), known),
+        score_demand(challenger, features.filter(served), known),
+    ]
+    return pl.concat(rows).sort(PRED_DEMAND_28D.key)
+
+
+def series_to_score(world: World, day: date) -> pl.DataFrame:
+    """Feature rows of the series that are forecast on a day."""
+    return scoring_features(world, day, day).filter(pl.col("sales_qty_ea_mean_28d").is_not_null())

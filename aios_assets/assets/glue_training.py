@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from aios_assets.assets.common import settled
+from aios_assets.assets.glue_cards import demand_papers, file_papers, lead_time_papers
 from aios_assets.assets.glue_scoring import covariates
 from aios_assets.contracts.decision_tables import MON_BACKTEST_SCORES
 from aios_assets.contracts.errors import AiosError
@@ -38,6 +40,7 @@ class Outcome:
     version: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     plots: dict[str, bytes] = field(default_factory=dict)
+    pages: dict[str, Path] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """The figures for the run's metadata."""
@@ -83,16 +86,27 @@ def train_demand_if_due(world: World, day: date, force: bool, why: str, say: Cal
         return Outcome(DEMAND, day, False, "not due")
     try:
         trained, asked = _train_demand(world, day, say)
+        papers = demand_papers(world, trained, day)
     except AiosError as error:
         return Outcome(DEMAND, day, False, f"due ({reason}), but not possible: {error}")
     key = f"{DEMAND}|{day.isoformat()}|{trained.digest}"
     ref = world.tracking.log_training(
         trained, training_key=key, as_of=day, data_versions=world.data_versions(), reason=reason
     )
+    pages = file_papers(world, ref, papers, [])
     world.lake.write(MON_BACKTEST_SCORES, settled(_scores(world, day, trained, ref)))
     world.features.register_service(DEMAND, ref.version, FEATURES)
     say(f"demand version {ref.version} trained on {asked:,} rows: {reason}")
-    return Outcome(DEMAND, day, True, reason, ref.version, trained.metrics, trained.plots)
+    return Outcome(DEMAND, day, True, reason, ref.version, trained.metrics, trained.plots, pages)
+
+
+def recipe_as_of(world: World, day: date) -> Any:
+    """The demand recipe trained on what was known on an earlier day; nothing is registered.
+
+    Raises:
+        AiosError: too little was known then.
+    """
+    return _train_demand(world, day, lambda said: None)[0]
 
 
 def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[Any, int]:
@@ -218,11 +232,14 @@ def train_lead_time_if_due(world: World, day: date, force: bool, why: str, say: 
         scores = backtest_lead_times(orders, day, LEAD_TIME_HOLDOUT_DAYS)
     except AiosError as error:
         return Outcome(LEAD_TIME, day, False, f"due ({reason}), but not possible: {error}")
-    ref = register_once(world, _lead_time_as_trained(model, scores), day, reason)
+    trained = _lead_time_as_trained(model, scores)
+    papers = lead_time_papers(world, trained, day)
+    ref = register_once(world, trained, day, reason)
+    pages = file_papers(world, ref, papers, [])
     rows = scores.with_columns(
         pl.lit(LEAD_TIME).alias("model_name"), pl.lit(ref.version).alias("model_version"), pl.lit(ref.digest).alias("model_digest"),
         pl.lit(day).alias("trained_on_date"), pl.lit(cutoff).cast(pl.Datetime("us", "UTC")).alias("available_at_utc"),
     )  # fmt: skip
     world.lake.write(MON_BACKTEST_SCORES, settled(rows.select(MON_BACKTEST_SCORES.names)))
     say(f"lead-time version {ref.version} fitted on {orders.height:,} order lines: {reason}")
-    return Outcome(LEAD_TIME, day, True, reason, ref.version)
+    return Outcome(LEAD_TIME, day, True, reason, ref.version, pages=pages)

@@ -8,7 +8,7 @@ class, plots and model card; a registered version under the alias challenger.
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, multi_asset
+from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, MetadataValue, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of
 from aios_assets.assets.describe import asset_spec, frame_metadata, plain, png_metadata
@@ -58,8 +58,9 @@ def train(context: AssetExecutionContext, config: TrainConfig, world: World) -> 
     for name, one in (("model_demand", train_demand_if_due), ("model_lead_time", train_lead_time_if_due)):
         outcomes = [one(world, day, config.force, config.reason, say) for day in days]
         pictures = {f"{plot} v{o.version}": png_metadata(png) for o in outcomes for plot, png in o.plots.items()}
+        links = {n: MetadataValue.url(p.resolve().as_uri()) for o in outcomes for n, p in o.pages.items()}
         yield MaterializeResult(
-            asset_key=name, metadata=plain({"outcomes": [o.summary() for o in outcomes]}) | pictures
+            asset_key=name, metadata=plain({"outcomes": [o.summary() for o in outcomes]}) | pictures | links
         )
     scores = world.lake.read(MON_BACKTEST_SCORES)
     yield MaterializeResult(

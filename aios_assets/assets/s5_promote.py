@@ -1,36 +1,50 @@
-"""Promotion: a challenger becomes champion only through the gates, and every change of what is live is a row.
+"""Promotion: a challenger climbs quality → cost → shadow → canary → full, and every change of what is live is a row.
 
-From: rolling-origin scores of `mon_backtest_scores`, limits of `monitoring/thresholds.yaml`. Every night; it has something to
-judge when a training added a version. Form: one verdict per gate, and append-only deployments.
+From: rolling-origin scores of `mon_backtest_scores`, the cost trial on the last weeks, the shadow and canary nights so far, limits
+of `monitoring/thresholds.yaml`. Every night; it has something to judge when a version was trained, proposed, or is climbing.
+Form: one verdict per gate, append-only deployments, the costs that were played, and who is in the canary.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, MaterializeResult, multi_asset
+import polars as pl
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec
+from aios_assets.assets.glue_cards import cards_after
 from aios_assets.assets.glue_promotion import judge_day
-from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS, MON_PROMOTION_VERDICTS
+from aios_assets.contracts.decision_tables import (
+    MON_CANARY_UNITS,
+    MON_COST_TRIALS,
+    MON_DEPLOYMENTS,
+    MON_PROMOTION_VERDICTS,
+)
 from aios_assets.resources.handles import World
+
+WRITES = (MON_COST_TRIALS, MON_PROMOTION_VERDICTS, MON_CANARY_UNITS, MON_DEPLOYMENTS)
 
 
 @multi_asset(
     name="promote",
-    specs=[
-        asset_spec(MON_PROMOTION_VERDICTS.name, ["mon_backtest_scores"]),
-        asset_spec(MON_DEPLOYMENTS.name, ["mon_backtest_scores"]),
-    ],
+    specs=[asset_spec(table.name, ["mon_backtest_scores", "fct_demand_daily"]) for table in WRITES],
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRY,
     pool="mon_deployments",
 )
 def promote(context: AssetExecutionContext, world: World) -> Iterator[MaterializeResult[Any]]:
-    """Judge every version that was trained by the run's days and has no verdict yet, oldest first."""
-    import polars as pl
-
+    """Judge every version that was trained or proposed by the run's days, and move whoever climbs, oldest day first."""
     judged = [judge_day(world, day) for day in days_of(context)]
-    verdicts = pl.concat([j.verdicts for j in judged])
-    yield write(world, MON_PROMOTION_VERDICTS.name, verdicts, reasons=[r for j in judged for r in j.reasons])
-    yield write(world, MON_DEPLOYMENTS.name, pl.concat([j.deployments for j in judged]))
+    cards = {k: v for j in judged for k, v in cards_after(world, j).items()}
+    links = {name: MetadataValue.url(path.resolve().as_uri()) for name, path in cards.items()}
+    reasons = [r for j in judged for r in j.reasons]
+    frames = {
+        MON_COST_TRIALS.name: [j.trials for j in judged],
+        MON_PROMOTION_VERDICTS.name: [j.verdicts for j in judged],
+        MON_CANARY_UNITS.name: [j.units for j in judged],
+        MON_DEPLOYMENTS.name: [j.deployments for j in judged],
+    }
+    for name, parts in frames.items():
+        extra: dict[str, Any] = {"reasons": reasons, **links} if name == MON_PROMOTION_VERDICTS.name else {}
+        yield write(world, name, pl.concat(parts), **extra)

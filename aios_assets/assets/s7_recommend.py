@@ -12,6 +12,7 @@ from dagster import AssetExecutionContext, FreshnessPolicy, MaterializeResult, a
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import contract_metadata
+from aios_assets.assets.glue_policy import decide_night
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import REC_DECISIONS
 from aios_assets.marts.open_orders import open_orders_as_of
@@ -61,12 +62,8 @@ def _stamped(frame: pl.DataFrame, world: World, day: date) -> pl.DataFrame:
 )
 def rec_decisions(context: AssetExecutionContext, world: World) -> MaterializeResult[Any]:
     """Decide for every item and site, on each day of the run."""
-    from planning.inputs import load_spec
-    from planning.recommend import recommend
-
-    days, spec = days_of(context), load_spec()
-    frames = [_stamped(recommend(plan_inputs(world, day), day, spec), world, day) for day in days]
-    decided = pl.concat(frames)
+    days, made = days_of(context), [decide_night(world, day, plan_inputs(world, day)) for day in days_of(context)]
+    decided = pl.concat([_stamped(frame, world, day) for day, (frame, _) in zip(days, made, strict=True)])
     kinds = dict(decided["decision_code"].value_counts(sort=True).iter_rows())
     stake = decided.filter(pl.col("decision_code") != "none")["money_at_stake_usd"].sum()
     return write(
@@ -75,6 +72,6 @@ def rec_decisions(context: AssetExecutionContext, world: World) -> MaterializeRe
         decided,
         window=(days[0], days[-1] + timedelta(days=1)),
         decisions=kinds,
-        seed=spec.seed,
+        policies=sorted({name for _, names in made for name in names}),
         money_at_stake_usd=stake,
     )

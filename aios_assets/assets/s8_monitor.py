@@ -94,7 +94,14 @@ def judge_the_night(context: AssetExecutionContext, world: World) -> Iterator[Ma
 
 @asset(
     name="night_report",
-    deps=["mon_gate_verdicts", "mon_forecast_quality", "mon_drift", "rec_decisions"],
+    deps=[
+        "mon_gate_verdicts",
+        "mon_promotion_verdicts",
+        "mon_canary_units",
+        "mon_forecast_quality",
+        "mon_drift",
+        "rec_decisions",
+    ],
     group_name="s8_monitor",
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,

@@ -18,7 +18,13 @@ nightly = define_asset_job(
 retrain = define_asset_job(
     "retrain",
     selection=AssetSelection.assets(
-        "model_demand", "model_lead_time", "mon_backtest_scores", "mon_promotion_verdicts", "mon_deployments"
+        "model_demand",
+        "model_lead_time",
+        "mon_backtest_scores",
+        "mon_cost_trials",
+        "mon_promotion_verdicts",
+        "mon_canary_units",
+        "mon_deployments",
     ),
     partitions_def=DAILY,
     executor_def=in_process_executor,

@@ -1,4 +1,4 @@
-"""What starts a run without a clock: new documents in the inbox, and a request to retrain."""
+"""What happens without a schedule: new documents start a run, a request starts training, broken service rolls back at once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from dagster import RunConfig, RunRequest, SensorEvaluationContext, SkipReason, sensor
 
+from aios_assets.assets.glue_canary import tick_all
 from aios_assets.assets.s4_train import TrainConfig
-from aios_assets.automation.jobs import nightly, retrain
+from aios_assets.automation.jobs import decide, nightly, retrain
 from aios_assets.automation.partitions import DAILY
+from aios_assets.resources.clock import now_utc
 from aios_assets.resources.handles import World
 
 
@@ -52,3 +54,23 @@ def retrain_sensor(context: SensorEvaluationContext, world: World) -> Iterator[R
             partition_key=row["request_date"].isoformat(),
             run_config=RunConfig(ops={"train": config}),
         )
+
+
+@sensor(
+    name="rollback_sensor",
+    target=decide,
+    minimum_interval_seconds=300,
+    description="Compares canary and control, and a new champion with the weeks before it; moves the alias back within the tick.",
+)
+def rollback_sensor(context: SensorEvaluationContext, world: World) -> SkipReason:
+    """Judge and act within the tick: waiting for a run would let orders go out on a broken forecast. It starts no run."""
+    done = tick_all(world, now_utc())
+    for one in done:
+        (context.log.warning if one.rolled_back else context.log.info)(f"{one.model}: {one.reason}")
+    if not done:
+        return SkipReason("no canary runs and no champion is new")
+    words = [
+        f"{one.model}: {'ROLLED BACK' if one.rolled_back else 'frozen' if one.frozen else 'serves as well as its control'}"
+        for one in done
+    ]
+    return SkipReason("; ".join(words))

@@ -206,9 +206,12 @@ class World(ConfigurableResource[Any]):
         Raises:
             RefusedError: there is none.
         """
-        live = self.deployment(model, day)["valid_from_utc"]
-        local: datetime = live.astimezone(ZoneInfo(self.business_tz))
-        return local.date() - timedelta(days=1)
+        return self.business_day_of(self.deployment(model, day)["valid_from_utc"])
+
+    def business_day_of(self, instant: datetime) -> date:
+        """Newest business day that was closed at `instant`."""
+        local = instant.astimezone(ZoneInfo(self.business_tz))
+        return local.date() - timedelta(days=1 if local.time() >= time(self.cutoff_hour) else 2)
 
     def artifact(self, deployment: dict[str, Any]) -> bytes:
         """Bytes of the deployed version, verified by its digest before anything reads them.

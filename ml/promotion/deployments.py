@@ -15,7 +15,7 @@ import polars as pl
 from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS
 from aios_assets.contracts.errors import BadInputError
 
-Verdict = Literal["promote", "reject", "rollback", "first"]
+Verdict = Literal["promote", "reject", "rollback", "first", "propose"]
 CHAMPION = "champion"
 
 
@@ -40,7 +40,7 @@ def deployment_row(
         alias: champion, challenger, shadow or canary.
         share_frac: share of item × site served, 0 to 1; 0 takes the alias away.
         valid_from_utc: from when; aware.
-        verdict: promote, reject, rollback or first.
+        verdict: promote, reject, rollback, first or propose.
         reason: by whose verdict, in plain words.
         available_at_utc: cut-off; `valid_from_utc` when not given.
 

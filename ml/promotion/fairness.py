@@ -33,6 +33,33 @@ def service_gap(units: pl.DataFrame, size: pl.DataFrame, *, key: str, newest: da
     return Evidence(rates["large"] - rates["small"], joined.height, newest, details={**rates, "third": third})
 
 
+def gap_rise(champion: pl.DataFrame, challenger: pl.DataFrame, *, key: str, newest: date | None) -> Evidence:
+    """How much wider the gap between large and small gets with the challenger: its `service_gap` less the champion's.
+
+    A gap that is there already is not the challenger's doing; what it adds is.
+
+    Args:
+        champion: rows of `mon_cost_trials` of the champion's side, with `key`.
+        challenger: the same of the challenger's side.
+        key: `site_id` or `supplier_id`; its size is the demand played.
+        newest: newest day played.
+    """
+    size = champion.group_by(key).agg(pl.col("wanted_qty_ea").sum().alias("size"))
+    gaps = [service_gap(_served(side, key), size, key=key, newest=newest) for side in (champion, challenger)]
+    problem = gaps[0].problem or gaps[1].problem
+    if problem or gaps[0].value is None or gaps[1].value is None:
+        return Evidence(None, gaps[1].rows, newest, problem=problem)
+    details = {"champion": dict(gaps[0].details), "challenger": dict(gaps[1].details)}
+    return Evidence(gaps[1].value - gaps[0].value, gaps[1].rows, newest, details=details)
+
+
+def _served(side: pl.DataFrame, key: str) -> pl.DataFrame:
+    served = (pl.col("wanted_qty_ea") - pl.col("lost_qty_ea")).sum().alias("sales_qty_ea")
+    return side.group_by("item_id", "site_id", *({key} - {"item_id", "site_id"})).agg(
+        served, pl.col("wanted_qty_ea").sum()
+    )
+
+
 def concentration(orders: pl.DataFrame) -> float:
     """Herfindahl index of order value by supplier: 1 is one supplier, 1/n is even among n.
 

@@ -1,6 +1,8 @@
 """The ladder of evidence: quality → cost → shadow nights → canary 1, 5, 25 % → full. For models and for policies alike.
 
-Nothing skips a rung, nothing climbs on missing evidence, and a failed rung ends the climb.
+Nothing skips a rung, nothing climbs on missing evidence, and a failed rung ends the climb. Quality and cost are judged once: what
+cannot be judged is rejected. On the later rungs evidence that cannot be judged yet freezes the climb, and what is measured and
+fails ends it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,16 @@ from ml.promotion.deployments import champion_at, deployment_row, live_at
 Rung = Literal["quality", "cost", "shadow", "canary", "full", "rejected"]
 SHADOW_NIGHTS = 3
 CANARY_NIGHTS = 7
+MIN_CANARY_UNITS = 10
+REFUSED = "refused: "
+RUNG_OF_GATE: dict[str, Rung] = {
+    "promote_pinball_vs_naive": "quality", "promote_pinball_vs_champion": "quality", "promote_gain_too_good": "quality",
+    "promote_class_worst": "quality", "promote_coverage": "quality", "promote_bias": "quality",
+    "promote_lead_time": "quality", "promote_cost": "cost", "fairness_site_size": "cost", "fairness_supplier_size": "cost",
+    "shadow_divergence": "shadow", "supplier_concentration": "shadow",
+    "kpi_fill_rate": "canary", "kpi_stockout": "canary", "kpi_expedite_cost": "canary",
+}  # fmt: skip
+"""The rung that a gate's verdict belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,17 @@ def shadow_divergence(champion: pl.DataFrame, shadow: pl.DataFrame, newest: date
     )
 
 
+def steps_for(units: int) -> tuple[float, ...]:
+    """The canary's shares in a network of so many item × site: a share of fewer than `MIN_CANARY_UNITS` says nothing.
+
+    >>> steps_for(30_000)
+    (0.01, 0.05, 0.25, 1.0)
+    >>> steps_for(480)
+    (0.05, 0.25, 1.0)
+    """
+    return tuple(s for s in STEPS if s >= STEPS[-2] or s * units >= MIN_CANARY_UNITS)
+
+
 def climb(
     deployments: pl.DataFrame,
     *,
@@ -73,6 +96,7 @@ def climb(
     verdicts: Sequence[GateDecision],
     nights_on_rung: int,
     instant: datetime,
+    steps: Sequence[float] = STEPS,
 ) -> Climb:
     """Move a challenger one rung, or keep it, or end the climb.
 
@@ -84,6 +108,7 @@ def climb(
         verdicts: tonight's verdicts on it, those of the rung it is on; none at all keeps it where it is.
         nights_on_rung: full nights it has spent on its rung.
         instant: when the change takes hold.
+        steps: shares of the canary, growing, 1 last; see `steps_for`.
     """
     share = _share(deployments, instant, model_name, model_version)
     rung = _rung(deployments, instant, model_name, model_version, share)
@@ -97,6 +122,9 @@ def climb(
     if rung == "full":
         return Climb("full", 1.0, "it is champion", MON_DEPLOYMENTS.empty())
     failed = [d for d in verdicts if not d.is_passed]
+    if failed and rung in ("shadow", "canary") and all(d.reason.startswith(REFUSED) for d in failed):
+        reason = "frozen: " + "; ".join(f"{d.gate_code} {d.reason}" for d in failed)
+        return Climb(rung, share, reason, MON_DEPLOYMENTS.empty())
     if failed:
         reason = "; ".join(f"{d.gate_code} {d.reason}" for d in failed)
         # an alias with share zero is taken away; what is live stays the champion
@@ -130,7 +158,7 @@ def climb(
     needed = SHADOW_NIGHTS if rung == "shadow" else CANARY_NIGHTS
     if nights_on_rung < needed:
         return Climb(rung, share, f"night {nights_on_rung} of {needed} on this rung", MON_DEPLOYMENTS.empty())
-    following = next(s for s in STEPS if s > share)
+    following = next(s for s in steps if s > share)
     if following < 1.0:
         reason = f"{needed} nights passed on the rung before: canary at {following:.0%}"
         off = [row("shadow", 0.0, "promote", "shadow nights are over")] if rung == "shadow" else []
@@ -139,6 +167,31 @@ def climb(
     return Climb(
         "full", 1.0, reason, pl.concat([row("canary", 0.0, "promote", reason), row("champion", 1.0, "promote", reason)])
     )
+
+
+def supersede(deployments: pl.DataFrame, *, model_name: str, newer: str, instant: datetime) -> pl.DataFrame:
+    """Rows that end the climb of any other version because a newer one begins its shadow nights at the same instant.
+
+    Its canary is taken away; its shadow ends by the newer one's row, since one alias points to one version.
+
+    Returns:
+        Rows of `mon_deployments`; none when nothing else is climbing.
+    """
+    live = live_at(deployments, instant, model_name)
+    rows = [MON_DEPLOYMENTS.empty()]
+    for old in live.filter(pl.col("alias").is_in(["shadow", "canary"])).iter_rows(named=True):
+        if old["model_version"] == newer:
+            continue
+        said = f"version {newer}, trained later, begins its shadow nights"
+        ends: list[tuple[str, Literal["promote", "reject"]]] = [("challenger", "reject")]
+        if old["alias"] == "canary":
+            ends.append(("canary", "promote"))
+        rows += [
+            deployment_row(model_name=model_name, model_version=old["model_version"], model_digest=old["model_digest"],
+                           alias=alias, share_frac=0.0, valid_from_utc=instant, verdict=verdict, reason=said)
+            for alias, verdict in ends
+        ]  # fmt: skip
+    return pl.concat(rows)
 
 
 def _holds(deployments: pl.DataFrame, instant: datetime, model: str, version: str, alias: str) -> bool:
