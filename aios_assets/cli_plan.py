@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 import time as clock
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +16,7 @@ from aios_assets.contracts.errors import BadInputError, UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from aios_assets.plan_forecasts import Source
     from planning.config import PlanConfig
     from planning.panel import Panel, State
     from planning.stateless import Terms
@@ -95,6 +94,7 @@ def load(
     Raises:
         BadInputError: any file or value that cannot be planned with.
     """
+    from aios_assets.plan_forecasts import Source
     from planning.config import by_key, load_config
     from planning.panel import build_panel, build_state
     from planning.stateless import Terms
@@ -145,70 +145,6 @@ def known_at(panel: Panel, as_of: date, period: str, where: str) -> None:
         )  # fmt: skip
 
 
-BLEND = 0.35  # weight of the 13-period seasonal moving average in weekly means; 0.2 to 0.5 cost the same within 1 %
-SHORT = {"D": 56, "W": 30, "M": 18}  # periods below which there is nothing to learn a model from
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the forecaster reads: the history as given, its columns, and what is known of the future."""
-
-    history: pl.DataFrame
-    keys: tuple[str, ...]
-    time: str
-    target: str
-    in_stock: str | None
-    future: pl.DataFrame | None = None
-
-
-def forecaster(config: PlanConfig, source: Source, model: str) -> Callable[[Panel, int], Any]:
-    """Panel and horizon to demand paths (series, scenario, period).
-
-    `auto` learns a panel model (see `aios forecast`) and falls back to resampling where the history is too short;
-    `resample` never learns. The model sees only the rows of the panel's periods.
-    """
-    from planning.empirical import resample
-
-    season = {"W": 52, "M": 12, "D": 7}[config.period]
-
-    def paths(panel: Panel, horizon: int) -> Any:
-        if model == "resample" or len(panel.periods) < SHORT[config.period]:
-            return resample(panel.demand, panel.seen, horizon, config.scenarios, config.seed, season=season)
-        return learned_paths(config, source, panel, horizon, model)
-
-    return paths
-
-
-def learned_paths(config: PlanConfig, source: Source, panel: Panel, horizon: int, model: str) -> Any:
-    """Paths around the means of the panel forecast, blended with the seasonal moving average.
-
-    Means, not quantiles: in walk-forward on a public inventory game, orders from the forecast's quantiles cost more than
-    orders from its mean with negative-binomial spread, and a third of moving average saved another 1 %.
-    """
-    import polars as pl
-
-    from ml.forecasting import PanelSpec, forecast_panel
-    from ml.panel import build_panel
-    from planning.empirical import counted_paths, dispersion
-    from planning.panel import as_days
-    from planning.policies.simple import seasonal_moving_average
-
-    days = as_days(source.history[source.time], "history")
-    known = source.history.with_columns(days.alias(source.time)).filter(pl.col(source.time) <= panel.periods[-1])
-    data = build_panel(
-        known, source.keys, source.time, source.target, config.period, horizon, in_stock=source.in_stock,
-        future=source.future, gaps=config.missing_periods,
-    )  # fmt: skip
-    found = forecast_panel(data, PanelSpec(horizon=horizon, model=model, seed=config.seed % 2**31))
-    names = [">".join(row) for row in data.keys.iter_rows()]
-    mine = [">".join(row) for row in panel.keys.iter_rows()]
-    place = {name: i for i, name in enumerate(names)}
-    mean = found.frame["mean"].to_numpy().reshape(len(names), horizon)[[place[name] for name in mine]]
-    if config.period == "W":
-        mean = (1 - BLEND) * mean + BLEND * seasonal_moving_average(panel, horizon)
-    return counted_paths(mean, dispersion(panel.demand, panel.seen), config.scenarios, config.seed, mine)
-
-
 @handle_errors
 def plan(
     history: Annotated[Path, typer.Argument(help="Long Parquet or CSV: keys, time, target.")],
@@ -227,17 +163,24 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """From history and state to orders in one call: forecast, project the stock, order what pays. Stateless, seed fixed."""
+    from aios_assets.plan_forecasts import Planner
     from planning.explain_plan import order_table
+    from planning.tuning import words_of
 
     started = clock.process_time()
     day = parse_day(as_of, "--as-of")
     panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config, future)
     known_at(panel, day, settings.period, str(state))
-    orders = order_table(panel, stock, settings, terms, forecaster(settings, source, model))
+    planner = Planner(settings, source, model, terms)
+    orders = order_table(panel, stock, settings, terms, planner.paths, planner.ratio)
     for problem, count in orders.problems.items():
         note(f"{problem}: {count:,} rows, nothing ordered for them")
     write_table(orders.frame, out)
-    emit(orders.summary | {"orders": str(out), "cpu_seconds": round(clock.process_time() - started, 1)}, as_json)
+    tuned = planner.tuned(panel)
+    chosen = words_of(tuned) if tuned else {"tuned_on_periods": 0}
+    emit(
+        orders.summary | chosen | {"orders": str(out), "cpu_seconds": round(clock.process_time() - started, 1)}, as_json
+    )
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
@@ -276,12 +219,14 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Replay rounds on the history, showing the planner only what was known at each; prints cost and service, draws a plot."""
+    from aios_assets.plan_forecasts import STEP, Planner
     from planning.simulate.compare import compare, draw
 
     panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config)
+    planner = Planner(settings, source, model, terms, keep=STEP[settings.period])
     found = compare(
         panel, stock, settings, terms, parse_day(start, "--from"), parse_day(end, "--to"),
-        [p.strip() for p in policy.split(",") if p.strip()], forecaster(settings, source, model), skip,
+        [p.strip() for p in policy.split(",") if p.strip()], planner.paths, skip, planner.ratio,
     )  # fmt: skip
     if plot:
         draw(found, plot)

@@ -115,10 +115,11 @@ def spare_parts(shared: Path) -> list[dict[str, Any]]:
 
 def game(shared: Path, windows: int) -> list[dict[str, Any]]:
     """The inventory game in windows of 8 weeks inside the history: ours against the organisers' benchmark and TSB."""
-    from aios_assets.cli_plan import Source, forecaster
+    from aios_assets.plan_forecasts import STEP, Planner, Source
     from planning.config import parse_config
     from planning.panel import build_panel
     from planning.simulate.game import play_windows
+    from planning.stateless import Terms
 
     path = shared / "data" / "vn2" / "sales_weekly.parquet"
     if not path.is_file():
@@ -127,8 +128,11 @@ def game(shared: Path, windows: int) -> list[dict[str, Any]]:
     config = parse_config({"period": "W", "lead_time_periods": 2, "holding_cost": 0.2, "shortage_cost": 1.0}, "game")
     keys = ["store_id", "product_id"]
     panel = build_panel(rows, keys, "week_start", "units", "W", in_stock="in_stock")
-    learn = forecaster(config, Source(rows, tuple(keys), "week_start", "units", "in_stock"), "auto")
-    seconds, found = cpu(lambda: play_windows(panel, config, learn, windows))
+    n = panel.keys.height
+    terms = Terms(*(np.full(n, v) for v in (0.2, 1.0, 1.0, 0.0, np.nan)))
+    source = Source(rows, tuple(keys), "week_start", "units", "in_stock")
+    planner = Planner(config, source, "auto", terms, keep=STEP["W"])
+    seconds, found = cpu(lambda: play_windows(panel, config, planner.paths, windows, planner.ratio))
     mean = {k: float(np.mean([w[k] for w in found])) for k in ("recommended", "cover", "tsb")}
     saving = 1 - mean["recommended"] / mean["cover"]
     return [

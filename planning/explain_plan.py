@@ -82,12 +82,13 @@ def order_table(
     config: PlanConfig,
     terms: Terms,
     forecast: Callable[[Panel, int], Any],
-    ratio: F64 | None = None,
+    ratio: Callable[[Panel], F64 | None] | None = None,
 ) -> Orders:
     """Decide every series and say why.
 
     Args:
         forecast: (panel, horizon) → paths (series, scenario, period).
+        ratio: panel → critical ratio (series,), tuned; default from configuration or costs.
 
     Raises:
         BadInputError: no series at all can be decided.
@@ -123,7 +124,14 @@ def order_table(
     paths = forecast(panel, config.horizon)
     on_hand = np.where(fine, state.on_hand, 0.0)
     transit = np.where(fine[:, None], state.in_transit, 0.0)
-    d = decide(np.where(fine[:, None, None], paths, 0.0).astype(np.float32), on_hand, transit, config, safe, ratio)
+    d = decide(
+        np.where(fine[:, None, None], paths, 0.0).astype(np.float32),
+        on_hand,
+        transit,
+        config,
+        safe,
+        ratio(panel) if ratio else None,
+    )
     frame = panel.keys.with_columns(
         pl.Series("quantity_units", np.where(fine, d.quantity, 0.0)),
         pl.Series(

@@ -18,14 +18,18 @@ from planning.simulate.replay import Policy, Replay, replay
 from planning.stateless import F64, Terms, decide
 
 
-def make_policy(name: str, config: PlanConfig, terms: Terms, forecast: Callable[[Panel, int], Any]) -> Policy:
-    """The policy of that name.
+def make_policy(
+    name: str, config: PlanConfig, terms: Terms, forecast: Callable[[Panel, int], Any], ratio: Callable[[Panel], Any] | None = None
+) -> Policy:  # fmt: skip
+    """The policy of that name; `ratio` gives the critical ratios that a panel was tuned to.
 
     Raises:
         UsageError: there is none.
     """
     known: dict[str, Policy] = {
-        "recommended": lambda p, x, t, r: decide(forecast(p, config.horizon), x, t, config, terms).quantity,
+        "recommended": lambda p, x, t, r: (
+            decide(forecast(p, config.horizon), x, t, config, terms, ratio(p) if ratio else None).quantity
+        ),
         "cover": lambda p, x, t, r: cover(p, x, t),
         "tsb": lambda p, x, t, r: tsb_order_up_to(p, x, t, config, terms),
     }
@@ -36,7 +40,7 @@ def make_policy(name: str, config: PlanConfig, terms: Terms, forecast: Callable[
 
 def compare(
     panel: Panel, state: State, config: PlanConfig, terms: Terms, start: date, end: date, names: list[str],
-    forecast: Callable[[Panel, int], Any], skip: int = 0,
+    forecast: Callable[[Panel, int], Any], skip: int = 0, ratio: Callable[[Panel], Any] | None = None,
 ) -> dict[str, Replay]:  # fmt: skip
     """Replay each policy from the end of the period that holds `start` to the period that holds `end`.
 
@@ -56,7 +60,7 @@ def compare(
         raise BadInputError(
             f"a series cannot be played: {texts[0]}", where="state", count=len(texts), todo="correct the state or costs"
         )
-    policies = {name: make_policy(name, config, terms, forecast) for name in names}
+    policies = {name: make_policy(name, config, terms, forecast, ratio) for name in names}
     return {
         name: replay(panel, first, last - first, state.on_hand, state.in_transit, config, terms, policy)
         for name, policy in policies.items()

@@ -37,8 +37,9 @@ def opening_state(panel: Panel, first: int) -> tuple[F64, F64]:
 
 
 def play_windows(
-    panel: Panel, config: PlanConfig, forecast: Callable[[Panel, int], Any], windows: int
-) -> list[dict[str, Any]]:
+    panel: Panel, config: PlanConfig, forecast: Callable[[Panel, int], Any], windows: int,
+    ratio: Callable[[Panel], Any] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Cost of the scored weeks by policy in each of the newest `windows` windows, oldest first."""
     n, last = panel.keys.height, len(panel.periods) - 1
     terms = Terms(*(np.full(n, v) for v in (float(config.holding_cost), float(config.shortage_cost), 1.0, 0.0, np.nan)))
@@ -48,7 +49,7 @@ def play_windows(
         stock, transit = opening_state(panel, first)
         row: dict[str, Any] = {"from": panel.periods[first + 1].isoformat()}
         for name in ("recommended", "cover", "tsb"):
-            policy = make_policy(name, config, terms, forecast)
+            policy = make_policy(name, config, terms, forecast, ratio)
             played = replay(panel, first, WEEKS, stock, transit, config, terms, policy, orders=ORDERS)
             row[name] = round(played.totals(SKIP)["total_cost"], 1)
         out.append(row)
