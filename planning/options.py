@@ -6,12 +6,15 @@ wins per item and site; the regular order is solved again with it on the way, so
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from planning.inputs import PlanSpec
 from planning.night import Chunk, World
 from planning.projection import F32, F64, I64, packs_to_order, project
 
@@ -28,6 +31,7 @@ class Offer:
         extra: what it costs more than the regular way.
         cost: what is paid: premium, freight or purchase.
         confidence: probability that it pays.
+        flip: smallest change of stock on hand (eaches, signed) that ends this offer, and what is done then; None if none does.
     """
 
     decision: str
@@ -45,6 +49,7 @@ class Offer:
     donor: int = -1
     order_day: int = 1
     receipts: F32 | None = None
+    flip: tuple[float, str] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -205,6 +210,52 @@ def spare_stock(chunk: Chunk, routes: Routes) -> F64:
     return spare
 
 
+def _ranked(
+    world: World, chunk: Chunk, i: int, pipeline: dict[str, Any], spare: F64, unit_cost: float, routes: Routes
+) -> list[Offer]:
+    """All offers for one row, the one that saves most first."""
+    offers = [
+        *expedite_offers(world, chunk, i, pipeline, routes),
+        *transfer_offers(world, chunk, i, spare, routes),
+        *supplier_offers(world, chunk, i, unit_cost, routes),
+    ]
+    return sorted(offers, key=lambda o: (-o.saving, o.decision, o.source_id))
+
+
+def _flip_of(
+    best: Offer, chunk: Chunk, i: int, spec: PlanSpec, ask: Callable[[], list[Offer]]
+) -> tuple[float, str] | None:
+    """Smallest number of eaches more on the shelf with which this offer is no longer taken, found by solving again.
+
+    With more stock the gap that an offer fills only shrinks; it is tried up to all that the dearest scenario wants.
+    """
+    if spec.flip_steps == 0:
+        return None
+    stock = chunk.on_hand[i]
+
+    def instead(more: float) -> str | None:
+        chunk.on_hand[i] = stock + more
+        offers = ask()
+        chunk.on_hand[i] = stock
+        if not offers or offers[0].saving <= spec.min_gain_usd:
+            return "none"
+        same = offers[0].decision == best.decision and offers[0].source_id == best.source_id
+        return None if same and offers[0].order_number == best.order_number else offers[0].decision
+
+    low, high = 0.0, float(np.ceil(chunk.demand[i].sum(axis=1).max()))
+    becomes = instead(high) if high >= 1 else None
+    if becomes is None:
+        return None
+    while high - low > 1:
+        middle = float(np.floor((low + high) / 2))
+        found = instead(middle)
+        if found is None:
+            low = middle
+        else:
+            high, becomes = middle, found
+    return high, becomes
+
+
 def choose(
     world: World, chunk: Chunk, pipeline: dict[str, Any], routes: Routes, lost: F64, unit_cost: F64
 ) -> tuple[list[Offer], dict[int, list[Offer]]]:
@@ -220,14 +271,11 @@ def choose(
     for i in sorted(
         np.flatnonzero(chunk.ok & (worth > world.spec.min_gain_usd)).tolist(), key=lambda k: (-worth[k], k)
     ):
-        offers = [
-            *expedite_offers(world, chunk, i, pipeline, routes),
-            *transfer_offers(world, chunk, i, spare, routes),
-            *supplier_offers(world, chunk, i, float(unit_cost[i]), routes),
-        ]
-        offers.sort(key=lambda o: (-o.saving, o.decision, o.source_id))
+        ask = partial(_ranked, world, chunk, i, pipeline, spare, float(unit_cost[i]), routes)
+        offers = ask()
         if offers and offers[0].saving > world.spec.min_gain_usd:
             best = offers.pop(0)
+            best.flip = _flip_of(best, chunk, i, world.spec, ask)
             taken.append(best)
             if best.receipts is not None:
                 chunk.receipts[i] = best.receipts

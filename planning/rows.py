@@ -166,8 +166,9 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         *({"decision": o.decision, "source_id": o.source_id, "quantity_ea": figure(o.quantity), "cost_usd": figure(offer.saving - o.saving),
            "why": "costs that much more than the way chosen"} for o in line.rejected),
     ]  # fmt: skip
-    price = offer.saving / offer.units_saved if offer.units_saved > 0 else 0.0
-    flip = {"field": "order_cost_usd", "change_usd": figure(offer.saving), "becomes": "none"} if price > 0 else None
+    flip = None
+    if offer.flip is not None:
+        flip = {"field": "on_hand_qty_ea", "change_ea": figure(offer.flip[0]), "becomes": offer.flip[1]}
     return out | {
         "quantity_ea": offer.quantity, "quantity_packs": offer.quantity / line.pack, "order_cost_usd": figure(offer.cost) or 0.0,
         "money_at_stake_usd": figure(offer.saving) or 0.0, "order_by_date": order_by,

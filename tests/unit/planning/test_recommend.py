@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -294,6 +295,46 @@ def test_spare_stock_moves_where_a_lane_exists() -> None:
     moved = recommend(inputs, AS_OF, SPEC).filter(pl.col("decision_code") == "transfer")
     assert moved.select("source_id", "site_id").row(0) == ("S2", "S1")
     assert 20 < moved["quantity_ea"][0] <= 80
+
+
+def faster_ways() -> dict[str, Callable[[float], PlanInputs]]:
+    """Inputs by the stock on hand at S1 in which one faster way pays: its kind, and a maker."""
+    late = orders(order("P9", "A", "S1", "SUP", 60.0, AS_OF - timedelta(days=4), AS_OF + timedelta(days=7)))
+    fast = pl.DataFrame([lane("SUP", "S1", 10.0), lane("SUP", "S1", 1.0, "expedite", 5.0, 0.05)])
+    moving = pl.DataFrame(
+        [lane("SUP", "S1", 10.0), lane("SUP", "S2", 10.0), lane("S2", "S1", 1.0, fixed=2.0, each=0.05)]
+    )
+    two = pl.concat([forecast("A", "S1", 5.0), forecast("A", "S2", 0.2)])
+    sellers = pl.DataFrame(
+        [{"supplier_id": s, "item_id": "A", "unit_cost_usd": c, "minimum_order_ea": 0.0, "preference_no": n}
+         for s, c, n in (("SUP", 2.0, 1), ("NEAR", 2.2, 2))]
+    )  # fmt: skip
+    return {
+        "expedite": lambda have: simple(have, lanes=fast, open_orders=late),
+        "transfer": lambda have: simple(
+            have, forecasts=two, stock=stock(("A", "S1", have), ("A", "S2", 80.0)), lanes=moving,
+            sites=sites(("S1", "store", None), ("S2", "store", None)),
+        ),
+        "switch_supplier": lambda have: simple(
+            have, supplier_items=sellers, lanes=pl.DataFrame([lane("SUP", "S1", 15.0), lane("NEAR", "S1", 2.0, fixed=1.0)])
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["expedite", "transfer", "switch_supplier"])
+def test_the_flip_of_a_faster_way_is_the_smallest_change(kind: str) -> None:
+    make = faster_ways()[kind]
+
+    def kinds(have: float) -> list[str]:
+        return recommend(make(have), AS_OF, SPEC).filter(pl.col("site_id") == "S1")["decision_code"].to_list()
+
+    row = recommend(make(3.0), AS_OF, SPEC).filter(pl.col("decision_code") == kind)
+    assert row.height == 1
+    flip = json.loads(str(row["flip_json"][0]))
+    assert flip["field"] == "on_hand_qty_ea" and flip["becomes"] != kind
+    change = flip["change_ea"]
+    assert change >= 1
+    assert kind in kinds(3.0 + change - 1) and kind not in kinds(3.0 + change)
 
 
 def test_supplier_minimum_holds_back_a_small_order_and_fills_up_an_urgent_one() -> None:
