@@ -1,6 +1,6 @@
 """Which demand model answers on a day, and what it is given."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
 MODEL = "demand"
+SHOWN = timedelta(weeks=8)
 
 
 def covariates(world: World, day: date) -> Any:
@@ -83,3 +84,9 @@ def demand_rows(world: World, day: date) -> pl.DataFrame:
 def series_to_score(world: World, day: date) -> pl.DataFrame:
     """Feature rows of the series that are forecast on a day."""
     return scoring_features(world, day, day).filter(pl.col("sales_qty_ea_mean_28d").is_not_null())
+
+
+def recent_sales(world: World, day: date) -> pl.DataFrame:
+    """Sales of the eight weeks up to `day` as known at its cut-off: what the picture of a forecast begins with."""
+    versions = as_known.demand_versions(world.lake, day - SHOWN, day)
+    return versions.filter(as_known.known_at(world.cutoff(day)))

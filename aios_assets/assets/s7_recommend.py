@@ -11,8 +11,9 @@ import polars as pl
 from dagster import AssetExecutionContext, FreshnessPolicy, MaterializeResult, asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
-from aios_assets.assets.describe import contract_metadata
+from aios_assets.assets.describe import contract_metadata, png_metadata
 from aios_assets.assets.glue_policy import decide_night
+from aios_assets.assets.pictures import decisions_picture
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import REC_DECISIONS
 from aios_assets.marts.open_orders import open_orders_as_of
@@ -74,4 +75,5 @@ def rec_decisions(context: AssetExecutionContext, world: World) -> MaterializeRe
         decisions=kinds,
         policies=sorted({name for _, names in made for name in names}),
         money_at_stake_usd=stake,
+        picture=png_metadata(decisions_picture(decided)),
     )
