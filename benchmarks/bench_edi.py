@@ -13,18 +13,19 @@ import logging
 import resource
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import polars as pl
 
 from aios_assets.edi import read_documents
-from aios_assets.edi.canonical import canonical, pieces
-from aios_assets.edi.delims import EL
 from aios_assets.edi.envelope import read_envelopes
-from aios_assets.edi.tokens import tokenise
+from aios_assets.edi.limits import Limits
+from aios_assets.edi.reading import parts
+from aios_assets.edi.tokens import Tokens, tokenise
 from aios_assets.edi.writing import Partner, write
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -81,29 +82,31 @@ def cpu(work: Callable[[], object]) -> float:
     return max(time.process_time() - before, 1e-6)
 
 
-def tokens(content: bytes) -> None:
-    """Split a document into segments and every segment into elements, 16 MB at a time."""
-    from aios_assets.edi.batch import _cut
+def stretches(content: bytes) -> Iterator[Tokens]:
+    """A document as tokens: where every segment, element and component lies, and every tag, 16 MB at a time."""
+    found, _ = parts([content], Limits())
+    for part in found:
+        yield tokenise([part.text])
 
-    for piece in pieces(content):
-        text = canonical(content, piece)
-        for part in _cut(text[0]) if text else ():
-            tokenise([part]).segments.with_columns(el=pl.col("seg").str.split(EL))
+
+def tokens(content: bytes, *, as_strings: bool = False) -> int:
+    """Tokenise a document; `as_strings` makes a column of all its segments and one of all their elements."""
+    count = 0
+    for found in stretches(content):
+        count += found.height
+        if as_strings:
+            found.segments(np.arange(found.height))
+            found.slicer.strings(found.at[:-1] + 1, found.at[1:])
+    return count
 
 
 def envelopes(content: bytes) -> None:
     """Tokens, and every count and control number judged."""
-    from aios_assets.edi.batch import _cut
-
     rows, at = [], 0
-    for piece in pieces(content):
-        text = canonical(content, piece)
-        for part in _cut(text[0]) if text else ():
-            found = tokenise([part])
-            found.segments.with_columns(el=pl.col("seg").str.split(EL))
-            local = found.envelope.drop("piece").with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"))
-            rows.append(local.with_columns(pl.col("row").cast(pl.Int64) + at))
-            at += found.segments.height
+    for found in stretches(content):
+        local = found.envelope.drop("piece").with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"))
+        rows.append(local.with_columns(pl.col("row").cast(pl.Int64) + at))
+        at += found.height
     sizes = pl.DataFrame({"doc": [0], "doc_end": [at]}, schema={"doc": pl.Int32, "doc_end": pl.Int64})
     assert read_envelopes(pl.concat(rows), sizes).faults.is_empty()
 
@@ -169,6 +172,7 @@ def measure(megabytes: float) -> dict[str, float]:
         documents = frame([content])
         out[f"{name} bytes.translate: MB/CPU-s"] = size / cpu(lambda: content.translate(bytes(range(256))))  # noqa: B023
         out[f"{name} tokens: MB/CPU-s"] = size / cpu(lambda: tokens(content))  # noqa: B023
+        out[f"{name} tokens as strings: MB/CPU-s"] = size / cpu(lambda: tokens(content, as_strings=True))  # noqa: B023
         out[f"{name} with envelope: MB/CPU-s"] = size / cpu(lambda: envelopes(content))  # noqa: B023
         out[f"{name} typed facts: MB/CPU-s"] = size / cpu(lambda: read_documents(documents))  # noqa: B023
         with TemporaryDirectory() as folder:

@@ -5,7 +5,9 @@ Every piece keeps the order of its segments, so the n-th segment of the canonica
 
 from __future__ import annotations
 
+import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,12 +19,16 @@ from aios_assets.edi.delims import (
     REP,
     SEG,
     Delimiters,
+    Standard,
     bare_delimiters,
     edifact_delimiters,
     starts_at,
     x12_delimiters,
 )
+from aios_assets.edi.source import Source
 
+# What is looked at to read the delimiters of a header.
+_HEAD = 1024
 # Released characters travel as private-use code points and are put back when values are read.
 PRIVATE = 0xE000
 
@@ -60,7 +66,7 @@ def _foreign(d: Delimiters) -> tuple[bytes, ...]:
     return tuple(CONTROLS[i : i + 1] for i in range(4) if CONTROLS[i : i + 1] not in used)
 
 
-def _x12_pieces(data: bytes, at: int, first: Delimiters) -> list[Piece]:
+def _x12_pieces(data: Source, at: int, first: Delimiters) -> list[Piece]:
     """Cut where a further ISA uses other delimiters."""
     out, begin, current = [], at, first
     found = data.find(b"ISA", at + 3)
@@ -77,7 +83,7 @@ def _x12_pieces(data: bytes, at: int, first: Delimiters) -> list[Piece]:
         ended = bare.endswith(current.segment) or (not current.wraps and before.endswith(current.segment))
         broken = not ended and b"\n" in before[len(bare) :]
         if ended or broken:
-            new = x12_delimiters(data, found)
+            new = x12_delimiters(data[found : found + _HEAD])
             if new is not None and (broken or new != current):
                 out.append(Piece(begin, found, current))
                 begin, current = found, new
@@ -86,11 +92,10 @@ def _x12_pieces(data: bytes, at: int, first: Delimiters) -> list[Piece]:
     return out
 
 
-def _edifact_pieces(data: bytes, at: int, first: Delimiters) -> list[Piece]:
+def _edifact_pieces(data: Source, at: int, first: Delimiters) -> list[Piece]:
     """Cut where a further UNA stands, or a UNB with another element separator."""
     out, begin, current = [], at, first
-    for found in re.finditer(rb"UN[AB](?=[^A-Za-z0-9 ])", data[at + 3 :]) if data.count(b"UNB", at) > 1 else ():
-        place = found.start() + at + 3
+    for place in _headers(data, at + 3):
         if not data[max(begin, place - 200) : place].rstrip(BLANKS).endswith(current.segment.rstrip(BLANKS) or b""):
             continue
         una = data[place : place + 3] == b"UNA"
@@ -98,7 +103,7 @@ def _edifact_pieces(data: bytes, at: int, first: Delimiters) -> list[Piece]:
             data[place + 3 : place + 4] == current.element or (data[begin : begin + 3] == b"UNA" and place - begin < 20)
         ):
             continue
-        new = edifact_delimiters(data, place)
+        new = edifact_delimiters(data[place : place + 2 * _HEAD])
         if new is not None:
             out.append(Piece(begin, place, current))
             begin, current = place, new
@@ -106,24 +111,100 @@ def _edifact_pieces(data: bytes, at: int, first: Delimiters) -> list[Piece]:
     return out
 
 
-def pieces(content: bytes) -> list[Piece]:
+def _headers(data: Source, at: int) -> Iterator[int]:
+    """Where UNA and UNB stand, as far as their three letters say."""
+    found = {tag: data.find(tag, at) for tag in (b"UNA", b"UNB")}
+    while any(place != -1 for place in found.values()):
+        tag, place = min(((t, p) for t, p in found.items() if p != -1), key=lambda one: one[1])
+        following = data[place + 3 : place + 4]
+        if following and not following.isalnum() and following != b" ":
+            yield place
+        found[tag] = data.find(tag, place + 3)
+
+
+def pieces(content: Source) -> list[Piece]:
     """Cut a document into stretches of equal delimiters; empty when it is neither X12 nor EDIFACT.
 
     Args:
         content: raw bytes.
     """
     at = starts_at(content)
-    tag = content[at : at + 3]
+    head = content[at : at + 64 * _HEAD]
+    tag = head[:3].upper()
     if tag == b"ISA":
-        x12 = x12_delimiters(content, at)
+        x12 = x12_delimiters(head)
         if x12 is None:
             return []
-        return [Piece(at, len(content), x12)] if content.count(b"ISA", at) == 1 else _x12_pieces(content, at, x12)
+        whole = content.find(b"ISA", at + 3) == -1
+        return [Piece(at, len(content), x12)] if whole else _x12_pieces(content, at, x12)
     if tag in (b"UNA", b"UNB"):
-        edifact = edifact_delimiters(content, at)
-        return [] if edifact is None else _edifact_pieces(content, at, edifact)
-    bare = bare_delimiters(content, at)
+        edifact = edifact_delimiters(head)
+        if edifact is None:
+            return []
+        first = content.find(b"UNB", at)
+        whole = first == -1 or content.find(b"UNB", first + 3) == -1
+        return [Piece(at, len(content), edifact)] if whole else _edifact_pieces(content, at, edifact)
+    bare = bare_delimiters(head, 0)
     return [] if bare is None else [Piece(at, len(content), bare, bare=True)]
+
+
+def windows(content: Source, piece: Piece, size: int) -> Iterator[tuple[int, int]]:
+    """Stretches of a piece of about `size` bytes, each ending behind an unreleased terminator.
+
+    Args:
+        content: the document.
+        piece: one of its pieces.
+        size: how long a stretch is.
+    """
+    begin, segment = piece.start, piece.delimiters.segment
+    while piece.end - begin > size:
+        cut = content.find(segment, begin + size, piece.end)
+        while cut != -1 and _is_released(content, cut, begin, piece.delimiters.release):
+            cut = content.find(segment, cut + len(segment), piece.end)
+        if cut == -1:
+            break
+        yield begin, cut + len(segment)
+        begin = cut + len(segment)
+    if begin < piece.end or begin == piece.start:
+        yield begin, piece.end
+
+
+def _is_released(content: Source, at: int, begin: int, release: bytes) -> bool:
+    """Whether an odd number of release characters precedes the byte, line wrapping aside."""
+    if not release:
+        return False
+    span = 64
+    while True:
+        before = content[max(begin, at - span) : at].translate(None, b"\r\n")
+        count = len(before) - len(before.rstrip(release))
+        if count < len(before) or at - span <= begin:
+            return count % 2 == 1
+        span *= 8
+
+
+def charset(content: Source, piece: Piece, size: int) -> str | None:
+    """The character set of a piece, or None when its data holds 0x1C–0x1F, which would be taken for structure.
+
+    UTF-8 where all of it is UTF-8, otherwise what the interchange says.
+
+    Args:
+        content: the document.
+        piece: one of its pieces.
+        size: how much of it is looked at at a time.
+    """
+    foreign = _foreign(piece.delimiters)
+    utf8 = codecs.getincrementaldecoder("utf-8")()
+    name = "utf-8"
+    for begin, end in windows(content, piece, size):
+        data = content[begin:end]
+        if any(control in data for control in foreign):
+            return None
+        if name == "utf-8" and not data.isascii():
+            try:
+                utf8.decode(data)
+            except UnicodeDecodeError:
+                name = piece.delimiters.encoding
+    return name
 
 
 def _protect(data: bytes, release: bytes) -> tuple[bytes, set[int]]:
@@ -138,47 +219,45 @@ def _protect(data: bytes, release: bytes) -> tuple[bytes, set[int]]:
     return re.sub(re.escape(release) + rb"([\x00-\x7f])", swap, data), seen
 
 
-def canonical(content: bytes, piece: Piece) -> tuple[str, set[int]] | None:
-    """Canonical text of one piece and the characters that were released in it.
+def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) -> tuple[bytes, set[int]]:
+    """Canonical text of a stretch of a piece, and the characters that were released in it.
 
-    Returns:
-        None when its data holds 0x1C–0x1F, which would be taken for structure.
+    Args:
+        data: the stretch.
+        piece: the piece it belongs to.
+        encoding: its character set, from `charset`.
+        begins: whether the piece begins here.
     """
     d = piece.delimiters
-    whole = piece.start == 0 and piece.end == len(content)
-    data = content if whole else content[piece.start : piece.end]
-    if data[:3] == b"UNA":
+    if begins and data[:3] == b"UNA":
         data = data[9:]
-    if any(control in data for control in _foreign(d)):
-        return None
     released: set[int] = set()
-    drop = b"\r\n" if d.wraps else b"\r" if d.segment == b"\n" else b"\n"
-    ascii_only = data.isascii()
-    if d.release and d.release in data:
-        data = data.translate(None, drop)
-        if not ascii_only:
-            data, ascii_only = _decode(data, d).encode(), True
-        data, released = _protect(data, d.release)
-        return _headed(data.translate(_table(d)).decode(), piece), released
+    drop = b""
+    if b"\r" in data or b"\n" in data:
+        drop = b"\r\n" if d.wraps else b"\r" if d.segment == b"\n" else b"\n"
     if len(d.segment) > 1 or len(d.component) > 1:
-        data = data.translate(None, drop)
+        data = data.translate(None, drop) if drop else data
         for char, to in ((d.segment, SEG), (d.component, COMP)):
             data = data.replace(char, to.encode()) if len(char) > 1 else data
         drop = b""
-    data = data.translate(_table(d), drop)
-    text = data.decode("ascii") if ascii_only else _decode(data, d)
-    return _headed(text, piece), released
+    if d.release and d.release in data:
+        data, released = _protect(_utf8(data.translate(None, drop), encoding), d.release)
+        drop = b""
+    data = data.translate(_table(d), drop) if drop else data.translate(_table(d))
+    if not released:
+        data = _utf8(data, encoding)
+    return (_headed(data, piece) if begins else data), released
 
 
-def _headed(text: str, piece: Piece) -> str:
+def _headed(text: bytes, piece: Piece) -> bytes:
     """Sets without an envelope get an empty header, so that everything belongs to an interchange (which is then rejected)."""
-    if not piece.bare and text[:80].lstrip(" \t\r\n\x00" + SEG)[:3] in ("ISA", "UNB"):
+    if not piece.bare and text[:80].lstrip(BLANKS + SEG.encode())[:3].upper() in (b"ISA", b"UNB"):
         return text
-    return ("ISA" if piece.delimiters.standard == "X12" else "UNB") + SEG + text
+    kind: Standard = piece.delimiters.standard
+    return (b"ISA" if kind == "X12" else b"UNB") + SEG.encode() + text
 
 
-def _decode(data: bytes, d: Delimiters) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode(d.encoding, errors="replace")
+def _utf8(data: bytes, encoding: str) -> bytes:
+    if encoding == "utf-8" or data.isascii():
+        return data
+    return data.decode(encoding, errors="replace").encode()

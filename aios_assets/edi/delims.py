@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from aios_assets.edi.source import Source
+
 Standard = Literal["X12", "EDIFACT"]
 BLANKS = b" \t\r\n\x00"
 # Four control characters carry the structure of every canonical document, whatever its own delimiters were.
@@ -14,7 +16,7 @@ SEG, EL, REP, COMP = "\x1c", "\x1d", "\x1e", "\x1f"
 CONTROLS = b"\x1c\x1d\x1e\x1f"
 _BARE_X12 = re.compile(rb"(?:GS|ST)([^A-Za-z0-9 \r\n])[A-Z0-9]{2,3}\1")
 _BARE_EDIFACT = re.compile(rb"UN[GH]([^A-Za-z0-9 \r\n])[^\r\n]{0,60}\1[^\r\n]{0,60}:")
-_X12_FIRST = re.compile(rb"(?:GS|TA1|IEA|ISB|ISE|ST)[^A-Za-z0-9]")
+_X12_FIRST = re.compile(rb"(?:GS|TA1|IEA|ISB|ISE|ST)[^A-Za-z0-9]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +221,12 @@ def bare_delimiters(data: bytes, at: int) -> Delimiters | None:
     return None
 
 
-def starts_at(data: bytes) -> int:
+def starts_at(data: Source) -> int:
     """Where the text starts after a byte-order mark and blanks."""
     at = 3 if data[:3] == b"\xef\xbb\xbf" else 0
-    if data[at : at + 1] in (b" ", b"\t", b"\r", b"\n", b"\x00"):
-        at = len(data) - len(data[at:].lstrip(BLANKS))
+    while data[at : at + 1] and data[at : at + 1] in BLANKS:
+        stretch = data[at : at + 65536]
+        at += len(stretch) - len(stretch.lstrip(BLANKS))
     return at
 
 

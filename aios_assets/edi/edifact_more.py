@@ -13,7 +13,7 @@ from aios_assets.contracts.edi_tables import (
 )
 from aios_assets.edi.edifact_orders import day, dtm, lin_items, number, opening, parties, party, references, scoped
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, having, header, lined, lines, numbered
+from aios_assets.edi.view import View, attach, having, header, lines, numbered
 
 _WANTED = ("2", "64", "63", "10", "69", "17", "61", "194", "158")
 # Cumulated and received quantities of a call-off repeat what other messages said.
@@ -26,11 +26,7 @@ def schedules(view: View) -> list[Typed]:
     Args:
         view: messages of one type; lines opened by LIN.
     """
-    inner = View(
-        lined(view.rows.drop("line"), ("QTY",), ("UNH", "UNS", "LIN", "SCC", "SEQ", "CNT", "UNT")),
-        view.standard,
-        view.released,
-    )
+    inner = view.relined(("QTY",), ("UNH", "UNS", "LIN", "SCC", "SEQ", "CNT", "UNT"))
     base = lines(view.pick("QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)))
     base = base.filter(~pl.col("kind").is_in(list(_NOT_WANTED))).with_columns(
         quantity=number("quantity"), own=pl.col("row")
@@ -68,7 +64,7 @@ def loads(view: View) -> list[Typed]:
         )
     takes = pl.col("who").is_in(["CZ", "PW", "SF"])
     base = base.drop("line").with_columns(line=pl.col("row"), stop_no=pl.lit(None, dtype=pl.String))
-    base = numbered(base, "stop_no").with_columns(
+    base = numbered(base, view, "stop_no").with_columns(
         shipment_id=pl.col("number"),
         purpose_code=pl.col("purpose"),
         stop_code=pl.col("who"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
-from aios_assets.edi.delims import EL
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, attach, having, header, lines, numbered
 
@@ -20,9 +19,7 @@ def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
     Buyer's numbers (IN, BP) come first, then the supplier's (SA, VN), then the GTIN (EN, SRV, UP).
     """
     base = view.pick("LIN", number=(3, 1), kind=(3, 2), order_line=1, change=2, **at)
-    rows = view.tag("PIA")
-    longest: int = rows.select(pl.col("seg").str.count_matches(EL, literal=True).max().fill_null(0)).item()
-    places = range(2, min(longest, 6) + 1)
+    places = range(2, min(view.longest("PIA"), 6) + 1)
     spots: dict[str, int | tuple[int, int]] = {f"{x}{n}": (n, c) for n in places for x, c in (("v", 1), ("q", 2))}
     pia = lines(view.pick("PIA", **spots))
     found = [base.select("line", "row", pl.col("number").alias("v"), pl.col("kind").alias("q"))]
@@ -133,7 +130,7 @@ def orders(view: View, code: str) -> list[Typed]:
         view: messages of one type; lines opened by LIN.
         code: the message type.
     """
-    base = numbered(lin_items(view))
+    base = numbered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number", "purpose")
     base = attach(base, having(quantities(view), "kind", *QUANTITY_SENT), "line", "quantity", "unit_code")
     found = dtm(view)
@@ -186,7 +183,7 @@ def responses(view: View) -> list[Typed]:
     Args:
         view: messages; lines opened by LIN.
     """
-    base = numbered(lin_items(view))
+    base = numbered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number", "purpose", "answer")
     base = attach(
         base, having(quantities(view), "kind", "113", "12", "21", "1", "192"), "line", "quantity", "unit_code"

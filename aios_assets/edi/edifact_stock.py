@@ -57,19 +57,13 @@ def _sited(base: pl.DataFrame, view: View, sender: pl.DataFrame) -> pl.DataFrame
     return base.with_columns(site_id=pl.coalesce("site_own", "group", "site_loc", "site_nad", "sender_id"))
 
 
-def grouped(rows: pl.DataFrame) -> pl.DataFrame:
+def grouped(view: View) -> View:
     """A LOC of place of sale opens a group of lines: it and what follows it up to the next LIN belong to no line.
 
     Without this the LOC of the next store would be read as part of the last line of this one.
     """
-    place = (pl.col("tag") == "LOC") & pl.col("seg").str.contains("^LOC\x1d(162|198)\x1d")
-    mark = (
-        pl.when(pl.col("tag") == "LIN")
-        .then(pl.col("row"))
-        .when(place | pl.col("tag").is_in(["UNH", "UNS", "CNT", "UNT"]))
-        .then(pl.lit(-1, dtype=pl.Int32))
-    )
-    return rows.with_columns(line=mark.forward_fill())
+    places = view.pick("LOC", who=1).filter(pl.col("who").is_in(["162", "198"]))["row"].to_numpy()
+    return view.relined(("LIN",), ("UNH", "UNS", "CNT", "UNT"), also=places)
 
 
 def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
@@ -79,7 +73,7 @@ def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
         view: messages; lines opened by LIN.
         sender: set and sender_id, the site of last resort.
     """
-    view = View(grouped(view.rows), view.standard, view.released)
+    view = grouped(view)
     base, silent = _counted(view)
     base = _sited(pl.concat([base, silent], how="diagonal"), view, sender)
     base = attach(price(base, view), lin_items(view), "line", "item_id", "item_gtin")
@@ -97,7 +91,7 @@ def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
 def _counted(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
     """QTY rows, and the LIN rows that have none."""
     qty = quantities(view)
-    lin = view.tag("LIN").filter(~pl.col("line").is_in(qty["line"].implode())).select("row", "set", "line")
+    lin = view.places("LIN").filter(~pl.col("line").is_in(qty["line"].implode()))
     return qty, lin
 
 

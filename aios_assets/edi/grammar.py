@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.delims import COMP, EL, REP
+from aios_assets.edi.tokens import Ints, Tokens, code_of
 from aios_assets.edi.words import say
-
-_BLANK = " \t\r\n\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,42 +149,53 @@ _EDIFACT_CODES = {
 }
 
 
-def check_elements(rows: pl.DataFrame, owner: pl.Series, standards: pl.Series) -> pl.DataFrame:
+def check_elements(tokens: Tokens, owner: npt.NDArray[np.int32], fresh: int = 0) -> pl.DataFrame:
     """Find element and segment errors.
 
     Args:
-        rows: row, set, tag, seg of a batch.
-        owner: set of each row, -1 outside.
-        standards: standard of each set.
+        tokens: a batch.
+        owner: set of each of its segments, -1 outside.
+        fresh: the first segment that was not checked before.
 
     Returns:
         row, set, element_no, tag, error_code (AK3 or AK4 code, or CONTRL code), reason, seg, value.
     """
-    standard = pl.lit(standards).gather(pl.col("set").clip(lower_bound=0))
-    inside = (
-        rows.filter(owner >= 0).with_columns(standard=standard)
-        if len(standards)
-        else rows.clear().with_columns(standard=pl.lit(""))
-    )
-    out = [_unknown_tags(inside)]
-    for name, dictionary in (("X12", X12), ("EDIFACT", EDIFACT)):
-        own = inside.filter((pl.col("standard") == name) & pl.col("tag").is_in(list(dictionary)))
-        for tag in own["tag"].unique(maintain_order=True):
-            out.extend(_check_tag(own.filter(pl.col("tag") == tag), name, dictionary[tag]))
+    rows = np.flatnonzero(owner >= 0)
+    rows = rows[rows >= fresh]
+    opens = np.flatnonzero(tokens.kind == 3)
+    x12 = (tokens.code[opens] == code_of("ST"))[owner[rows]] if len(opens) else np.zeros(len(rows), dtype=np.bool_)
+    out = [_unknown_tags(tokens, owner, rows, x12)]
+    for name, dictionary, own in (("X12", X12, rows[x12]), ("EDIFACT", EDIFACT, rows[~x12])):
+        codes = tokens.code[own]
+        for tag, elements in dictionary.items():
+            some = own[codes == code_of(tag)]
+            if len(some):
+                out.extend(_check_tag(tokens, owner, some, tag, name, elements))
     return pl.concat(out)
 
 
-def _unknown_tags(inside: pl.DataFrame) -> pl.DataFrame:
+def _unknown_tags(tokens: Tokens, owner: npt.NDArray[np.int32], rows: Ints, x12: npt.NDArray[np.bool_]) -> pl.DataFrame:
     """Segment tags that no release can have: not two or three capitals and digits (three capitals in EDIFACT)."""
-    full = pl.col("seg").str.extract(f"^([^{EL}{COMP}]*)", 1)
-    shape = (
-        pl.when(pl.col("standard") == "X12")
-        .then(full.str.contains("^[A-Z][A-Z0-9]{1,2}$"))
-        .otherwise(full.str.contains("^[A-Z]{3}$"))
+    start = tokens.start[rows]
+    tag_end = np.minimum(tokens.tag_ends(rows), tokens.end[rows])
+    letters = [tokens.slicer.bytes[np.minimum(start + n, tag_end - 1)] for n in range(3)]
+    size = tag_end - start
+    capital = [(c >= 0x41) & (c <= 0x5A) for c in letters]
+    digit = [(c >= 0x30) & (c <= 0x39) for c in letters]
+    known_x12 = (size >= 2) & (size <= 3) & capital[0] & (capital[1] | digit[1]) & (capital[2] | digit[2])
+    known_edifact = (size == 3) & capital[0] & capital[1] & capital[2]
+    bad = np.flatnonzero(~np.where(x12, known_x12, known_edifact))
+    frame = pl.DataFrame(
+        {
+            "row": rows[bad],
+            "set": owner[rows[bad]],
+            "full": tokens.slicer.strings(start[bad], tag_end[bad]).fill_null(""),
+            "x12": x12[bad],
+            "seg": tokens.segments(rows[bad]).str.head(1000),
+        }
     )
-    bad = inside.with_columns(full=full).filter(~shape)
-    code = pl.when(pl.col("standard") == "X12").then(pl.lit("AK3:1")).otherwise(pl.lit("CONTRL:15"))
-    return bad.select(
+    code = pl.when(pl.col("x12")).then(pl.lit("AK3:1")).otherwise(pl.lit("CONTRL:15"))
+    return frame.select(
         "row",
         "set",
         pl.lit(None, dtype=pl.Int32).alias("element_no"),
@@ -196,39 +207,46 @@ def _unknown_tags(inside: pl.DataFrame) -> pl.DataFrame:
     ).cast(_SCHEMA)  # type: ignore[arg-type]
 
 
-def _value(place: int | tuple[int, int]) -> pl.Expr:
-    number, component = (place, 0) if isinstance(place, int) else place
-    value = pl.col("el").list.get(number, null_on_oob=True)
-    if component:
-        value = (
-            value.str.split(REP).list.get(0, null_on_oob=True).str.split(COMP).list.get(component - 1, null_on_oob=True)
-        )
-    return value.str.strip_chars(_BLANK).fill_null("")
-
-
-def _check_tag(rows: pl.DataFrame, standard: str, elements: tuple[Element, ...]) -> list[pl.DataFrame]:
-    split = rows.with_columns(el=pl.col("seg").str.split(EL))
+def _check_tag(
+    tokens: Tokens,
+    owner: npt.NDArray[np.int32],
+    rows: Ints,
+    tag: str,
+    standard: str,
+    elements: tuple[Element, ...],
+) -> list[pl.DataFrame]:
     out = []
+    form = tokens.value(rows, 1, 3).fill_null("") if any(e.kind == "DTM" for e in elements) else None
     for element in elements:
-        value = split.with_columns(value=_value(element.place))
+        number, component = (element.place, 0) if isinstance(element.place, int) else element.place
+        value = pl.DataFrame({"value": tokens.value(rows, number, component).fill_null("")})
+        if form is not None:
+            value = value.with_columns(form=form)
         for code, wrong, words in _rules(element):
-            hit = value.filter(wrong)
-            if hit.is_empty():
+            hit = np.flatnonzero(value.select(wrong.alias("wrong"))["wrong"].fill_null(value=False).to_numpy())
+            if not len(hit):
                 continue
-            number = element.place if isinstance(element.place, int) else element.place[0]
             name = f"AK4:{code}" if standard == "X12" else _EDIFACT_CODES[code]
+            found = pl.DataFrame(
+                {
+                    "row": rows[hit],
+                    "set": owner[rows[hit]],
+                    "seg": tokens.segments(rows[hit]).str.head(1000),
+                    "value": value["value"].gather(hit),
+                }
+            )
             out.append(
-                hit.select(
+                found.select(
                     "row",
                     "set",
                     pl.lit(number, dtype=pl.Int32).alias("element_no"),
-                    "tag",
+                    pl.lit(tag).alias("tag"),
                     pl.lit(name).alias("error_code"),
                     say("{} '{}' " + words, pl.lit(element.name), pl.col("value").str.head(40)).alias("reason"),
                     "seg",
                     "value",
                 ).cast(_SCHEMA)  # type: ignore[arg-type]
-            )  # type: ignore[arg-type]
+            )
     return out
 
 
@@ -257,7 +275,7 @@ def _rules(element: Element) -> list[tuple[str, pl.Expr, str]]:
             ("9", given & ~value.str.contains(r"^([01]\d|2[0-3])[0-5]\d([0-5]\d\d{0,2})?$"), "is not a time (HHMM)")
         )
     if element.kind == "DTM":
-        form = pl.col("el").list.get(1, null_on_oob=True).str.split(COMP).list.get(2, null_on_oob=True).fill_null("")
+        form = pl.col("form")
         day = value.str.head(8).str.to_date("%Y%m%d", strict=False)
         digits = value.str.len_bytes()
         wrong = (form == "102") & ((digits != 8) | day.is_null()) | (form == "203") & (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aios_assets.edi.source import Source
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -12,10 +14,12 @@ class Limits:
     Attributes:
         document_bytes: longest document read (setting AIOS_EDI_MAX_DOCUMENT_MB).
         segment_bytes: longest run without a segment terminator (setting AIOS_EDI_MAX_SEGMENT_KB).
+        window_bytes: how much of a document is in memory at a time.
     """
 
     document_bytes: int = 512 << 20
     segment_bytes: int = 1 << 20
+    window_bytes: int = 16 << 20
 
     def too_large(self, size: int) -> str:
         """Words for a document beyond the cap."""
@@ -31,7 +35,7 @@ class Limits:
             "raise AIOS_EDI_MAX_SEGMENT_KB if it is genuine"
         )
 
-    def unbroken(self, content: bytes, start: int, end: int, terminator: bytes) -> bool:
+    def unbroken(self, content: Source, start: int, end: int, terminator: bytes) -> bool:
         """Whether a stretch holds a longer run without its terminator.
 
         Runs up to twice the cap may pass, which bounds memory just as well and looks at each byte once.

@@ -19,8 +19,12 @@ class Mapping:
         openers: tags that open a line.
         read: view and the senders of its sets to facts.
         headers: tags that end the lines.
+        context: tags that hold for the lines that follow, until they come again (the site of an 852).
+        tree: tags that later lines inherit along HL02.
     """
 
     openers: tuple[str, ...]
     read: Callable[[View, pl.DataFrame], list[Typed]]
     headers: tuple[str, ...]
+    context: tuple[str, ...] = ()
+    tree: tuple[str, ...] = ()

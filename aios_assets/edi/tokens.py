@@ -1,14 +1,23 @@
-"""Canonical texts to segments: one polars split for thousands of documents, X12 and EDIFACT alike."""
+"""Canonical texts to tokens: where every segment, element and component lies, for thousands of documents at once.
+
+Nothing is copied while tokenising: a token is a pair of positions in the text. Values become polars strings only for the
+elements that somebody asks for, as Arrow string views into the text.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.delims import EL, SEG
+from aios_assets.edi.delims import BLANKS, SEG
+from aios_assets.edi.strings import PADDING, Slicer
 
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 INTERCHANGE_OPEN, INTERCHANGE_CLOSE = ("ISA", "UNB"), ("IEA", "UNZ")
 GROUP_OPEN, GROUP_CLOSE = ("GS", "UNG"), ("GE", "UNE")
 SET_OPEN, SET_CLOSE = ("ST", "UNH"), ("SE", "UNT")
@@ -22,61 +31,274 @@ KINDS: dict[str, int] = {
     **dict.fromkeys(INTERCHANGE_CLOSE, 6),
     "TA1": 7,
 }
-_BLANK = " \t\r\n\x00"
+ENVELOPE_ELEMENTS = 16
+_SEG, _EL, _REP, _COMP = 0x1C, 0x1D, 0x1E, 0x1F
 
 
-@dataclass(frozen=True, slots=True)
+def code_of(tag: str) -> int:
+    """A tag as a number: its first four bytes, little endian."""
+    return int.from_bytes(tag.encode()[:4].ljust(4, b"\0"), "little")
+
+
+@dataclass(frozen=True, slots=False)
 class Tokens:
-    """One batch of segments.
+    """One batch of segments, in document order; empty segments are left out.
 
     Attributes:
-        segments: one row per non-empty segment, in document order: piece (u32), tag, seg (canonical text).
-        envelope: the rows of `KINDS`: row (position in this batch), piece, kind, tag, and e1 … e16 (stripped).
+        text: canonical bytes of all pieces, each closed by SEG, and some padding.
+        size: bytes of text before the padding.
+        at: positions of all separators, with -1 in front.
+        ends: indices into `at` of what ends an element (EL, SEG); empty when that is all of them.
+        first: per segment, index of the element end before its tag (in `ends`, or in `at` where `ends` is empty).
+        last: per segment, index of its terminator.
+        start: per segment, its first byte that is not blank.
+        end: per segment, the byte after its last that is not blank.
+        code: per segment, its tag as a number (`code_of`).
+        piece: per segment, the ordinal of its text.
+        blanks: whether the text holds blanks at all, so that values need trimming.
     """
 
-    segments: pl.DataFrame
-    envelope: pl.DataFrame
+    text: bytes
+    size: int
+    at: Ints
+    ends: Ints
+    first: Ints
+    last: Ints
+    start: Ints
+    end: Ints
+    code: npt.NDArray[np.uint32]
+    piece: npt.NDArray[np.int32]
+    blanks: bool
+
+    @property
+    def height(self) -> int:
+        """Number of segments."""
+        return len(self.first)
+
+    @cached_property
+    def slicer(self) -> Slicer:
+        """Makes string columns out of positions."""
+        return Slicer(self.text, self.size)
+
+    @cached_property
+    def _edges(self) -> Ints:
+        """Positions of element ends."""
+        return self.at[self.ends] if len(self.ends) else self.at
+
+    @cached_property
+    def _repeated(self) -> Ints | None:
+        """Running number of repetition separators over `at`; None when there are none."""
+        if b"\x1e" not in self.text:
+            return None
+        kinds = np.frombuffer(self.text, dtype=np.uint8)[self.at]
+        kinds[0] = _SEG
+        return np.cumsum(kinds == _REP)
+
+    def head(self, rows: int) -> Tokens:
+        """The first segments only."""
+        few = {n: getattr(self, n)[:rows] for n in ("first", "last", "start", "end", "code", "piece")}
+        return replace(self, **few)
+
+    def elements(self, rows: Ints) -> Ints:
+        """Number of elements behind the tag of each segment."""
+        return self.last[rows] - self.first[rows] - 1
+
+    def span(self, rows: Ints, element: int, component: int = 0) -> tuple[Ints, Ints]:
+        """First byte and byte after the last of an element, blanks trimmed; equal where there is nothing.
+
+        Args:
+            rows: segments.
+            element: its number, from 1; 0 is the tag.
+            component: its number, from 1, in the first repetition; 0 is the whole element as it stands.
+        """
+        first = self.first[rows]
+        place = first + element
+        there = place < self.last[rows]
+        if component > 1 and not len(self.ends):
+            nothing = np.zeros(len(rows), dtype=np.int64)
+            return nothing, nothing
+        if not there.all():
+            place[~there] = 0
+        if component and len(self.ends):
+            start, end, there = self._component(place, there, component)
+        else:
+            start, end = self._edges[place] + 1, self._edges[place + 1]
+        if element == 0:
+            start = self.start[rows]
+        if not there.all():
+            start[~there] = end[~there] = 0
+        return trimmed(self.slicer.bytes, start, end) if self.blanks else (start, end)
+
+    def _component(self, place: Ints, there: Bools, component: int) -> tuple[Ints, Ints, Bools]:
+        """Spans of a component: it ends where any separator stands, and the element at the next one in `ends`."""
+        begin = self.ends[place]
+        inner = begin + (component - 1)
+        there = there & (inner < self.ends[place + 1])
+        if not there.all():
+            inner[~there] = 0
+        if component > 1 and self._repeated is not None:
+            there &= self._repeated[inner] == self._repeated[begin]
+        return self.at[inner] + 1, self.at[inner + 1], there
+
+    def value(self, rows: Ints, element: int, component: int = 0) -> pl.Series:
+        """An element of each segment as text; not sent is null."""
+        return self.slicer.column(len(rows), lambda block: self.span(rows[block], element, component))
+
+    def segments(self, rows: Ints) -> pl.Series:
+        """Whole segments as canonical text."""
+        return self.slicer.strings(self.start[rows], self.end[rows])
+
+    def tags(self, rows: Ints) -> pl.Series:
+        """The first three characters of each tag."""
+        start, end = self.start[rows], self.tag_ends(rows)
+        return self.slicer.strings(*trimmed(self.slicer.bytes, start, np.minimum(end, start + 3)))
+
+    def tag_ends(self, rows: Ints) -> Ints:
+        """Where the tag of each segment ends: at its first separator of any sort."""
+        at = self.first[rows]
+        return self.at[(self.ends[at] if len(self.ends) else at) + 1]
+
+    @cached_property
+    def kind(self) -> npt.NDArray[np.int8]:
+        """Kind of each segment as in `KINDS`; 0 is no envelope."""
+        out = np.zeros(self.height, dtype=np.int8)
+        for tag, kind in KINDS.items():
+            out[self.code == code_of(tag)] = kind
+        return out
+
+    @cached_property
+    def envelope(self) -> pl.DataFrame:
+        """The rows of `KINDS`: row (position in this batch), piece, kind, tag, elements and e1 … e16, stripped.
+
+        An element sent empty is the empty text; one not sent is null.
+        """
+        rows = np.flatnonzero(self.kind)
+        held = self.elements(rows)
+        columns = {f"e{i}": self._sent(rows, held, i) for i in range(1, ENVELOPE_ELEMENTS + 1)}
+        return pl.DataFrame(
+            {
+                "row": rows.astype(np.uint32),
+                "piece": self.piece[rows].astype(np.uint32),
+                "tag": self.tags(rows).str.to_uppercase(),
+                "kind": self.kind[rows],
+                "elements": held.astype(np.int32),
+                **columns,
+            }
+        )
+
+    def _sent(self, rows: Ints, held: Ints, element: int) -> pl.Series:
+        some = np.flatnonzero(held >= element)
+        start, end = np.zeros((2, len(rows)), dtype=np.int64)
+        start[some], end[some] = self.span(rows[some], element)
+        return self.slicer.strings(start, end, held >= element)
 
 
-def tokenise(texts: list[str]) -> Tokens:
-    """Split canonical texts into segments.
+def trimmed(data: npt.NDArray[np.uint8], start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Spans without the blanks at their ends.
 
     Args:
-        texts: one canonical text per piece.
+        data: the text.
+        start: first bytes.
+        end: bytes after the last.
     """
-    # The empty text behind the last terminator is cut here, which spares a filter over all segments.
-    bare = [text[:-1] if text.endswith(SEG) else text for text in texts]
-    segments = (
-        pl.DataFrame(
-            {"piece": pl.Series(range(len(texts)), dtype=pl.UInt32), "seg": bare}, schema_overrides={"seg": pl.String}
-        )
-        .with_columns(pl.col("seg").str.split(SEG))
-        .explode("seg")
-        .with_columns(pl.col("seg").str.strip_chars(_BLANK))
+    for lead in (True, False):
+        hit = np.flatnonzero(_BLANK[data[start if lead else end - 1]] & (start < end))
+        if not len(hit):
+            continue
+        start, end = start.copy(), end.copy()
+        for _ in range(_STEPS):
+            (start if lead else end)[hit] += 1 if lead else -1
+            hit = hit[_BLANK[data[start[hit] if lead else end[hit] - 1]] & (start[hit] < end[hit])]
+            if not len(hit):
+                break
+        for n in hit:
+            raw = data[start[n] : end[n]].tobytes()
+            if lead:
+                start[n] += len(raw) - len(raw.lstrip(BLANKS))
+            else:
+                end[n] -= len(raw) - len(raw.rstrip(BLANKS))
+    return start, end
+
+
+_BLANK = np.zeros(256, dtype=np.bool_)
+_BLANK[list(BLANKS)] = True
+# Runs of blanks longer than this are stripped one by one, so that a megabyte of blanks is one step and not a million.
+_STEPS = 24
+
+
+def tokenise(texts: list[bytes]) -> Tokens:
+    """Find every segment, element and component.
+
+    Args:
+        texts: one canonical text per piece, UTF-8.
+    """
+    seg = SEG.encode()
+    closed = [part for t in texts for part in ((t,) if t.endswith(seg) else (t, seg))]
+    sizes = np.fromiter((len(t) + (not t.endswith(seg)) for t in texts), dtype=np.int64, count=len(texts))
+    size = int(sizes.sum())
+    text = b"".join([*closed, PADDING])
+    data = np.frombuffer(text, dtype=np.uint8)
+    found = np.flatnonzero(data[:size] < 0x20)
+    kinds = data[found]
+    if len(kinds) and kinds.min() < _SEG:
+        found, kinds = found[kinds >= _SEG], kinds[kinds >= _SEG]
+    at = np.empty(len(found) + 1, dtype=np.int64)
+    at[0], at[1:] = -1, found
+    flat = not len(kinds) or bool(kinds.max() <= _EL)
+    ends = np.empty(0, dtype=np.int64)
+    if not flat:
+        whole_elements = np.flatnonzero(kinds <= _EL)
+        kinds = kinds[whole_elements]
+        ends = np.empty(len(whole_elements) + 1, dtype=np.int64)
+        ends[0], ends[1:] = 0, whole_elements + 1
+    closing = np.flatnonzero(kinds == _SEG) + 1
+    first = np.empty(len(closing), dtype=np.int64)
+    if len(closing):
+        first[0], first[1:] = 0, closing[:-1]
+    return _segments(text, size, at, ends, first, closing, np.cumsum(sizes))
+
+
+def _segments(text: bytes, size: int, at: Ints, ends: Ints, first: Ints, last: Ints, borders: Ints) -> Tokens:
+    """Trim the segments, leave out the empty ones and read their tags."""
+    data = np.frombuffer(text, dtype=np.uint8)
+    edges = at[ends] if len(ends) else at
+    start, end = edges[first] + 1, edges[last]
+    blanks = any(text.find(b, 0, size) != -1 for b in (b" ", b"\t", b"\x00", b"\r", b"\n"))
+    if blanks:
+        start, end = trimmed(data, start, end)
+    piece = np.searchsorted(borders, start, side="right").astype(np.int32) if len(borders) > 1 else None
+    some = start < end
+    if not some.all():
+        keep = np.flatnonzero(some)
+        first, last, start, end = first[keep], last[keep], start[keep], end[keep]
+        piece = None if piece is None else piece[keep]
+    if piece is None:
+        piece = np.zeros(len(first), dtype=np.int32)
+    tag_end = np.minimum(at[(ends[first] if len(ends) else first) + 1], end)
+    return Tokens(text, size, at, ends, first, last, start, end, _codes(text, size, start, tag_end), piece, blanks)
+
+
+def _codes(text: bytes, size: int, start: Ints, end: Ints) -> npt.NDArray[np.uint32]:
+    words = np.lib.stride_tricks.as_strided(
+        np.frombuffer(text, dtype=np.uint8)[:4].view("<u4"), shape=(max(size, 1),), strides=(1,)
     )
-    if (segments["seg"] == "").any():
-        segments = segments.filter(pl.col("seg") != "")
-    # Two-letter tags carry their separator along, which costs nothing to cut and much to split.
-    segments = segments.with_columns(tag=pl.col("seg").str.head(3).str.strip_chars_end(EL))
-    envelope = segments.with_row_index("row").filter(pl.col("tag").is_in(list(KINDS)))
-    return Tokens(segments, _elements(envelope))
+    length = np.clip(end - start, 0, 4)
+    code: npt.NDArray[np.uint32] = words[start] & _LOWEST[length]
+    for shift in (24, 16, 8):
+        # A blank behind a tag is no part of it.
+        tail = (code >> shift) & 0xFF
+        blank = (tail == 0x20) | (tail == 0x09) if shift == 24 else ((code >> shift) == 0x20) | ((code >> shift) == 9)
+        if blank.any():
+            code = np.where(blank, code & ((1 << shift) - 1), code).astype(np.uint32)
+    # Small letters are read as capitals (digits have this bit, too, but not 0x40).
+    small = (code & 0x40404040) >> 1 & code
+    return code - small if small.any() else code
 
 
-def _elements(envelope: pl.DataFrame) -> pl.DataFrame:
-    parts = pl.col("seg").str.split(EL)
-    wide = envelope.with_columns(parts.alias("el"))
-    return wide.select(
-        "row",
-        "piece",
-        "tag",
-        pl.col("tag").replace_strict(KINDS, return_dtype=pl.Int8).alias("kind"),
-        pl.col("el").list.len().cast(pl.Int32).sub(1).alias("elements"),
-        *(pl.col("el").list.get(i, null_on_oob=True).str.strip_chars(_BLANK).alias(f"e{i}") for i in range(1, 17)),
-        # ISA fields are fixed width: an acknowledgement must give them back as they came.
-    )
+_LOWEST = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF], dtype=np.uint32)
 
 
-def set_index(sizes: int, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def set_index(sizes: int, starts: Ints, ends: Ints) -> npt.NDArray[np.int32]:
     """Which set each of `sizes` segments belongs to: -1 outside, else the ordinal in `starts`.
 
     Args:

@@ -15,6 +15,8 @@ from aios_assets.edi.aside import (
     stray_rejects,
 )
 from aios_assets.edi.envelope import Envelopes
+from aios_assets.edi.mappings import MAPPINGS
+from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.words import say
 
@@ -29,7 +31,6 @@ class Verdicts:
     groups: pl.DataFrame
     sets: pl.DataFrame
     rejects: pl.DataFrame
-    facts: dict[str, pl.DataFrame]
     findings: pl.DataFrame
     headers: pl.DataFrame
     counts: dict[str, int]
@@ -39,7 +40,7 @@ def judge(
     docs: pl.DataFrame,
     refused: list[tuple[int, str, str]],
     envelopes: Envelopes,
-    typed: list[Typed],
+    shelf: Shelf,
     texts: list[pl.DataFrame],
     ledger: pl.DataFrame | None,
     releases: pl.DataFrame | None,
@@ -54,7 +55,7 @@ def judge(
         docs: document_id, available_at_utc in reading order.
         refused: documents that are no EDI: (ordinal, code, reason).
         envelopes: what the envelopes say.
-        typed: candidate facts of mapped sets.
+        shelf: candidate facts of mapped sets; takes those that pass.
         texts: row and segment of lines at fault.
         ledger: earlier interchanges.
         releases: released rejects.
@@ -86,9 +87,9 @@ def judge(
     faults = pl.concat([envelopes.faults, _duplicates(inter, sets, envelopes.faults, ledger, apart=apart)])
     inter = count_strays(inter, strays)
     inter, groups, sets = _reject(inter, envelopes.groups, sets, faults)
-    facts, line_rejects, tally = _lines(sets, typed, texts, released)
+    lines = _lines(sets, shelf, texts, released)
     sets, found = _found(sets, findings)
-    sets = _set_verdicts(sets, tally)
+    sets = _set_verdicts(sets, lines.tally)
     inter = _interchange_verdicts(inter, sets)
     groups = _group_verdicts(groups, inter, sets)
     rejects = pl.concat(
@@ -96,10 +97,10 @@ def judge(
             document_rejects(named, refused),
             envelope_rejects(faults, inter, groups, sets),
             stray_rejects(inter, strays),
-            line_rejects,
+            lines.rejects,
         ]
     )
-    counts = _counts(docs.height, len(refused), inter, sets, typed, facts, line_rejects, tally)
+    counts = _counts(docs.height, len(refused), inter, sets, lines)
     headers = inter.select(
         "document_id",
         "interchange_no",
@@ -109,7 +110,7 @@ def judge(
         "ack_requested",
         "gi",
     )
-    return Verdicts(inter, groups, sets, rejects, facts, found, headers, counts)
+    return Verdicts(inter, groups, sets, rejects, found, headers, counts)
 
 
 def _found(sets: pl.DataFrame, findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -234,12 +235,19 @@ def _reject(
     return inter, groups, sets.with_columns(taken=pl.col("envelope_reason").is_null() | pl.col("released"))
 
 
-def _lines(
-    sets: pl.DataFrame, typed: list[Typed], texts: list[pl.DataFrame], released: pl.DataFrame
-) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]:
-    """Facts and line rejects of taken sets, with pointers and origin, and their numbers per set."""
-    origin = sets.select(
-        pl.col("gs").alias("set"),
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What became of the candidate lines of taken sets: numbers seen, kept and set aside."""
+
+    rejects: pl.DataFrame
+    tally: pl.DataFrame
+    seen: int
+    kept: int
+
+
+def _lines(sets: pl.DataFrame, shelf: Shelf, texts: list[pl.DataFrame], released: pl.DataFrame) -> _Lines:
+    """Facts and line rejects of taken sets, with pointers and origin; facts go to the shelf part by part."""
+    origin = sets.sort("gs").select(
         "start",
         "taken",
         "document_id",
@@ -254,75 +262,88 @@ def _lines(
         "available_at_utc",
         pl.col("available_at_utc").dt.strftime("%Y-%m").alias("available_month"),
     )
-    kept: dict[str, list[pl.DataFrame]] = {}
-    aside: list[pl.DataFrame] = []
-    for t in typed:
-        facts = _place(t.facts, origin)
-        soft = facts.filter(pl.col("soft").is_not_null())
-        if soft.height:
-            allowed = released.with_columns(let=pl.lit(value=True))
-            facts = facts.join(
-                allowed, on=["document_id", "interchange_no", "set_no", "segment_no"], how="left", maintain_order="left"
-            )
-            held = pl.col("soft").is_not_null() & pl.col("let").is_null()
-            aside.append(
-                facts.filter(held).with_columns(
-                    error_code=pl.lit("negative_quantity"),
-                    kind_code=pl.lit("business"),
-                    reason=pl.col("soft"),
-                    element_no=pl.lit(None, dtype=pl.Int32),
-                )
-            )
-            facts = facts.filter(~held)
-        kept.setdefault(t.table.name, []).append(facts)
-        if t.rejects.height:
-            aside.append(_place(t.rejects, origin).with_columns(kind_code=pl.lit("syntax")))
     text = (
         pl.concat(texts).unique("row", keep="first")
         if texts
         else pl.DataFrame(schema={"row": pl.Int64, "seg": pl.String})
     )
-    columns = list(REJECT_COLUMNS)
-    rejected = [
-        a.join(text, on="row", how="left", maintain_order="left")
-        .with_columns(level_code=pl.lit("line"), segment_text=shown(pl.col("seg")))
-        .select(*columns, "set")
-        for a in aside
-    ]
-    lines = pl.concat(rejected) if rejected else pl.DataFrame(schema={**REJECT_COLUMNS, "set": pl.Int32()})
-    facts_out = {name: _in_order(frames) for name, frames in kept.items()}
-    return facts_out, lines.drop("set"), _tally(facts_out, lines)
+    columns = [*REJECT_COLUMNS, "set"]
+    rejected, tallies = [pl.DataFrame(schema={**REJECT_COLUMNS, "set": pl.Int32()})], []
+    seen = kept = 0
+    for part in shelf.held():
+        facts_of: dict[str, list[pl.DataFrame]] = {}
+        for t in part:
+            facts, aside = _settle(t, origin, released)
+            seen += facts.height + sum(a.height for a in aside)
+            kept += facts.height
+            facts_of.setdefault(t.table.name, []).append(facts)
+            rejected += [
+                a.join(text, on="row", how="left", maintain_order="left")
+                .with_columns(level_code=pl.lit("line"), segment_text=shown(pl.col("seg")))
+                .select(columns)
+                for a in aside
+                if a.height
+            ]
+        for name, frames in facts_of.items():
+            facts = in_order(frames)
+            tallies.append(facts["set"])
+            if facts.height:
+                shelf.settle(name, facts)
+    lines = pl.concat(rejected)
+    return _Lines(lines.drop("set"), _tally(tallies, lines), seen, kept)
 
 
-def _in_order(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """All facts of a table in document order; sets are numbered in it, and rows ascend."""
-    facts = pl.concat(frames)
-    rows = facts["row"]
-    strictly = bool((rows.diff().slice(1) > 0).all())
-    return facts if strictly else facts.sort("row", "line_no")
+def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Facts that pass, and lines to set aside, of the taken sets of a part."""
+    aside = [_place(t.rejects, origin).with_columns(kind_code=pl.lit("syntax"))] if t.rejects.height else []
+    facts = _place(t.facts, origin)
+    if facts["soft"].null_count() == facts.height:
+        return facts, aside
+    allowed = released.with_columns(let=pl.lit(value=True))
+    facts = facts.join(
+        allowed, on=["document_id", "interchange_no", "set_no", "segment_no"], how="left", maintain_order="left"
+    )
+    held = pl.col("soft").is_not_null() & pl.col("let").is_null()
+    aside.append(
+        facts.filter(held).with_columns(
+            error_code=pl.lit("negative_quantity"),
+            kind_code=pl.lit("business"),
+            reason=pl.col("soft"),
+            element_no=pl.lit(None, dtype=pl.Int32),
+        )
+    )
+    return facts.filter(~held), aside
+
+
+def in_order(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """The facts of a table in document order; sets are numbered in it, and rows ascend."""
+    facts = pl.concat(frames) if len(frames) > 1 else frames[0]
+    rows = facts["row"].to_numpy()
+    return facts if bool((rows[1:] > rows[:-1]).all()) else facts.sort("row", "line_no")
 
 
 def _place(frame: pl.DataFrame, origin: pl.DataFrame) -> pl.DataFrame:
-    """Join pointer and origin to rows of taken sets; drop rows of sets that are not taken (their set is the reject)."""
-    joined = frame.join(origin, on="set", how="left", maintain_order="left")
+    """Add pointer and origin to rows of taken sets; drop rows of sets that are not taken (their set is the reject).
+
+    Sets are numbered from 0 without a gap, so that the place in `origin` is the number.
+    """
+    at = frame["set"]
     if not origin["taken"].all():
-        joined = joined.filter(pl.col("taken"))
-    return joined.with_columns(segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32))
+        frame = frame.filter(origin["taken"].gather(at))
+        at = frame["set"]
+    placed = frame.with_columns(origin[name].gather(at) for name in origin.columns)
+    return placed.with_columns(segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32))
 
 
-def _tally(facts: dict[str, pl.DataFrame], lines: pl.DataFrame) -> pl.DataFrame:
+def _tally(facts: list[pl.Series], lines: pl.DataFrame) -> pl.DataFrame:
+    """Facts and line rejects per set."""
+    none = pl.lit(0, dtype=pl.UInt32)
     per = [
         # Facts lie in set order: runs are counted without hashing.
-        f.select(pl.col("set").rle().alias("run"))
-        .unnest("run")
-        .select(
-            pl.col("value").alias("set"),
-            pl.col("len").alias("facts"),
-            pl.lit(0, dtype=pl.UInt32).alias("rejected_lines"),
-        )
-        for f in facts.values()
+        f.rle().struct.unnest().select(pl.col("value").alias("set"), pl.col("len").alias("facts"), rejected_lines=none)
+        for f in facts
     ]
-    per.append(lines.group_by("set").agg(pl.lit(0, dtype=pl.UInt32).alias("facts"), pl.len().alias("rejected_lines")))
+    per.append(lines.group_by("set").agg(facts=none, rejected_lines=pl.len()))
     return (
         pl.concat(per, how="vertical_relaxed")
         .group_by("set")
@@ -332,8 +353,6 @@ def _tally(facts: dict[str, pl.DataFrame], lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _set_verdicts(sets: pl.DataFrame, tally: pl.DataFrame) -> pl.DataFrame:
-    from aios_assets.edi.batch import MAPPINGS
-
     mapped = pl.DataFrame(
         {"standard_code": [k[0] for k in MAPPINGS], "set_code": [k[1] for k in MAPPINGS]}
     ).with_columns(mapped=pl.lit(value=True))
@@ -443,25 +462,10 @@ def _group_verdicts(groups: pl.DataFrame, inter: pl.DataFrame, sets: pl.DataFram
     )
 
 
-def _counts(
-    documents: int,
-    refused: int,
-    inter: pl.DataFrame,
-    sets: pl.DataFrame,
-    typed: list[Typed],
-    facts: dict[str, pl.DataFrame],
-    lines: pl.DataFrame,
-    tally: pl.DataFrame,
-) -> dict[str, int]:
+def _counts(documents: int, refused: int, inter: pl.DataFrame, sets: pl.DataFrame, lines: _Lines) -> dict[str, int]:
     """Figures of every level, counted on the way in and on the way out."""
-    taken = sets.filter("taken")["gs"].implode()
-    seen = sum(
-        t.facts.filter(pl.col("set").is_in(taken)).height + t.rejects.filter(pl.col("set").is_in(taken)).height
-        for t in typed
-    )
     verdicts = dict(sets.group_by("verdict_code").len().iter_rows())
     bad = int((inter["verdict_code"] == "rejected").sum())
-    del tally
     return {
         "documents": documents,
         "documents_read": documents - refused,
@@ -474,7 +478,7 @@ def _counts(
         "sets_with_errors": verdicts.get("accepted_with_errors", 0),
         "sets_unmapped": verdicts.get("unmapped", 0),
         "sets_rejected": verdicts.get("rejected", 0),
-        "lines": seen,
-        "facts": sum(f.height for f in facts.values()),
-        "lines_rejected": lines.height,
+        "lines": lines.seen,
+        "facts": lines.kept,
+        "lines_rejected": lines.rejects.height,
     }

@@ -2,53 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from aios_assets.edi.canonical import PRIVATE
-from aios_assets.edi.delims import COMP, EL, REP
+from aios_assets.edi.delims import COMP
+from aios_assets.edi.tokens import Ints, Tokens, code_of
 
 _BLANK = " \t\r\n\x00"
 At = int | tuple[int, int]
+Rows32 = npt.NDArray[np.int32]
 
 
-def clean(value: pl.Expr, *, trim: bool = True) -> pl.Expr:
-    """Trim blanks by name and read the empty text as not sent.
-
-    Args:
-        value: text.
-        trim: false where no blank occurs anywhere, which spares a pass.
-    """
-    trimmed = value.str.strip_chars(_BLANK) if trim else value
+def clean(value: pl.Expr) -> pl.Expr:
+    """Trim blanks by name and read the empty text as not sent."""
+    trimmed = value.str.strip_chars(_BLANK)
     return pl.when(trimmed != "").then(trimmed)
 
 
-def _blanks(rows: pl.DataFrame) -> bool:
-    """Whether any segment holds a blank."""
-    return bool(rows["seg"].str.contains_any([" ", "\t", "\x00"]).any())
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """The segments of all sets of one type in a batch.
 
     Attributes:
-        rows: row (i32), set (i32), line (i32), tag, seg. `line` is the row of the segment that opened the line,
-            -1 in the header and the summary.
+        tokens: the batch.
+        rows: segments of the view, ascending.
+        sets: the set of each.
+        line: the row of the segment that opened its line, -1 in the header and the summary.
         standard: X12 or EDIFACT.
         released: characters that were released in the batch.
+        fresh: the first row that was not read before (`carry`).
+        before: lines of the first set that were read before.
     """
 
-    rows: pl.DataFrame
+    tokens: Tokens
+    rows: Ints
+    sets: Rows32
+    line: Rows32
     standard: str
     released: frozenset[int] = field(default_factory=frozenset)
+    fresh: int = 0
+    before: int = 0
+
+    def where(self, *tags: str) -> Ints:
+        """Places in the view of the segments with one of the tags."""
+        return np.flatnonzero(self._is(*tags))
+
+    def _is(self, *tags: str) -> npt.NDArray[np.bool_]:
+        codes = self.tokens.code[self.rows]
+        out: npt.NDArray[np.bool_] = codes == code_of(tags[0]) if tags else np.zeros(len(codes), dtype=np.bool_)
+        for tag in tags[1:]:
+            out |= codes == code_of(tag)
+        return out
+
+    def _places(self, at: Ints) -> dict[str, pl.Series]:
+        return {
+            "row": pl.Series(self.rows[at].astype(np.int32)),
+            "set": pl.Series(self.sets[at]),
+            "line": pl.Series(self.line[at]),
+        }
+
+    def places(self, *tags: str) -> pl.DataFrame:
+        """row, set and line of the segments with one of the tags."""
+        return pl.DataFrame(self._places(self.where(*tags)))
 
     def tag(self, *tags: str) -> pl.DataFrame:
-        """Rows with one of the tags."""
-        column = pl.col("tag")
-        return self.rows.filter(column == tags[0] if len(tags) == 1 else column.is_in(list(tags)))
+        """row, set, line, tag and the canonical text of the segments with one of the tags."""
+        at = self.where(*tags)
+        rows = self.rows[at]
+        return pl.DataFrame(self._places(at) | {"tag": self.tokens.tags(rows), "seg": self.tokens.segments(rows)})
+
+    def longest(self, *tags: str) -> int:
+        """Most elements that a segment with one of the tags has."""
+        rows = self.rows[self.where(*tags)]
+        return int(self.tokens.elements(rows).max()) if len(rows) else 0
+
+    def relined(self, openers: tuple[str, ...], headers: tuple[str, ...], also: Rows32 | None = None) -> View:
+        """The same segments, lined by other tags (`lined`); the rows of `also` end the lines too."""
+        ends = self._is(*headers)
+        if also is not None:
+            ends[np.searchsorted(self.rows, also)] = True
+        return replace(self, line=lined(self.rows, self._is(*openers), ends))
 
     def restore(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Put released characters back into every text column."""
@@ -68,31 +105,17 @@ class View:
         Returns:
             row, set, line and one text column per name; not sent is null.
         """
-        rows, trim = self._split(*tags)
-        return self.restore(rows.select("row", "set", "line", *self._elements(rows, at, trim=trim)))
+        where = self.where(*tags)
+        return self.restore(pl.DataFrame(self._places(where) | self._elements(self.rows[where], at)))
 
-    def _split(self, *tags: str) -> tuple[pl.DataFrame, bool]:
-        """Segments with their elements, and whether any value may need trimming."""
-        rows = self.tag(*tags).select("row", "set", "line", "seg")
-        return rows.with_columns(el=pl.col("seg").str.split(EL)), _blanks(rows)
-
-    def _elements(self, rows: pl.DataFrame, at: Mapping[str, At], *, trim: bool) -> list[pl.Series]:
-        """Named elements as columns; a composite is split once for all its components."""
-        repeats = bool(rows["seg"].str.contains(REP, literal=True).any())
-        composites: dict[int, pl.Series] = {}
-        out = []
+    def _elements(self, rows: Ints, at: dict[str, At]) -> dict[str, pl.Series]:
+        """Named elements as columns; of a composite the first component where none is named (EDIFACT)."""
+        out = {}
         for name, place in at.items():
             element, component = (place, 0) if isinstance(place, int) else place
             if component == 0 and self.standard == "EDIFACT":
                 component = 1
-            if component and element not in composites:
-                value = pl.col("el").list.get(element, null_on_oob=True)
-                value = value.str.split(REP).list.get(0, null_on_oob=True) if repeats else value
-                composites[element] = rows.select(value.str.split(COMP)).to_series()
-            parts = composites[element] if component else rows["el"]
-            number = component - 1 if component else element
-            picked = parts.list.get(number, null_on_oob=True).alias(name)
-            out.append(picked.to_frame().select(clean(pl.col(name), trim=trim)).to_series())
+            out[name] = self.tokens.value(rows, element, component)
         return out
 
     def pairs(self, *tags: str, first: int, limit: int = 15, **at: At) -> pl.DataFrame:
@@ -107,45 +130,49 @@ class View:
         Returns:
             row, set, line, buyer_item, vendor_item, gtin, other_item (the first of any kind) and the named elements.
         """
-        rows, trim = self._split(*tags)
-        longest: int = rows.select(pl.col("el").list.len().max().fill_null(0)).item() if rows.height else 0
-        spots = range(first, min(longest - 1, first + 2 * limit), 2)
-        kind = pl.col("el").list
-        numbered = rows.select(
-            *(_issuer(kind.get(i, null_on_oob=True), trim=trim).alias(f"q{i}") for i in spots),
-            *(clean(kind.get(i + 1, null_on_oob=True), trim=trim).alias(f"v{i}") for i in spots),
-        )
-
-        def of(issuer: int, name: str) -> pl.Expr:
-            if not spots:
-                return pl.lit(None, dtype=pl.String).alias(name)
-            wanted = [
-                pl.when(pl.col(f"q{i}") == issuer).then(pl.col(f"v{i}")) if issuer else pl.col(f"v{i}") for i in spots
-            ]
-            return pl.coalesce(wanted).alias(name)
-
-        found = numbered.select(of(1, "buyer_item"), of(2, "vendor_item"), of(3, "gtin"), of(0, "other_item"))
-        if found.height != rows.height:
-            found = pl.DataFrame({c: pl.Series(c, [None] * rows.height, dtype=pl.String) for c in found.columns})
-        return self.restore(
-            pl.concat(
-                [rows.select("row", "set", "line"), found, pl.DataFrame(self._elements(rows, at, trim=trim))],
-                how="horizontal",
-            )
-        )
+        where = self.where(*tags)
+        rows = self.rows[where]
+        longest = int(self.tokens.elements(rows).max()) if len(rows) else 0
+        found = _first_of_kind(self.tokens, rows, range(first, min(longest, first + 2 * limit), 2))
+        columns = {name: self.tokens.slicer.strings(*span) for name, span in found.items()}
+        return self.restore(pl.DataFrame(self._places(where) | columns | self._elements(rows, at)))
 
 
-def _issuer(qualifier: pl.Expr, *, trim: bool) -> pl.Expr:
-    """Who issued an item number: 1 the buyer, 2 the vendor, 3 GS1, null anybody else."""
-    text = qualifier.str.strip_chars(_BLANK) if trim else qualifier
-    return text.replace_strict(_ISSUERS, default=None, return_dtype=pl.Int8)
+_PAIRED = ("other_item", "buyer_item", "vendor_item", "gtin")
+
+
+def _first_of_kind(tokens: Tokens, rows: Ints, spots: range) -> dict[str, tuple[Ints, Ints]]:
+    """Where the first number of each issuer stands in a segment, and the first of any."""
+    out = {name: (np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)) for name in _PAIRED}
+    for spot in reversed(spots):
+        start, end = tokens.span(rows, spot + 1)
+        issuer = _issuers(tokens, rows, spot)
+        sent = start < end
+        for number, name in enumerate(_PAIRED):
+            hit = sent if number == 0 else sent & (issuer == number)
+            for old, new in zip(out[name], (start, end), strict=True):
+                np.copyto(old, new, where=hit)
+    return out
+
+
+def _issuers(tokens: Tokens, rows: Ints, element: int) -> npt.NDArray[np.int8]:
+    """Who issued an item number: 1 the buyer, 2 the vendor, 3 GS1, 0 anybody else."""
+    words = tokens.slicer.words(*tokens.span(rows, element))
+    at = np.minimum(np.searchsorted(_CODES, words), len(_CODES) - 1)
+    issuer: npt.NDArray[np.int8] = np.where(_CODES[at] == words, _ISSUED[at], 0).astype(np.int8)
+    return issuer
 
 
 # X12 element 235 and EDIFACT 7143: who issued the item number.
 BUYER = ("IN", "BP", "SK", "PI", "CB", "BO", "PL", "RY")
 VENDOR = ("VN", "VP", "VC", "VA", "VS", "SA", "MG", "MN", "MF", "PN")
 GTIN = ("UP", "UK", "EN", "UI", "UA", "EO", "UN", "GT", "SRV", "UE", "UC", "UH")
-_ISSUERS = {**dict.fromkeys(GTIN, 3), **dict.fromkeys(VENDOR, 2), **dict.fromkeys(BUYER, 1)}
+_ISSUERS = sorted(
+    (code_of(qualifier), issuer)
+    for qualifier, issuer in {**dict.fromkeys(GTIN, 3), **dict.fromkeys(VENDOR, 2), **dict.fromkeys(BUYER, 1)}.items()
+)
+_CODES = np.array([code for code, _ in _ISSUERS], dtype=np.uint32)
+_ISSUED = np.array([issuer for _, issuer in _ISSUERS], dtype=np.int8)
 
 
 def item(frame: pl.DataFrame) -> pl.DataFrame:
@@ -155,22 +182,17 @@ def item(frame: pl.DataFrame) -> pl.DataFrame:
     ).drop("buyer_item", "vendor_item", "gtin", "other_item")
 
 
-def lined(rows: pl.DataFrame, openers: tuple[str, ...], headers: tuple[str, ...]) -> pl.DataFrame:
-    """Add `line`: the row of the opener each segment belongs to.
+def lined(rows: Ints, opens: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_]) -> Rows32:
+    """The row of the opener that each segment belongs to; -1 where there is none.
 
     Args:
-        rows: row, set, tag, seg in order, every set beginning with a header tag.
-        openers: tags that open a line.
-        headers: tags after which there is no line until the next opener (ST, UNH, UNS, CTT …).
+        rows: segments in order, every set beginning with one that ends the lines.
+        opens: which of them open a line.
+        ends: after which of them there is no line until the next opener (ST, UNH, UNS, CTT …).
     """
-    tag = pl.col("tag")
-    line = (
-        pl.when(tag.is_in(list(openers)))
-        .then(pl.col("row"))
-        .when(tag.is_in(list(headers)))
-        .then(pl.lit(-1, dtype=pl.Int32))
-    )
-    return rows.with_columns(line=line.forward_fill())
+    marks = np.where(opens | ends, np.arange(len(rows)), 0)
+    last = np.maximum.accumulate(marks)
+    return np.where(opens[last], rows[last], -1).astype(np.int32) if len(rows) else np.empty(0, dtype=np.int32)
 
 
 def first_by(frame: pl.DataFrame, key: str, *columns: str) -> pl.DataFrame:
@@ -179,20 +201,39 @@ def first_by(frame: pl.DataFrame, key: str, *columns: str) -> pl.DataFrame:
 
 
 def attach(base: pl.DataFrame, found: pl.DataFrame, key: str, *columns: str, suffix: str = "") -> pl.DataFrame:
-    """Left join the first found row per key; columns arrive null where there is none.
+    """Add the first found row per key; columns arrive null where there is none.
 
     Args:
         base: lines or sets.
         found: picked segments.
-        key: `set` or `line`.
+        key: `set` or `line`, or another column of small row numbers.
         columns: columns to bring over.
         suffix: appended to their names.
     """
     renamed = {c: c + suffix for c in columns}
     if found.is_empty():
         return base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in renamed.values())
-    right = first_by(found, key, *columns).rename(renamed)
-    return base.join(right, on=key, how="left", maintain_order="left")
+    at = first_place(base[key], found[key])
+    return base.with_columns(found[c].gather(at).alias(n) for c, n in renamed.items())
+
+
+def first_place(wanted: pl.Series, keys: pl.Series) -> pl.Series:
+    """Where each wanted row number stands first among the keys; null where it does not.
+
+    Row numbers are small, so a table of all of them is both faster and leaner than a hash join.
+
+    Args:
+        wanted: row numbers; null and negative ones are found nowhere but as themselves.
+        keys: row numbers from -1; null ones are never found.
+    """
+    known = keys.fill_null(-2).to_numpy().astype(np.int64) + 2
+    asked = wanted.fill_null(-3).to_numpy().astype(np.int64) + 2
+    size = int(max(known.max(initial=0), asked.max(initial=0))) + 2
+    low = int(min(known.min(initial=size), asked.min(initial=size)))
+    table = np.full(size - low + 1, -1, dtype=np.int64)
+    table[(known - low)[::-1]] = np.arange(len(known))[::-1]
+    found = table[asked - low]
+    return pl.Series(found, dtype=pl.Int64).to_frame("n").select(pl.when(pl.col("n") >= 0).then("n")).to_series()
 
 
 def first_component(frame: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -202,11 +243,16 @@ def first_component(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return frame.with_columns(clean(pl.col(name).str.split(COMP).list.get(0, null_on_oob=True)))
 
 
-def numbered(frame: pl.DataFrame, name: str = "order_line") -> pl.DataFrame:
+def numbered(frame: pl.DataFrame, view: View, name: str = "order_line") -> pl.DataFrame:
     """Number the lines of a set from 1 where the sender did not."""
     if frame[name].null_count() == 0:
         return frame
-    return frame.with_columns(pl.coalesce(name, pl.int_range(pl.len()).over("set").add(1).cast(pl.String)))
+    number = pl.int_range(pl.len()).over("set").add(1)
+    if view.before:
+        lent = pl.col("row") < view.fresh
+        goes_on = pl.col("set") == frame["set"].min()
+        number = number + pl.when(goes_on).then(view.before - lent.sum()).otherwise(0)
+    return frame.with_columns(pl.coalesce(name, number.cast(pl.String)))
 
 
 def header(frame: pl.DataFrame) -> pl.DataFrame:

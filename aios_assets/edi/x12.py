@@ -22,9 +22,11 @@ MAPPINGS: dict[str, Mapping] = {
     "875": _plain("G68", read=lambda v: x12_orders.orders(v, "875")),
     "855": _plain("PO1", read=lambda v: x12_orders.responses(v, "855")),
     "865": _plain("POC", read=lambda v: x12_orders.responses(v, "865")),
-    "852": Mapping(("LIN",), x12_stock.activity, HEADERS),
-    "846": Mapping(("LIN",), x12_stock.inventory, HEADERS),
-    "856": _plain("HL", read=x12_moves.shipments, headers=("ST", "CTT", "SE")),
+    "852": Mapping(("LIN",), x12_stock.activity, HEADERS, context=("N1",)),
+    "846": Mapping(("LIN",), x12_stock.inventory, HEADERS, context=("N1",)),
+    "856": Mapping(
+        ("HL",), lambda view, _senders: x12_moves.shipments(view), ("ST", "CTT", "SE"), tree=("PRF", "N1", "TD5", "DTM")
+    ),
     "861": _plain("RCD", read=x12_moves.receipts),
     "810": _plain("IT1", read=x12_moves.invoices),
     "214": _plain("AT7", read=x12_moves.statuses),

@@ -14,7 +14,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_REMITTANCE_LINES,
 )
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, first_component, having, header, item, lined, lines
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
 from aios_assets.edi.x12_orders import dates, parties, with_party
 
 
@@ -85,7 +85,7 @@ def transfers(view: View) -> list[Typed]:
     Args:
         view: 867 sets; lines opened by PTD.
     """
-    inner = View(lined(view.rows.drop("line"), ("QTY",), ("ST", "PTD", "CTT", "SE")), view.standard, view.released)
+    inner = view.relined(("QTY",), ("ST", "PTD", "CTT", "SE"))
     base = lines(view.pick("QTY", quantity=2, unit_code=3)).rename({"line": "loop"})
     base = base.with_columns(line=pl.col("row"))
     base = attach(base, lines(item(inner.pairs("LIN", first=2))), "line", "item_id", "item_gtin")

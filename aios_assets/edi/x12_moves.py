@@ -13,7 +13,7 @@ from aios_assets.contracts.edi_tables import (
 )
 from aios_assets.edi.delims import COMP
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, having, header, item, lined, lines
+from aios_assets.edi.view import View, attach, having, header, item, lines
 from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_date, with_party
 
@@ -80,10 +80,10 @@ def shipments(view: View) -> list[Typed]:
         view: 856 sets; lines opened by HL.
     """
     tree = _tree(view)
-    inner = View(lined(view.rows.drop("line"), ("LIN",), ("ST", "HL", "CTT", "SE")), view.standard, view.released)
+    inner = view.relined(("LIN",), ("ST", "HL", "CTT", "SE"))
     items = item(inner.pairs("LIN", first=2))
     counted = inner.pick("SN1", order_line=1, quantity=2, unit_code=3)
-    hl_of = view.pick("SN1", "LIN").select("row", pl.col("line").alias("hl"))
+    hl_of = view.places("SN1", "LIN").select("row", pl.col("line").alias("hl"))
     silent = items.filter(~pl.col("line").is_in(counted["line"].implode())).select("row", "set", "line")
     if counted.height == 0:
         silent = items.select("row", "set", "line")

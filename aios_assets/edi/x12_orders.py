@@ -65,7 +65,7 @@ def orders(view: View, code: str) -> list[Typed]:
             changed=pl.lit(None, dtype=pl.String)
         )
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4)
-    base = numbered(first_component(item(base), "unit_code"))
+    base = numbered(first_component(item(base), "unit_code"), view)
     base = attach(base, head, "set", "purpose", "order_number", "order_date", "changed")
     n1 = parties(view)
     base = with_party(base, n1, "buyer_id", "BY", "BO")
@@ -132,7 +132,7 @@ def responses(view: View, code: str) -> list[Typed]:
     else:
         head = view.pick("BAK", verdict=2, order_number=3, response_date=4, changed=9)
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3)
-    base = numbered(first_component(item(base), "unit_code"))
+    base = numbered(first_component(item(base), "unit_code"), view)
     base = attach(base, head, "set", "verdict", "order_number", "response_date", "changed")
     base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN")
     base = with_date(base, dates(view), "promised_date", *PROMISED)

@@ -69,9 +69,9 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
 def _split_by_store(view: View, za: pl.DataFrame) -> pl.DataFrame:
     """ZA rows, each replaced by its SDQ stores where it has any: the total would count twice."""
     none = pl.lit(None, dtype=pl.String)
-    sdq = view.tag("SDQ", "ZA")
-    if sdq.filter(pl.col("tag") == "SDQ").is_empty():
+    if not len(view.where("SDQ")):
         return za.with_columns(store=none)
+    sdq = view.tag("SDQ", "ZA")
     sdq = sdq.with_columns(za=pl.when(pl.col("tag") == "ZA").then(pl.col("row")).forward_fill().over("set"))
     sdq = sdq.filter(pl.col("tag") == "SDQ").with_columns(el=pl.col("seg").str.split(EL))
     rest = sdq.with_columns(el_len=pl.col("el").list.len()).with_columns(

@@ -239,16 +239,13 @@ def test_the_result_does_not_depend_on_the_batch(specs: list[tuple[int, int, boo
     assert whole.rejects["reject_id"].is_unique().all()
 
 
-def test_a_large_document_is_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aios_assets.edi import batch as module
-
+def test_a_large_document_is_cut_without_a_trace() -> None:
     many = b"".join(
         x12("850", f"BEG*00*SA*PO{n}**20260103", "PO1*1*1*EA***IN*A", "PO1*2*x*EA***IN*B", control=n)
         for n in range(1, 30)
     )
     want = read_documents(frame(many))
-    monkeypatch.setattr(module, "CHUNK_BYTES", 700)
-    got = read_documents(frame(many))
+    got = read_documents(frame(many), limits=Limits(window_bytes=700))
     assert got.counts == want.counts and got.counts["lines_rejected"] == 29
     assert got.facts["raw_edi__order_lines"].equals(want.facts["raw_edi__order_lines"])
     assert got.rejects.equals(want.rejects)

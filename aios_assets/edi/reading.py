@@ -1,0 +1,278 @@
+"""Parts of documents to tokens, envelope rows and typed lines, one part of some megabytes after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aios_assets.edi.canonical import canonical, charset, pieces, windows
+from aios_assets.edi.carry import Carry, split
+from aios_assets.edi.delims import sniff
+from aios_assets.edi.grammar import NO_FINDINGS, check_elements
+from aios_assets.edi.limits import Limits
+from aios_assets.edi.mappings import MAPPINGS
+from aios_assets.edi.shelf import Shelf
+from aios_assets.edi.source import Source, readable
+from aios_assets.edi.tokens import KINDS, Ints, Tokens, code_of, set_index, tokenise
+from aios_assets.edi.typing_rules import Typed
+from aios_assets.edi.view import View
+
+# Interchange-level segments that open and close nothing: related data, security.
+_ALLOWED_OUTSIDE = ("ISB", "ISE", "TA3", "S1S", "S2S", "S1E", "S2E", "USH", "USA", "USC", "UST", "USR", "UNA")
+Refused = list[tuple[int, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of canonical text.
+
+    Attributes:
+        doc: ordinal of its document.
+        text: canonical UTF-8.
+        released: characters that were released in it.
+        more: whether its piece goes on in the next part.
+    """
+
+    doc: int
+    text: bytes
+    released: frozenset[int]
+    more: bool
+
+
+def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Refused]:
+    """Canonical stretches of all documents, lazily, and the documents that are no EDI (filled while iterating)."""
+    refused: Refused = []
+
+    def run() -> Iterator[Part]:
+        for n, source in enumerate(sources):
+            if len(source) > limits.document_bytes:
+                refused.append((n, "too_large", limits.too_large(len(source))))
+                continue
+            content = readable(source)
+            found = pieces(content)
+            if not found:
+                refused.append((n, "not_edi", _not_edi(content)))
+                continue
+            if len(content) > limits.segment_bytes and any(
+                limits.unbroken(content, p.start, p.end, p.delimiters.segment) for p in found
+            ):
+                refused.append((n, "segment_too_long", limits.too_long()))
+                continue
+            charsets = [charset(content, piece, limits.window_bytes) for piece in found]
+            if None in charsets:
+                words = "the data holds 0x1C to 0x1F, which stand for structure; ask the sender"
+                refused.append((n, "control_characters", words))
+                continue
+            for piece, encoding in zip(found, charsets, strict=True):
+                for begin, end in windows(content, piece, limits.window_bytes):
+                    first = begin == piece.start
+                    text, released = canonical(content[begin:end], piece, encoding or "utf-8", begins=first)
+                    yield Part(n, text, frozenset(released), end < piece.end)
+
+    return run(), refused
+
+
+def _not_edi(content: Source) -> str:
+    head = content[:65536]
+    if not head.strip(b" \t\r\n\x00"):
+        return "the document is empty"
+    kind = sniff(head)
+    what = "no ISA, UNA or UNB with readable delimiters was found" if kind == "unknown" else f"it looks like {kind}"
+    return f"the document is neither X12 nor EDIFACT: {what}"
+
+
+def chunks(stretches: Iterator[Part], size: int) -> Iterator[list[Part]]:
+    """Group parts to about `size` bytes; one that goes on is the last of its group."""
+    chunk: list[Part] = []
+    held = 0
+    for part in stretches:
+        if chunk and held + len(part.text) > size:
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(part)
+        held += len(part.text)
+        if part.more:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """The sets of a chunk: header rows, their types, and which set each segment belongs to (-1 outside)."""
+
+    starts: Ints
+    types: list[tuple[str, str]]
+    type_of: npt.NDArray[np.int32]
+    owner: npt.NDArray[np.int32]
+
+
+class Reading:
+    """What accumulates over the chunks of one reading; segments and sets are numbered through all of them.
+
+    Args:
+        shelf: where typed lines wait.
+        window_bytes: sets shorter than this are read whole.
+        grammar: whether to check elements against the dictionary.
+    """
+
+    def __init__(self, shelf: Shelf, *, window_bytes: int, grammar: bool = False) -> None:
+        self.shelf = shelf
+        self.grammar = grammar
+        self.window_bytes = window_bytes
+        self.findings: list[pl.DataFrame] = []
+        self.envelopes: list[pl.DataFrame] = []
+        self.texts: list[pl.DataFrame] = []
+        self.strays: list[pl.DataFrame] = []
+        self.sizes: dict[int, int] = {}
+        self._rows = 0
+        self._sets = 0
+        self._carry: Carry | None = None
+        self._released: frozenset[int] = frozenset()
+
+    def take(self, chunk: list[Part]) -> None:
+        """Tokenise one chunk and type the lines of its mapped sets."""
+        carry = self._carry
+        texts = [p.text for p in chunk]
+        if carry is not None:
+            texts[0] = carry.lent + carry.rest + texts[0]
+        tokens = tokenise(texts)
+        stop, self._carry = split(tokens, carry, self.window_bytes) if chunk[-1].more else (tokens.height, None)
+        fresh = min(carry.rows, stop) if carry else 0
+        if stop < tokens.height:
+            tokens = tokens.head(stop)
+        docs = np.array([p.doc for p in chunk], dtype=np.int32)
+        self._count(tokens, docs, fresh)
+        before = self._released if carry is not None else frozenset()
+        self._released = before.union(*(p.released for p in chunk))
+        sets = _sets(tokens, docs)
+        shift = self._sets - (1 if carry and carry.in_set else 0)
+        self._stray(tokens, sets.owner, fresh)
+        if self.grammar:
+            self._check(tokens, sets, fresh, shift)
+        self._type(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
+        self._envelope(tokens, docs, fresh)
+        self._rows += tokens.height - fresh
+        self._sets = shift + len(sets.starts)
+
+    def _count(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
+        """Where each document ends, in segments of the whole reading."""
+        ends = np.flatnonzero(np.diff(tokens.piece, append=-1)) if tokens.height else np.empty(0, dtype=np.int64)
+        for end in ends:
+            self.sizes[int(docs[tokens.piece[end]])] = self._rows + int(end) + 1 - fresh
+
+    def _envelope(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
+        envelope = tokens.envelope
+        if fresh:
+            envelope = envelope.filter(pl.col("row") >= fresh)
+        self.envelopes.append(
+            envelope.with_columns(
+                pl.col("row").cast(pl.Int64) + (self._rows - fresh),
+                pl.lit(pl.Series(docs)).gather(pl.col("piece")).alias("doc"),
+            ).drop("piece")
+        )
+
+    def _type(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
+        """Type the lines of mapped sets."""
+        row_type = np.where(sets.owner >= 0, sets.type_of[np.maximum(sets.owner, 0)], -1) if len(sets.starts) else None
+        senders = None
+        out: list[Typed] = []
+        for n, name in enumerate(sets.types):
+            mapping = MAPPINGS.get(name)
+            if mapping is None or row_type is None:
+                continue
+            if senders is None:
+                senders = _senders(tokens.envelope)
+            rows = np.flatnonzero(row_type == n)
+            view = View(tokens, rows, sets.owner[rows], rows.astype(np.int32), name[0], self._released, fresh, before)
+            view = view.relined(mapping.openers, mapping.headers)
+            out.extend(self._numbered(t, tokens, fresh, shift) for t in mapping.read(view, senders))
+        if out:
+            self.shelf.hold(out)
+
+    def _numbered(self, typed: Typed, tokens: Tokens, fresh: int, shift: int) -> Typed:
+        """Number rows and sets through the whole reading; keep the text of what is at fault."""
+        facts, rejects = typed.facts, typed.rejects
+        if fresh:
+            facts, rejects = facts.filter(pl.col("row") >= fresh), rejects.filter(pl.col("row") >= fresh)
+        soft = facts["row"].filter(facts["soft"].is_not_null())
+        wanted = pl.concat([soft, rejects["row"]]).unique().sort().to_numpy()
+        place = (pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
+        if len(wanted):
+            self.texts.append(_text(tokens, wanted.astype(np.int64)).select(place[0], "seg"))
+        return replace(typed, facts=facts.with_columns(place), rejects=rejects.with_columns(place))
+
+    def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int) -> None:
+        found = check_elements(tokens, sets.owner, fresh)
+        self.findings.append(
+            found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
+        )
+
+    def _stray(self, tokens: Tokens, owner: npt.NDArray[np.int32], fresh: int) -> None:
+        """Keep segments that stand outside every set and are no envelope: nothing received goes unmentioned."""
+        outside = (owner < 0) & (tokens.kind == 0)
+        outside[:fresh] = False
+        rows = np.flatnonzero(outside)
+        if len(rows):
+            rows = rows[~np.isin(tokens.code[rows], [code_of(t) for t in (*KINDS, *_ALLOWED_OUTSIDE)])]
+        if len(rows):
+            found = _text(tokens, rows)
+            self.strays.append(found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh)))
+
+
+def _text(tokens: Tokens, rows: Ints) -> pl.DataFrame:
+    """row and seg, at most as long as it is shown."""
+    return pl.DataFrame({"row": rows, "seg": tokens.segments(rows).str.head(1000)})
+
+
+def _sets(tokens: Tokens, docs: npt.NDArray[np.int32]) -> _Sets:
+    marks = np.flatnonzero(tokens.kind)
+    kinds, of = tokens.kind[marks], docs[tokens.piece[marks]]
+    opens = np.flatnonzero(kinds == 3)
+    after = np.append(marks[1:], tokens.height)[opens]
+    closed = (np.append(kinds[1:], 0)[opens] == 4) & (np.append(of[1:], -1)[opens] == of[opens])
+    starts = marks[opens]
+    owner = set_index(tokens.height, starts, np.where(closed, after, after - 1))
+    is_x12 = tokens.code[starts] == code_of("ST")
+    keys = np.empty(len(starts), dtype=object)
+    for standard, own, place in (("X12", is_x12, (1, 0)), ("EDIFACT", ~is_x12, (2, 1))):
+        keys[own] = (standard + " " + tokens.value(starts[own], *place).fill_null("")).to_numpy()
+    names = list(dict.fromkeys(keys))
+    number = {name: n for n, name in enumerate(names)}
+    type_of = np.fromiter((number[k] for k in keys), dtype=np.int32, count=len(keys))
+    types = [(standard, code) for standard, code in (name.split(" ", 1) for name in names)]
+    return _Sets(starts, types, type_of, owner)
+
+
+def _senders(envelope: pl.DataFrame) -> pl.DataFrame:
+    """set (ordinal in the chunk) and the application or interchange sender, the site of last resort."""
+    kind = pl.col("kind")
+    isa = (
+        pl.when(pl.col("tag").str.to_uppercase() == "ISA")
+        .then(pl.col("e6"))
+        .when(kind == 1)
+        .then(pl.col("e2").str.split("\x1f").list.get(0, null_on_oob=True))
+    )
+    named = envelope.with_columns(sender_id=pl.when(kind == 1).then(isa.fill_null("")).forward_fill())
+    sets = named.filter(kind == 3).with_row_index("set").select(pl.col("set").cast(pl.Int32), "sender_id")
+    return sets.with_columns(pl.when(pl.col("sender_id") != "").then("sender_id").alias("sender_id"))
+
+
+def no_envelope() -> pl.DataFrame:
+    """Envelope rows of nothing."""
+    return (
+        tokenise([])
+        .envelope.drop("piece")
+        .with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"), pl.col("row").cast(pl.Int64))
+        .clear()
+    )
+
+
+def no_findings() -> pl.DataFrame:
+    """Findings of nothing."""
+    return NO_FINDINGS
