@@ -21,7 +21,7 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
-from ml.windows import F64, WindowSums, forward_fill, last_true, shift
+from ml.windows import F64, WindowSums, at_lag, forward_fill, last_true
 
 I64 = npt.NDArray[np.int64]
 LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
@@ -100,15 +100,31 @@ def _visible(versions: pl.DataFrame, last: date, cutoff: Callable[[date], dateti
     if not axis:
         return versions.clear()
     cuts = np.array([np.datetime64(cutoff(day).replace(tzinfo=None), "us") for day in axis])
-    rows = versions.filter((pl.col("demand_date") <= last) & (pl.col("available_at_utc") <= cutoff(last)))
+    columns = (
+        *KEYS,
+        "demand_date",
+        "sales_qty_ea",
+        "is_stockout",
+        "price_usd",
+        "available_at_utc",
+        "superseded_at_utc",
+    )
+    rows = _where(
+        versions.select(columns), (pl.col("demand_date") <= last) & (pl.col("available_at_utc") <= cutoff(last))
+    )
     t = (rows["demand_date"] - first).dt.total_days().to_numpy()
     v0 = np.maximum(_first_day(cuts, rows["available_at_utc"]), t)
     v1 = _first_day(cuts, rows["superseded_at_utc"])
-    return (
-        rows.select(*KEYS, "sales_qty_ea", "is_stockout", "price_usd")
-        .with_columns(pl.Series("t", t), pl.Series("v0", v0), pl.Series("v1", v1), pl.lit(first).alias("origin"))
-        .filter(pl.col("v0") < pl.col("v1"))
+    marked = rows.select(*KEYS, "sales_qty_ea", "is_stockout", "price_usd").with_columns(
+        pl.Series("t", t), pl.Series("v0", v0), pl.Series("v1", v1), pl.lit(first).alias("origin")
     )
+    return _where(marked, pl.col("v0") < pl.col("v1"))
+
+
+def _where(rows: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:
+    """The rows that meet a condition; the frame itself, not a copy, where all do (the usual night)."""
+    keep = rows.select(condition.fill_null(False)).to_series()
+    return rows if keep.all() else rows.filter(keep)
 
 
 def _first_day(cuts: npt.NDArray[np.datetime64], instants: pl.Series) -> I64:
@@ -136,7 +152,7 @@ class _Panel:
         self.last = int((wanted[-1] - self.origin).days)
         self.keys, rows = _indexed(visible.drop("origin"))
         self.first_known: I64 = rows.group_by("s").agg(pl.col("v0").min()).sort("s")["v0"].to_numpy().astype(np.int64)
-        final = rows.filter(pl.col("v1") > self.last)
+        final = _where(rows, pl.col("v1") > self.last)
         self._refuse_double(final)
         self.late = _late_keys(rows, final, self.last)
         start = max(int(index[0]) - LOOKBACK, 0) if index.size else 0
@@ -162,18 +178,22 @@ class _Panel:
             )  # fmt: skip
 
     def _wide(self, rows: pl.DataFrame) -> Wide:
-        rows = rows.filter(pl.col("t") >= self.start)
-        s, t = rows["s"].to_numpy(), rows["t"].to_numpy() - self.start
+        rows = _where(rows, pl.col("t") >= self.start)
+        cell = rows["s"].to_numpy() * self.width + (rows["t"].to_numpy() - self.start)
+        size = self.keys.height * self.width
         arrays = []
         for name in ("sales_qty_ea", "is_stockout", "price_usd"):
-            wide = np.full((self.keys.height, self.width), np.nan)
-            wide[s, t] = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            arrays.append(wide)
+            # no cell stands twice, so as many rows as cells fill every one of them
+            wide = np.empty(size) if cell.size == size else np.full(size, np.nan)
+            wide[cell] = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            arrays.append(wide.reshape(self.keys.height, self.width))
         return Wide(*arrays)
 
     def _carry(self, final: pl.DataFrame) -> Carry:
         n = self.keys.height
         carry = Carry(np.full(n, -NEVER), np.full(n, NEVER), np.full(n, np.nan))
+        if self.start == 0:
+            return carry
         before = final.filter(pl.col("t") < self.start)
         sold = before.filter(pl.col("sales_qty_ea") > 0).group_by("s").agg(a=pl.col("t").min(), b=pl.col("t").max())
         carry.first_sale[sold["s"].to_numpy()] = sold["a"].to_numpy() - self.start
@@ -247,9 +267,10 @@ class _Panel:
         members = self.keys[group].rank("dense").cast(pl.Int64).to_numpy() - 1
         groups = int(members.max()) + 1
         totals, reports = np.zeros((groups, self.width)), np.zeros((groups, self.width))
-        known = ~np.isnan(self.base.sales)
-        np.add.at(totals, members, np.where(known, self.base.sales, 0.0))
-        np.add.at(reports, members, known.astype(np.float64))
+        read = slice(max(0, int(self.columns.min()) - AGGREGATE_WINDOW + 1), None)  # what the windows reach back to
+        known = ~np.isnan(self.base.sales[:, read])
+        np.add.at(totals[:, read], members, np.where(known, self.base.sales[:, read], 0.0))
+        np.add.at(reports[:, read], members, known.astype(np.float64))
         sums = WindowSums(totals).at(AGGREGATE_WINDOW, self.columns)
         counts = WindowSums((reports > 0).astype(np.float64)).at(AGGREGATE_WINDOW, self.columns)
         self._correct(sums, counts, reports, members)
@@ -309,7 +330,7 @@ def _indexed(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         .to_numpy()
     )
     s = number[np.cumsum(new.to_numpy()) - 1]
-    return keys, rows.with_columns(pl.Series("s", s))
+    return keys, rows.drop(KEYS).with_columns(pl.Series("s", s))
 
 
 def _late_keys(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFrame:
@@ -325,7 +346,7 @@ def _late_keys(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFra
     withdrawn = rows.group_by("s", "t").agg(pl.col("v1").max().alias("withdrawn"))
     cells = cells.join(withdrawn, on=["s", "t"]).with_columns(pl.coalesce("until", "withdrawn").alias("until"))
     cells = cells.filter(pl.col("until") > pl.col("t")).drop("withdrawn")
-    return rows.drop(KEYS).join(cells, on=["s", "t"], how="inner").sort("s", "t", "v0")
+    return rows.join(cells, on=["s", "t"], how="inner").sort("s", "t", "v0")
 
 
 def _stretches(late: pl.DataFrame, wanted: I64) -> pl.DataFrame:
@@ -395,7 +416,7 @@ def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
     sold = np.where(known, wide.sales, 0.0)
     count, total, square = WindowSums(ones), WindowSums(sold), WindowSums(sold * sold)
     zeros = WindowSums((known & (wide.sales == 0)).astype(np.float64))
-    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": shift(wide.sales, k)[:, columns] for k in LAGS}
+    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
     counts = {w: count.at(w, columns) for w in WINDOWS}
     with np.errstate(invalid="ignore", divide="ignore"):
         for w in WINDOWS:
@@ -418,7 +439,7 @@ def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
 
 
 def _since(sold: npt.NDArray[np.bool_], carry: Carry, columns: I64) -> dict[str, F64]:
-    last = last_true(sold, carry.last_sale)[:, columns]
+    last = last_true(sold, carry.last_sale, columns)
     ever = sold.any(axis=1)
     first = np.where(carry.first_sale < -NEVER, carry.first_sale, np.where(ever, sold.argmax(axis=1), -NEVER))[:, None]
     now = columns[None, :]
@@ -430,7 +451,7 @@ def _since(sold: npt.NDArray[np.bool_], carry: Carry, columns: I64) -> dict[str,
 
 def _price(price: F64, carry: Carry, columns: I64) -> dict[str, F64]:
     known = ~np.isnan(price)
-    last = forward_fill(price, carry.last_price)[:, columns]
+    last = forward_fill(price, carry.last_price, columns)
     n = WindowSums(known.astype(np.float64)).at(28, columns)
     mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n
     return {"price_usd_lag_0": last, "price_rel_28d": np.where((n > 0) & (mean > 0), last / mean, np.nan)}

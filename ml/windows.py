@@ -28,6 +28,16 @@ def shift(x: F64, k: int, fill: float = np.nan) -> F64:
     return out
 
 
+def at_lag(x: F64, k: int, columns: npt.NDArray[np.int64]) -> F64:
+    """`shift(x, k)` at some columns only.
+
+    >>> at_lag(np.array([[1.0, 2.0, 3.0]]), 1, np.array([0, 2]))
+    array([[nan,  2.]])
+    """
+    place = columns - k
+    return np.where(place >= 0, x[:, np.maximum(place, 0)], np.nan)
+
+
 class WindowSums:
     """Trailing sums of a complete array (no NaN) for any windows, sharing the doubled partial sums.
 
@@ -101,23 +111,33 @@ class WindowSums:
         return out
 
 
-def last_true(flags: npt.NDArray[np.bool_], before: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Index of the last true flag up to each period.
+def last_true(
+    flags: npt.NDArray[np.bool_], before: npt.NDArray[np.int64], columns: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
+    """Index of the last true flag up to each period, or up to some of them.
 
     Args:
         flags: (series, periods).
         before: (series,) index of the last true flag before the panel, a large negative number where there is none.
+        columns: periods wanted; all when None.
 
     Returns:
-        (series, periods) indices, `before` where no flag was true yet.
+        (series, periods wanted) indices, `before` where no flag was true yet.
     """
-    index = np.where(flags, np.arange(flags.shape[1], dtype=np.int64), before[:, None])
-    return np.maximum.accumulate(index, axis=1)
+    if columns is None or columns.size * FEW >= flags.shape[1]:
+        index = np.where(flags, np.arange(flags.shape[1], dtype=np.int64), before[:, None])
+        found = np.maximum.accumulate(index, axis=1)
+        return found if columns is None else found[:, columns]
+    out = np.empty((flags.shape[0], columns.size), dtype=np.int64)
+    for i, column in enumerate(columns.tolist()):
+        back = flags[:, column::-1].argmax(axis=1)  # stops at the first true one looking back
+        here = column - back
+        out[:, i] = np.where(flags[np.arange(flags.shape[0]), here], here, before)
+    return out
 
 
-def forward_fill(x: F64, before: F64) -> F64:
-    """Last value that is not NaN up to each period; `before` (series,) where there was none yet."""
-    known = ~np.isnan(x)
-    index = np.maximum.accumulate(np.where(known, np.arange(x.shape[1]), -1), axis=1)
+def forward_fill(x: F64, before: F64, columns: npt.NDArray[np.int64] | None = None) -> F64:
+    """Last value that is not NaN up to each period (or some of them); `before` (series,) where there was none yet."""
+    index = last_true(~np.isnan(x), np.full(x.shape[0], -1, dtype=np.int64), columns)
     filled = np.take_along_axis(x, np.maximum(index, 0), axis=1)
     return np.where(index >= 0, filled, before[:, None])

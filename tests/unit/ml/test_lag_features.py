@@ -10,7 +10,7 @@ import pytest
 
 from aios_assets.contracts.errors import BadInputError
 from ml.lag_features import panel_features
-from ml.windows import WindowSums
+from ml.windows import WindowSums, forward_fill, last_true
 
 
 def test_lags_and_windows_equal_a_plain_loop_for_series_of_different_length() -> None:
@@ -50,3 +50,13 @@ def test_sums_at_few_columns_equal_sums_over_all_to_the_last_bit(window: int, st
     shorter = WindowSums(x[:, 100:], stride)  # a panel that starts later gives the same sums where the window fits
     if window * stride <= 300:
         assert np.array_equal(shorter.over(window)[:, -1], whole.over(window)[:, -1])
+
+
+def test_looking_back_from_a_few_periods_equals_looking_back_from_all() -> None:
+    rng = np.random.default_rng(8)
+    flags, before = rng.random((30, 90)) < 0.05, rng.integers(-40, -1, 30)
+    x = np.where(rng.random((30, 90)) < 0.1, rng.normal(size=(30, 90)), np.nan)
+    few = np.array([0, 3, 88])
+    assert np.array_equal(last_true(flags, before, few), last_true(flags, before)[:, few])
+    start = rng.normal(size=30)
+    assert np.array_equal(forward_fill(x, start, few), forward_fill(x, start)[:, few])
