@@ -1,4 +1,4 @@
-"""Spare parts, walk-forward: negative-binomial reorder points by cost against (s, S) by the normal approximation.
+"""Spare parts, walk-forward: reorder points by cost against (s, S) by the normal approximation.
 
 Both review weekly, order in packs and above the minimum, and learn only from the weeks before. Unmet demand waits. They are
 compared at equal fill rate: each is played at several service settings and its cost is read off between them.
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 WEEK = 52.0
+TRUST_HITS = 100.0  # weeks with sales after which the windows seen count as much as the theory
+Z = (0.8, 1.3, 1.65, 2.05, 2.6, 3.3)
+PENALTIES = (0.3, 1.0, 3.0, 8.0, 20.0, 60.0, 200.0, 600.0)
 
 
 def _facts(frame: pl.DataFrame) -> dict[str, F64]:
@@ -42,13 +45,41 @@ def _moments(seen: F64) -> tuple[F64, F64]:
     return mean, np.maximum(weight * variance + (1 - weight) * ratio * mean, mean * 1.01)
 
 
+def _recent(seen: F64, mean: F64, variance: F64) -> tuple[F64, F64]:
+    """Mean and variance moved to what sold lately: a week counts half as much as one a year after it."""
+    last = seen[:, -104:]
+    weight = 0.5 ** ((last.shape[1] - 1 - np.arange(last.shape[1])) / WEEK)
+    moved = np.maximum((last * weight).sum(axis=1) / weight.sum(), 0.25 * mean)
+    return moved, variance * moved / mean
+
+
+def _window_quantile(seen: F64, span: F64, ratio: F64) -> F64:
+    """Empirical quantile of demand over `span` weeks in the last two years' overlapping windows; NaN where none fits."""
+    last = seen[:, -104:]
+    total = np.concatenate([np.zeros((last.shape[0], 1)), np.cumsum(last, axis=1)], axis=1)
+    end = np.arange(1, last.shape[1] + 1)
+    begin = end[None, :] - span.astype(np.int64)[:, None]
+    sums = total[:, 1:] - np.take_along_axis(total, np.maximum(begin, 0), axis=1)
+    ordered = np.sort(np.where(begin >= 0, sums, np.inf), axis=1)
+    count = (begin >= 0).sum(axis=1)
+    place = np.clip(np.ceil(ratio * count).astype(np.int64) - 1, 0, np.maximum(count - 1, 0))
+    found = np.take_along_axis(ordered, place[:, None], axis=1)[:, 0]
+    return np.where(np.isfinite(found), found, np.nan)
+
+
 def ours(seen: F64, facts: dict[str, F64], penalty: float) -> tuple[F64, F64]:
-    """Reorder point and order quantity: the last unit kept must save more waiting, at `penalty` per unit, than it costs to hold."""
+    """Reorder point and order quantity: the last unit kept must save more waiting, at `penalty` per unit, than it costs to hold.
+
+    The point is the mean of the negative-binomial and the normal quantile (the first overstates the far tail of lumpy parts,
+    the second understates the near one), drawn to the empirical quantile of the lead time's windows as sales were seen.
+    """
+    from scipy.special import ndtri
     from scipy.stats import nbinom
 
-    mean, variance = _moments(seen)
+    mean, variance = _recent(seen, *_moments(seen))
     span = facts["lead"] + 1
-    mu, var = mean * span, variance * span
+    mu = mean * span
+    var = np.maximum(variance * span, mu * 1.01)
     quantity = np.sqrt(2 * facts["fixed"] * mean / facts["holding"])
     quantity = np.maximum(
         np.ceil(np.maximum(quantity, 1) / facts["pack"]) * facts["pack"],
@@ -56,8 +87,14 @@ def ours(seen: F64, facts: dict[str, F64], penalty: float) -> tuple[F64, F64]:
     )
     cycles = np.maximum(quantity / mean, 1.0)  # weeks between orders: only one of them is exposed
     ratio = np.clip(1 - facts["holding"] * cycles / (penalty + facts["holding"] * cycles), 0.0, 0.99999)
-    point = nbinom.ppf(ratio, mu**2 / (var - mu), mu / var)
-    return np.where(ratio < nbinom.pmf(0, mu**2 / (var - mu), mu / var), -1.0, point), quantity
+    size, chance = mu**2 / (var - mu), mu / var
+    normal = np.maximum(mu + ndtri(np.maximum(ratio, 1e-9)) * np.sqrt(var), 0)
+    theory = (nbinom.ppf(ratio, size, chance) + normal) / 2
+    windows = _window_quantile(seen, span, ratio)
+    hits = (seen[:, -104:] > 0).sum(axis=1)
+    weight = hits / (hits + TRUST_HITS)
+    point = np.ceil(np.where(np.isnan(windows), theory, weight * windows + (1 - weight) * theory))
+    return np.where(ratio < nbinom.pmf(0, size, chance), -1.0, point), quantity
 
 
 def normal_rule(seen: F64, facts: dict[str, F64], z: float) -> tuple[F64, F64]:
@@ -121,8 +158,8 @@ def compare_at_equal_fill(frame: pl.DataFrame, start: int = 104) -> list[dict[st
     facts = _facts(frame)
     demand = frame.select(c for c in frame.columns if c[:2] == "20").to_numpy().astype(np.float64)
     demand = np.nan_to_num(demand)
-    normal = [play(demand, facts, normal_rule, z, start) for z in (0.8, 1.3, 1.65, 2.05, 2.6)]
-    mine = [play(demand, facts, ours, p, start) for p in (0.3, 1.0, 3.0, 8.0, 20.0, 60.0, 200.0)]
+    normal = [play(demand, facts, normal_rule, z, start) for z in Z]
+    mine = [play(demand, facts, ours, p, start) for p in PENALTIES]
     fill, cost = np.array([m["fill_rate_frac"] for m in mine]), np.array([m["cost_eur_year"] for m in mine])
     order = np.argsort(fill)
     out = []

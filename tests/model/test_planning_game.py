@@ -50,5 +50,5 @@ def test_spare_parts_cost_less_than_the_normal_rule_at_equal_fill_rate() -> None
         pytest.skip(f"{path} is not there: set AIOS_SHARED")
     table = compare_at_equal_fill(pl.read_parquet(path))
     assert len(table) >= 3
-    assert np.mean([r["saving_frac"] for r in table]) > 0.1
-    assert all(r["saving_frac"] > 0 for r in table if r["fill_rate_frac"] < 0.89)
+    assert np.mean([r["saving_frac"] for r in table]) > 0.2
+    assert all(r["saving_frac"] > 0 for r in table)
