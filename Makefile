@@ -26,7 +26,7 @@ install: $(VENV)/.installed ## Make the environment from requirements.lock
 run: install ## Play the nightly job on the sandbox network (DAYS=3 plays three more nights)
 	@$(VENV)/bin/aios run --days $(DAYS)
 
-ui: install ## Dagster UI on port 3000 and MLflow UI on port 5000, on the data of the last run
+ui: install ## Dagster UI on port 3000, MLflow UI on port 5000, report pages on port 5001, on the data of the last run
 	@$(VENV)/bin/aios ui
 
 test: install lint ## All tests

@@ -309,14 +309,15 @@ def quarantine_release(
 def ui(
     port: Annotated[int, typer.Option(help="port of the Dagster UI")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="port of the MLflow UI")] = 5000,
+    pages_port: Annotated[int, typer.Option(help="port of the report pages")] = 5001,
 ) -> None:
-    """Start the Dagster UI and the MLflow UI on this night's data, on this machine only."""
+    """Start the Dagster UI, the MLflow UI and the report pages on this night's data, on this machine only."""
     from aios_assets.night import prepare_home
     from aios_assets.ui import serve
 
     conf = settings()
     prepare_home(conf)
-    serve(conf, port, mlflow_port)
+    serve(conf, port, mlflow_port, pages_port)
 
 
 def main() -> None:

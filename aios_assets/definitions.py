@@ -60,6 +60,7 @@ def world_of(settings: Settings) -> World:
         tracking_uri=settings.tracking_uri,
         seed=settings.seed,
         document_cap_mb=settings.document_cap_mb,
+        pages_url=settings.pages_url,
         retrain_every_days=settings.retrain_every_days,
         training_days=settings.training_days,
         training_stride_days=settings.training_stride_days,

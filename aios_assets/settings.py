@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     start_date: str = Field("2023-01-01", description="first daily partition")
     document_cap_mb: int = Field(256, description="largest document taken, in MB")
     mlflow_uri: str = Field("", description="MLflow tracking store; empty means SQLite in home")
+    pages_url: str = Field("http://127.0.0.1:5001", description="where `aios ui` serves the report pages, for links")
     retrain_every_days: int = Field(28, description="age in days at which the champion is retrained without any drift")
     training_days: int = Field(728, description="days of history that a training run reads")
     training_stride_days: int = Field(7, description="days between training origins")

@@ -1,4 +1,4 @@
-"""The two web pages: Dagster's (lineage, runs, backfills) and MLflow's (experiments, models), on loopback only."""
+"""The web pages, on loopback only: Dagster's (lineage, runs, backfills), MLflow's (experiments, models), the nights' reports."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from aios_assets.contracts.errors import ConflictError
 from aios_assets.settings import Settings
 
 
-def serve(settings: Settings, port: int, mlflow_port: int) -> None:
-    """Start both pages and wait until they are stopped with Ctrl-C.
+def serve(settings: Settings, port: int, mlflow_port: int, pages_port: int) -> None:
+    """Start all three and wait until they are stopped with Ctrl-C.
 
     Raises:
         ConflictError: a port is taken.
     """
-    for wanted in (port, mlflow_port):
+    for wanted in (port, mlflow_port, pages_port):
         _refuse_taken(wanted)
     workspace = Path(__file__).resolve().parent.parent / "workspace.yaml"
-    environment = dict(os.environ)
+    environment = dict(os.environ) | {"AIOS_PAGES_URL": f"http://127.0.0.1:{pages_port}"}
     commands = [
         [_tool("dagster"), "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)],
         [
@@ -36,9 +36,20 @@ def serve(settings: Settings, port: int, mlflow_port: int) -> None:
             "--port",
             str(mlflow_port),
         ],
+        [
+            sys.executable,
+            "-m",
+            "http.server",
+            str(pages_port),
+            "--bind",
+            "127.0.0.1",
+            "--directory",
+            str(settings.at_home("reports").resolve()),
+        ],
     ]
     print(
-        f"Dagster  http://127.0.0.1:{port}\nMLflow   http://127.0.0.1:{mlflow_port}\nCtrl-C stops both.",
+        f"Dagster  http://127.0.0.1:{port}\nMLflow   http://127.0.0.1:{mlflow_port}\n"
+        f"Reports  http://127.0.0.1:{pages_port}\nCtrl-C stops all.",
         file=sys.stderr,
     )
     children = [subprocess.Popen(c, env=environment, cwd=workspace.parent) for c in commands]
@@ -63,5 +74,5 @@ def _refuse_taken(port: int) -> None:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise ConflictError(
                 f"port {port} is taken by another program",
-                todo="stop it, or choose another with --port or --mlflow-port",
+                todo="stop it, or choose another with --port, --mlflow-port or --pages-port",
             )

@@ -58,7 +58,7 @@ def train(context: AssetExecutionContext, config: TrainConfig, world: World) -> 
     for name, one in (("model_demand", train_demand_if_due), ("model_lead_time", train_lead_time_if_due)):
         outcomes = [one(world, day, config.force, config.reason, say) for day in days]
         pictures = {f"{plot} v{o.version}": png_metadata(png) for o in outcomes for plot, png in o.plots.items()}
-        links = {n: MetadataValue.url(p.resolve().as_uri()) for o in outcomes for n, p in o.pages.items()}
+        links = {n: MetadataValue.url(world.page_url(p)) for o in outcomes for n, p in o.pages.items()}
         yield MaterializeResult(
             asset_key=name, metadata=plain({"outcomes": [o.summary() for o in outcomes]}) | pictures | links
         )

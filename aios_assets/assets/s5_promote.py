@@ -37,7 +37,7 @@ def promote(context: AssetExecutionContext, world: World) -> Iterator[Materializ
     """Judge every version that was trained or proposed by the run's days, and move whoever climbs, oldest day first."""
     judged = [judge_day(world, day) for day in days_of(context)]
     cards = {k: v for j in judged for k, v in cards_after(world, j).items()}
-    links = {name: MetadataValue.url(path.resolve().as_uri()) for name, path in cards.items()}
+    links = {name: MetadataValue.url(world.page_url(path)) for name, path in cards.items()}
     reasons = [r for j in judged for r in j.reasons]
     frames = {
         MON_COST_TRIALS.name: [j.trials for j in judged],

@@ -113,5 +113,5 @@ def night_report(context: AssetExecutionContext, world: World) -> MaterializeRes
     """Write the report pages of the run's last day."""
     pages = write_reports(world, days_of(context)[-1])
     return MaterializeResult(
-        metadata={name: MetadataValue.url(path.resolve().as_uri()) for name, path in pages.items()}
+        metadata={name: MetadataValue.url(world.page_url(path)) for name, path in pages.items()}
     )

@@ -46,6 +46,7 @@ class World(ConfigurableResource[Any]):
         tracking_uri: MLflow store.
         seed: seed of every model.
         document_cap_mb: largest document taken.
+        pages_url: address at which the folder of report pages is served.
         retrain_every_days: age of the champion that makes training due.
         training_days: days of history a training run reads.
         training_stride_days: days between training origins.
@@ -58,6 +59,7 @@ class World(ConfigurableResource[Any]):
     tracking_uri: str = ""
     seed: int = 7
     document_cap_mb: int = 256
+    pages_url: str = "http://127.0.0.1:5001"
     retrain_every_days: int = 28
     training_days: int = 728
     training_stride_days: int = 14
@@ -99,6 +101,10 @@ class World(ConfigurableResource[Any]):
         folder = Path(self.home) / "reports" / day.isoformat()
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
+
+    def page_url(self, page: Path) -> str:
+        """The address of a report page, for a link that a browser follows (it follows none to a file)."""
+        return f"{self.pages_url}/{page.relative_to(Path(self.home) / 'reports').as_posix()}"
 
     def take_documents(self, cutoff: datetime, progress: Callable[[str], object] | None = None) -> dict[str, Any]:
         """Take every document that reached the inbox before `cutoff`; what could not be taken becomes a reject.
