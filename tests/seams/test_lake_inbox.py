@@ -11,9 +11,11 @@ import polars as pl
 import pytest
 
 from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.raw_tables import RAW_EDI_RELEASES
 from aios_assets.resources import inbox as inbox_module
 from aios_assets.resources.inbox import Inbox, instant_of
 from aios_assets.resources.lake import Lake
+from aios_assets.resources.unread import count_unread, mark_read, unread_documents
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 CUTOFF = datetime(2026, 1, 10, 7, tzinfo=UTC)
@@ -213,3 +215,45 @@ def test_deliveries_and_documents_reconcile(folder: Path, lake: Lake) -> None:
     inbox(folder).take(lake, CUTOFF)
     deliveries = lake.read("raw_edi__deliveries")
     assert deliveries.filter(~pl.col("is_duplicate")).height == lake.count("raw_edi__documents") == 3
+
+
+def release(lake: Lake, document_id: str, segment_no: int) -> None:
+    row = {
+        "reject_id": f"r{segment_no}",
+        "document_id": document_id,
+        "interchange_no": 1,
+        "set_no": 1,
+        "segment_no": segment_no,
+    }
+    row |= {"released_by": "me", "reason": "checked by telephone", "available_at_utc": NOW}
+    lake.write(RAW_EDI_RELEASES, pl.DataFrame([row], schema=RAW_EDI_RELEASES.schema))
+
+
+def test_a_document_waits_until_it_is_read_and_once_more_per_release(lake: Lake, folder: Path) -> None:
+    put(folder, "a.edi", X12)
+    inbox(folder).take(lake, CUTOFF)
+    waiting = unread_documents(lake, CUTOFF, "edi")
+    assert waiting.height == 1 and count_unread(lake, CUTOFF, ("x12",), ("edi",)) == 1
+    mark_read(lake, waiting, "edi")
+    assert unread_documents(lake, CUTOFF, "edi").is_empty() and count_unread(lake, CUTOFF, ("x12",), ("edi",)) == 0
+    release(lake, waiting["document_id"].item(), 3)
+    again = unread_documents(lake, CUTOFF, "edi")
+    assert again["document_id"].to_list() == waiting["document_id"].to_list()
+    mark_read(lake, again, "edi")
+    assert unread_documents(lake, CUTOFF, "edi").is_empty()  # a release is read once, not every night
+
+
+def test_two_releases_between_two_readings_leave_the_marks_of_a_rebuild(
+    lake: Lake, folder: Path, tmp_path: Path
+) -> None:
+    put(folder, "a.edi", X12)
+    rebuilt = Lake(tmp_path / "rebuilt")
+    for one in (lake, rebuilt):
+        inbox(folder).take(one, CUTOFF)
+    mark_read(lake, unread_documents(lake, CUTOFF, "edi"), "edi")
+    document_id = lake.read("raw_edi__documents")["document_id"].item()
+    for one in (lake, rebuilt):
+        release(one, document_id, 3)
+        release(one, document_id, 5)
+        mark_read(one, unread_documents(one, CUTOFF, "edi"), "edi")
+    assert lake.content_hash("raw_edi__reads") == rebuilt.content_hash("raw_edi__reads")
