@@ -9,14 +9,10 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from aios_assets.edi.delims import (
     BLANKS,
     COMP,
-    CONTROLS,
-    EL,
-    REP,
     SEG,
     Delimiters,
     Standard,
@@ -48,22 +44,6 @@ class Piece:
     end: int
     delimiters: Delimiters
     bare: bool = False
-
-
-@lru_cache(maxsize=1024)
-def _table(d: Delimiters) -> bytes:
-    table = bytearray(range(256))
-    for char, to in ((d.component, COMP), (d.repetition, REP), (d.element, EL), (d.segment, SEG)):
-        if len(char) == 1:
-            table[char[0]] = ord(to)
-    return bytes(table)
-
-
-@lru_cache(maxsize=1024)
-def _foreign(d: Delimiters) -> tuple[bytes, ...]:
-    """Structure characters that this document does not use as delimiters."""
-    used = d.element + d.segment + d.component + d.repetition
-    return tuple(CONTROLS[i : i + 1] for i in range(4) if CONTROLS[i : i + 1] not in used)
 
 
 def _x12_pieces(data: Source, at: int, first: Delimiters) -> list[Piece]:
@@ -192,7 +172,7 @@ def charset(content: Source, piece: Piece, size: int) -> str | None:
         piece: one of its pieces.
         size: how much of it is looked at at a time.
     """
-    foreign = _foreign(piece.delimiters)
+    foreign = piece.delimiters.foreign
     utf8 = codecs.getincrementaldecoder("utf-8")()
     name = "utf-8"
     for begin, end in windows(content, piece, size):
@@ -243,14 +223,30 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
     if d.release and d.release in data:
         data, released = _protect(_utf8(data.translate(None, drop), encoding), d.release)
         drop = b""
-    data = data.translate(_table(d), drop) if drop else data.translate(_table(d))
+    data = data.translate(d.table, drop) if drop else data.translate(d.table)
     if not released:
         data = _utf8(data, encoding)
     return (_headed(data, piece) if begins else data), released
 
 
+def small(content: bytes, piece: Piece) -> tuple[bytes, set[int]] | None:
+    """Canonical text of a short document of one piece, in one go: what `charset` and `canonical` do together.
+
+    Returns:
+        None when its data holds 0x1C–0x1F, or when it is not plain ASCII and wants a closer look.
+    """
+    if not content.isascii():
+        return None
+    for control in piece.delimiters.foreign:
+        if control in content:
+            return None
+    return canonical(content if piece.start == 0 else content[piece.start :], piece, "utf-8")
+
+
 def _headed(text: bytes, piece: Piece) -> bytes:
     """Sets without an envelope get an empty header, so that everything belongs to an interchange (which is then rejected)."""
+    if text.startswith((b"ISA", b"UNB")) and not piece.bare:
+        return text
     if not piece.bare and text[:80].lstrip(BLANKS + SEG.encode())[:3].upper() in (b"ISA", b"UNB"):
         return text
     kind: Standard = piece.delimiters.standard

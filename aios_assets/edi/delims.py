@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -32,6 +32,8 @@ class Delimiters:
         release: EDIFACT release character, or empty.
         decimal: decimal mark.
         encoding: character set of the text where it is not UTF-8.
+        table: translation of its bytes to canonical ones.
+        foreign: structure characters that it does not use as delimiters.
     """
 
     standard: Standard
@@ -42,6 +44,21 @@ class Delimiters:
     release: bytes = b""
     decimal: bytes = b"."
     encoding: str = "latin-1"
+    table: bytes = field(init=False, compare=False, repr=False)
+    foreign: tuple[bytes, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        table = bytearray(range(256))
+        for char, to in (
+            (self.component, COMP), (self.repetition, REP), (self.element, EL), (self.segment, SEG)
+        ):  # fmt: skip
+            if len(char) == 1:
+                table[char[0]] = ord(to)
+        used = self.element + self.segment + self.component + self.repetition
+        object.__setattr__(self, "table", bytes(table))
+        object.__setattr__(
+            self, "foreign", tuple(CONTROLS[i : i + 1] for i in range(4) if CONTROLS[i : i + 1] not in used)
+        )
 
     @property
     def wraps(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.canonical import canonical, charset, pieces, windows
+from aios_assets.edi.canonical import canonical, charset, pieces, small, windows
 from aios_assets.edi.carry import Carry, split
 from aios_assets.edi.delims import sniff
 from aios_assets.edi.grammar import NO_FINDINGS, check_elements
@@ -23,6 +23,7 @@ from aios_assets.edi.view import View
 
 # Interchange-level segments that open and close nothing: related data, security.
 _ALLOWED_OUTSIDE = ("ISB", "ISE", "TA3", "S1S", "S2S", "S1E", "S2E", "USH", "USA", "USC", "UST", "USR", "UNA")
+_NONE: frozenset[int] = frozenset()
 Refused = list[tuple[int, str, str]]
 
 
@@ -57,6 +58,11 @@ def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Re
             if not found:
                 refused.append((n, "not_edi", _not_edi(content)))
                 continue
+            if len(found) == 1 and isinstance(content, bytes) and len(content) <= limits.segment_bytes:
+                quick = small(content, found[0])
+                if quick is not None:
+                    yield Part(n, quick[0], frozenset(quick[1]) if quick[1] else _NONE, more=False)
+                    continue
             if len(content) > limits.segment_bytes and any(
                 limits.unbroken(content, p.start, p.end, p.delimiters.segment) for p in found
             ):
@@ -239,13 +245,14 @@ def _sets(tokens: Tokens, docs: npt.NDArray[np.int32]) -> _Sets:
     starts = marks[opens]
     owner = set_index(tokens.height, starts, np.where(closed, after, after - 1))
     is_x12 = tokens.code[starts] == code_of("ST")
-    keys = np.empty(len(starts), dtype=object)
+    types: list[tuple[str, str]] = []
+    type_of = np.zeros(len(starts), dtype=np.int32)
     for standard, own, place in (("X12", is_x12, (1, 0)), ("EDIFACT", ~is_x12, (2, 1))):
-        keys[own] = (standard + " " + tokens.value(starts[own], *place).fill_null("")).to_numpy()
-    names = list(dict.fromkeys(keys))
-    number = {name: n for n, name in enumerate(names)}
-    type_of = np.fromiter((number[k] for k in keys), dtype=np.int32, count=len(keys))
-    types = [(standard, code) for standard, code in (name.split(" ", 1) for name in names)]
+        code = tokens.value(starts[own], *place).fill_null("")
+        names = code.unique(maintain_order=True)
+        number = range(len(types), len(types) + len(names))
+        type_of[own] = code.replace_strict(names, number, return_dtype=pl.Int32).to_numpy() if len(names) else 0
+        types += [(standard, name) for name in names]
     return _Sets(starts, types, type_of, owner)
 
 

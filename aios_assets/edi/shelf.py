@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,7 +53,9 @@ class InMemory:
     def facts(self) -> dict[str, pl.DataFrame]:
         """All facts by table, in document order."""
         return {
-            table.name: _in_order(pl.concat(self._facts[table.name])) if table.name in self._facts else table.empty()
+            table.name: _in_order(pl.concat(self._facts[table.name]))
+            if table.name in self._facts
+            else _empty(table.name)
             for table in EDI_FACT_TABLES
         }
 
@@ -125,6 +128,11 @@ class OnDisk:
             self._writers[table] = pq.ParquetWriter(self._path(table, part=True), rows.schema, compression="zstd")
         self._writers[table].write_table(rows)
         self.rows[table] = self.rows.get(table, 0) + facts.height
+
+
+@cache
+def _empty(name: str) -> pl.DataFrame:
+    return next(t for t in EDI_FACT_TABLES if t.name == name).empty()
 
 
 def _in_order(facts: pl.DataFrame) -> pl.DataFrame:

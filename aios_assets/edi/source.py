@@ -103,6 +103,8 @@ def readable(content: Source) -> Source:
         content: the document as received.
     """
     head = content[:4]
+    if head[:3] in (b"ISA", b"UNA", b"UNB"):
+        return content
     for start, form in _WIDE:
         if head.startswith(start):
             return content[:].decode(form, errors="replace").encode()

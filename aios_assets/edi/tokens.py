@@ -55,7 +55,7 @@ class Tokens:
         end: per segment, the byte after its last that is not blank.
         code: per segment, its tag as a number (`code_of`).
         piece: per segment, the ordinal of its text.
-        blanks: whether the text holds blanks at all, so that values need trimming.
+        blanks: whether a blank stands beside a separator outside interchange headers, so that values need trimming.
     """
 
     text: bytes
@@ -103,13 +103,14 @@ class Tokens:
         """Number of elements behind the tag of each segment."""
         return self.last[rows] - self.first[rows] - 1
 
-    def span(self, rows: Ints, element: int, component: int = 0) -> tuple[Ints, Ints]:
+    def span(self, rows: Ints, element: int, component: int = 0, *, trim: bool | None = None) -> tuple[Ints, Ints]:
         """First byte and byte after the last of an element, blanks trimmed; equal where there is nothing.
 
         Args:
             rows: segments.
             element: its number, from 1; 0 is the tag.
             component: its number, from 1, in the first repetition; 0 is the whole element as it stands.
+            trim: whether blanks must be looked for; otherwise where there are any.
         """
         first = self.first[rows]
         place = first + element
@@ -127,7 +128,8 @@ class Tokens:
             start = self.start[rows]
         if not there.all():
             start[~there] = end[~there] = 0
-        return trimmed(self.slicer.bytes, start, end) if self.blanks else (start, end)
+        trim = self.blanks if trim is None else trim
+        return trimmed(self.slicer.bytes, start, end) if trim else (start, end)
 
     def _component(self, place: Ints, there: Bools, component: int) -> tuple[Ints, Ints, Bools]:
         """Spans of a component: it ends where any separator stands, and the element at the next one in `ends`."""
@@ -189,7 +191,7 @@ class Tokens:
     def _sent(self, rows: Ints, held: Ints, element: int) -> pl.Series:
         some = np.flatnonzero(held >= element)
         start, end = np.zeros((2, len(rows)), dtype=np.int64)
-        start[some], end[some] = self.span(rows[some], element)
+        start[some], end[some] = self.span(rows[some], element, trim=True)
         return self.slicer.strings(start, end, held >= element)
 
 
@@ -275,7 +277,22 @@ def _segments(text: bytes, size: int, at: Ints, ends: Ints, first: Ints, last: I
     if piece is None:
         piece = np.zeros(len(first), dtype=np.int32)
     tag_end = np.minimum(at[(ends[first] if len(ends) else first) + 1], end)
-    return Tokens(text, size, at, ends, first, last, start, end, _codes(text, size, start, tag_end), piece, blanks)
+    codes = _codes(text, size, start, tag_end)
+    blanks = blanks and _padded(text, size, start, codes)
+    return Tokens(text, size, at, ends, first, last, start, end, codes, piece, blanks)
+
+
+def _padded(text: bytes, size: int, start: Ints, codes: npt.NDArray[np.uint32]) -> bool:
+    """Whether a blank stands beside a separator, other than in an ISA, whose fields have fixed widths."""
+    if any(text.find(b, 0, size) != -1 for b in (b"\t", b"\x00", b"\r", b"\n")):
+        return True
+    data = np.frombuffer(text, dtype=np.uint8)[:size]
+    separates, blank = data < 0x20, data == 0x20
+    beside = np.flatnonzero((separates[1:] & blank[:-1]) | (separates[:-1] & blank[1:]))
+    if not len(beside):
+        return False
+    segment = np.maximum(np.searchsorted(start, beside, side="right") - 1, 0)
+    return bool((codes[segment] != code_of("ISA")).any())
 
 
 def _codes(text: bytes, size: int, start: Ints, end: Ints) -> npt.NDArray[np.uint32]:

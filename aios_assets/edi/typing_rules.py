@@ -69,7 +69,7 @@ def read_time(text: pl.Expr) -> pl.Expr:
 def read_number(text: pl.Expr) -> pl.Expr:
     """X12 R/N and EDIFACT n to a float; null for anything that is not a plain finite decimal number."""
     number = text.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite() & ~text.str.contains(r"[A-DF-Za-df-z_]")).then(number)
+    return pl.when(number.is_finite()).then(number)
 
 
 _READ = {"date": read_date, "ts": read_time, "f64": read_number}

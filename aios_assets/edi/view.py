@@ -128,36 +128,47 @@ class View:
             at: further elements by name.
 
         Returns:
-            row, set, line, buyer_item, vendor_item, gtin, other_item (the first of any kind) and the named elements.
+            row, set, line, buyer_item, vendor_item, gtin, other_item (of no known issuer) and the named elements.
         """
         where = self.where(*tags)
         rows = self.rows[where]
         longest = int(self.tokens.elements(rows).max()) if len(rows) else 0
         found = _first_of_kind(self.tokens, rows, range(first, min(longest, first + 2 * limit), 2))
-        columns = {name: self.tokens.slicer.strings(*span) for name, span in found.items()}
+        none = pl.Series([None], dtype=pl.String)
+        columns = {
+            name: self.tokens.slicer.strings(*found[name]) if name in found else none.new_from_index(0, len(rows))
+            for name in _PAIRED
+        }
         return self.restore(pl.DataFrame(self._places(where) | columns | self._elements(rows, at)))
 
 
+# By issuer: nobody known, the buyer, the vendor, GS1.
 _PAIRED = ("other_item", "buyer_item", "vendor_item", "gtin")
 
 
 def _first_of_kind(tokens: Tokens, rows: Ints, spots: range) -> dict[str, tuple[Ints, Ints]]:
-    """Where the first number of each issuer stands in a segment, and the first of any."""
-    out = {name: (np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)) for name in _PAIRED}
+    """Where the first number of each issuer stands in a segment; an issuer that no segment names is left out."""
+    out: dict[str, tuple[Ints, Ints]] = {}
     for spot in reversed(spots):
         start, end = tokens.span(rows, spot + 1)
         issuer = _issuers(tokens, rows, spot)
         sent = start < end
         for number, name in enumerate(_PAIRED):
-            hit = sent if number == 0 else sent & (issuer == number)
-            for old, new in zip(out[name], (start, end), strict=True):
-                np.copyto(old, new, where=hit)
+            hit = sent & (issuer == number)
+            if hit.all():
+                out[name] = start, end
+            elif hit.any():
+                old = out.get(name, (0, 0))
+                out[name] = np.where(hit, start, old[0]), np.where(hit, end, old[1])
     return out
 
 
 def _issuers(tokens: Tokens, rows: Ints, element: int) -> npt.NDArray[np.int8]:
     """Who issued an item number: 1 the buyer, 2 the vendor, 3 GS1, 0 anybody else."""
     words = tokens.slicer.words(*tokens.span(rows, element))
+    if len(words) and (words == words[0]).all():
+        # In most files all lines are numbered alike.
+        return np.full(len(words), _ISSUER_OF.get(int(words[0]), 0), dtype=np.int8)
     at = np.minimum(np.searchsorted(_CODES, words), len(_CODES) - 1)
     issuer: npt.NDArray[np.int8] = np.where(_CODES[at] == words, _ISSUED[at], 0).astype(np.int8)
     return issuer
@@ -171,6 +182,7 @@ _ISSUERS = sorted(
     (code_of(qualifier), issuer)
     for qualifier, issuer in {**dict.fromkeys(GTIN, 3), **dict.fromkeys(VENDOR, 2), **dict.fromkeys(BUYER, 1)}.items()
 )
+_ISSUER_OF = dict(_ISSUERS)
 _CODES = np.array([code for code, _ in _ISSUERS], dtype=np.uint32)
 _ISSUED = np.array([issuer for _, issuer in _ISSUERS], dtype=np.int8)
 
