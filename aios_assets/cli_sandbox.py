@@ -59,6 +59,9 @@ def advance(
     policy: Annotated[
         str | None, typer.Option(help="recommended or minmax: order by it, and print what both cost over these days.")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the copy of the home that a sandbox elsewhere is decided in.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Play further days into the inbox; with --policy compare recommended orders with min-max over them."""
@@ -67,7 +70,20 @@ def advance(
     if policy is None:
         emit(sandbox.advance_days(root, days), as_json)
         return
-    found = sandbox.compare(root, days, policy, _hook[0] if _hook else None)
+    made: list[Any] = []
+
+    def make(where: Path) -> Any:
+        made.append(_hook[0](where))
+        return made[-1]
+
+    try:
+        found = sandbox.compare(root, days, policy, make if _hook else None)
+    finally:
+        for provider in made:
+            if not keep and hasattr(provider, "clean"):
+                provider.clean()
+    for provider in made:
+        found |= provider.report() if hasattr(provider, "report") else {}
     if as_json:
         emit(found, as_json)
     else:
@@ -92,3 +108,6 @@ def _print_comparison(found: dict[str, Any]) -> None:
         if name.startswith("saved_against_"):
             other = name.removeprefix("saved_against_").removesuffix("_frac")
             console.print(f"holding plus shortage cost of recommended against {other}: {-value:+.1%}")
+    if "nights" in found:
+        first, later = found["first_night_cpu_s"], found["later_night_cpu_s"]
+        console.print(f"{found['nights']} nights: {first} CPU-seconds the first, {later} each later one")

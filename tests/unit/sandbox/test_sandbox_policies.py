@@ -189,3 +189,26 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert both.exit_code == 0 and "minmax_same_service" in both.output and "fill_rate_frac" in both.output
     shown = run(cli_sandbox.app, ["status", "--root", box])
     assert "days_played" in shown.output and "207" in shown.output
+
+
+def test_the_copied_home_is_removed_unless_it_was_there_before_or_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aios_assets import closed_loop
+    from aios_assets.settings import Settings
+
+    monkeypatch.setattr(cli_sandbox, "_hook", [])
+    monkeypatch.setattr(closed_loop, "decisions", lambda settings, day: empty(day))
+    (tmp_path / "own" / "lake").mkdir(parents=True)
+    cli_sandbox.set_recommended(closed_loop.recommended(Settings(home=tmp_path / "own")))
+    box, copy = tmp_path / "box", tmp_path / "box-home"
+    run = CliRunner().invoke
+    run(cli_sandbox.app, ["new", "--profile", "tiny", "--seed", "3", "--root", str(box)])
+    ask = ["advance", "--root", str(box), "--days", "1", "--policy", "recommended", "--json"]
+    found = run(cli_sandbox.app, ask)
+    assert found.exit_code == 0 and json.loads(found.output)["nights"] == 1
+    assert not copy.exists() and (tmp_path / "own" / "lake").is_dir()
+    assert run(cli_sandbox.app, [*ask, "--keep"]).exit_code == 0
+    assert (copy / "lake").is_dir()
+    assert run(cli_sandbox.app, ask).exit_code == 0
+    assert copy.is_dir(), "it was there before this call"
