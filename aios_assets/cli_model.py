@@ -1,8 +1,9 @@
-"""`aios model`: what is live, what was live, why; promote, reject, roll back. Every change is a row of `mon_deployments`."""
+"""`aios model`: what is live, what was live, why; propose, promote, reject, roll back. Every change is a row of `mon_deployments`."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,12 +14,14 @@ from aios_assets.contracts.errors import BadInputError, RefusedError, UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from aios_assets.resources.handles import World
     from aios_assets.settings import Settings
     from ml.tracking import Tracking
 
+POLICY = "policy"
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Model = Annotated[str, typer.Option("--model", help="Registered model: demand or lead_time; all when not given.")]
+Model = Annotated[str, typer.Option("--model", help="demand, lead_time or policy; all when not given.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in plain words; it is stored.")]
 _SHOWN = (
     "model_name",
@@ -70,6 +73,44 @@ def compare(
     from ml.promotion.deployments import compare_versions
 
     _show(compare_versions(_deployments(), _verdicts(), model, a, b), as_json, none="neither version was judged")
+
+
+@app.command("propose")
+@handle_errors
+def propose(
+    file: Annotated[Path, typer.Argument(help="Planning parameters, in the form of planning/policy.yaml.")],
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """Propose a change of planning parameters: it climbs the ladder like a model, from the next night on."""
+    from ml.promotion.deployments import deployment_row
+    from planning.inputs import load_spec
+
+    _said(reason)
+    spec = load_spec(file)
+    with _alone():
+        before = _deployments()
+        rows = []
+        if before.filter(before["model_name"] == POLICY).is_empty():
+            shipped = _register_policy(load_spec(), "the parameters shipped in planning/policy.yaml")
+            rows.append(
+                deployment_row(model_name=POLICY, model_version=shipped.version, model_digest=shipped.digest, alias="champion", share_frac=1.0,
+                               valid_from_utc=_next_instant(before, POLICY), verdict="first", reason="the parameters shipped, until one is promoted")
+            )  # fmt: skip
+        ref = _register_policy(spec, reason)
+        if pl_concat([before, *rows]).filter(model_name=POLICY, model_version=ref.version).height:
+            raise RefusedError(
+                f"these parameters are version {ref.version} already",
+                where=POLICY,
+                todo="see aios model history --model policy",
+            )
+        instant = _next_instant(pl_concat([before, *rows]), POLICY)
+        rows.append(
+            deployment_row(model_name=POLICY, model_version=ref.version, model_digest=ref.digest, alias="challenger", share_frac=0.0,
+                           valid_from_utc=instant, verdict="propose", reason=f"by hand: {reason}")
+        )  # fmt: skip
+        _write(pl_concat(rows), POLICY)
+    _show(pl_concat(rows), as_json, none="nothing changed")
 
 
 @app.command("promote")
@@ -163,44 +204,73 @@ def _decide(decision: Literal["promote", "reject"], version: str, reason: str, m
     _show(rows, as_json, none=f"version {version} is champion already: nothing changed")
 
 
+def _register_policy(spec: Any, reason: str) -> Any:
+    """A policy version in the registry, signed like a model, with its papers; the same parameters are registered once."""
+    from dataclasses import asdict
+
+    from aios_assets.assets.glue_cards import file_papers, policy_papers
+    from aios_assets.assets.glue_rollout import policy_bytes
+    from aios_assets.nights import newest_night
+    from aios_assets.resources.clock import now_utc
+
+    world, data = _world(), policy_bytes(spec)
+    try:
+        day = newest_night(_settings())
+    except BadInputError:
+        day = now_utc().date() - timedelta(days=1)
+    papers = policy_papers(world, asdict(spec), day, reason)
+    ref = world.tracking.log_artifact(
+        POLICY, data, data_versions={}, params=asdict(spec), training_key=f"{POLICY}|{digest(data)}", as_of=day, reason=reason,
+        card=f"# Planning parameters\n\n{reason}", seed=spec.seed,
+    )  # fmt: skip
+    file_papers(world, ref, papers, [])
+    return ref
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def pl_concat(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Frames one below the other; polars is loaded only when it is needed."""
+    import polars as pl
+
+    return pl.concat(frames)
+
+
 def _said(reason: str) -> None:
     if not reason.strip():
         raise UsageError("the reason is empty", where="--reason", todo="say why in plain words")
 
 
 def _write(rows: pl.DataFrame, model: str) -> None:
-    """Record first, then let the registry's alias follow the record."""
+    """Record first, then let the registry's aliases follow the record."""
+    from aios_assets.assets.glue_rollout import align_aliases
     from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS
-    from aios_assets.resources.lake import Lake
 
     if rows.is_empty():
         return
-    Lake(_settings().lake_root).write(MON_DEPLOYMENTS, rows)
-    for row in rows.filter(rows["alias"] == "champion").iter_rows(named=True):
-        _tracking().set_alias(model, "champion", row["model_version"])
+    world = _world()
+    world.lake.write(MON_DEPLOYMENTS, rows)
+    instant = rows["valid_from_utc"].max()
+    assert isinstance(instant, datetime)
+    align_aliases(world, model, instant)
 
 
 def _next_instant(deployments: pl.DataFrame, model: str) -> datetime:
-    """From when a person's verdict holds: now, but between the newest night and the one to come, and after the last change.
-
-    The nights that were run keep their answers; a sandbox whose days are not today's is served the same way.
-    """
+    """From when a person's verdict holds; before any night: now, and after the last change."""
+    from aios_assets.assets.glue_rollout import next_instant
     from aios_assets.nights import newest_night
-    from aios_assets.resources.clock import business_cutoff, now_utc
+    from aios_assets.resources.clock import now_utc
 
-    settings = _settings()
-    floors: list[datetime] = []
     try:
-        newest = newest_night(settings)
-        cutoff = business_cutoff(newest, settings.business_tz, settings.cutoff)
-        following = business_cutoff(newest + timedelta(days=1), settings.business_tz, settings.cutoff)
-        instant = now_utc() if cutoff < now_utc() < following else cutoff + timedelta(seconds=1)
+        return next_instant(_world(), newest_night(_settings()), deployments, model, now_utc())
     except BadInputError:
-        instant = now_utc()
-    last = deployments.filter(deployments["model_name"] == model)["valid_from_utc"].max()
-    if isinstance(last, datetime):
-        floors.append(last + timedelta(seconds=1))
-    return max([instant, *floors])
+        last = deployments.filter(deployments["model_name"] == model)["valid_from_utc"].max()
+        return max(now_utc(), last + timedelta(seconds=1)) if isinstance(last, datetime) else now_utc()
 
 
 def _deployments() -> pl.DataFrame:
@@ -228,11 +298,14 @@ def _settings() -> Settings:
     return settings()
 
 
-def _tracking() -> Tracking:
-    from ml.tracking import Tracking
+def _world() -> World:
+    from aios_assets.definitions import world_of
 
-    settings = _settings()
-    return Tracking(settings.tracking_uri, settings.home.resolve() / "mlflow" / "artifacts")
+    return world_of(_settings())
+
+
+def _tracking() -> Tracking:
+    return _world().tracking
 
 
 def _alone() -> Any:

@@ -18,11 +18,20 @@ def rollout_code(row: dict[str, Any]) -> str:
     return f"{row['model_name']}:{row['model_version']}"
 
 
-def live_row(world: World, model: str, alias: str, day: date) -> dict[str, Any] | None:
-    """The row of `mon_deployments` behind an alias at the cut-off of `day`, or None."""
+def live_row(world: World, model: str, alias: str, day: date, *, before_verdict: bool = False) -> dict[str, Any] | None:
+    """The row of `mon_deployments` behind an alias at the cut-off of `day`, or None.
+
+    Args:
+        world: handles.
+        model: model or policy.
+        alias: champion, shadow or canary.
+        day: business day.
+        before_verdict: as it stood just before that night's own verdicts took hold.
+    """
     from ml.promotion.deployments import live_at
 
-    live = live_at(world.lake.read("mon_deployments"), world.cutoff(day), model).filter(pl.col("alias") == alias)
+    instant = world.cutoff(day) - timedelta(microseconds=1 if before_verdict else 0)
+    live = live_at(world.lake.read("mon_deployments"), instant, model).filter(pl.col("alias") == alias)
     return live.row(0, named=True) if live.height else None
 
 
@@ -86,14 +95,14 @@ def policy_of(world: World, row: dict[str, Any]) -> Any:
         raise IntegrityError("these bytes are no planning specification", where=rollout_code(row)) from error
 
 
-def champion_policy(world: World, day: date) -> tuple[Any, str]:
+def champion_policy(world: World, day: date, *, before_verdict: bool = False) -> tuple[Any, str]:
     """The planning specification live on `day` and its name; the one shipped in `planning/policy.yaml` until one is promoted.
 
     A promoted policy that fails its hash is answered by the shipped one, and the name says so.
     """
     from planning.inputs import load_spec
 
-    row = live_row(world, POLICY, "champion", day)
+    row = live_row(world, POLICY, "champion", day, before_verdict=before_verdict)
     if row is None:
         return load_spec(), "planning/policy.yaml"
     try:

@@ -12,8 +12,8 @@ import polars as pl
 
 from aios_assets.assets.common import settled
 from aios_assets.assets.glue_monitoring import BASELINE_DAYS, current_demand
-from aios_assets.assets.glue_rollout import DEMAND, champion_policy, policy_of
-from aios_assets.assets.glue_scoring import champion, covariates, scoring_features
+from aios_assets.assets.glue_rollout import DEMAND, champion_policy, live_row, policy_of
+from aios_assets.assets.glue_scoring import covariates, deployed, scoring_features
 from aios_assets.contracts.decision_tables import MON_COST_TRIALS
 from aios_assets.contracts.errors import AiosError, BadInputError
 from aios_assets.contracts.gates import Evidence
@@ -81,8 +81,11 @@ def _sides(
     since = day - timedelta(days=7 * TRIAL_WEEKS)
     origins = [since + timedelta(days=7 * k) for k in range(TRIAL_WEEKS)]
     features = pl.concat([scoring_features(world, o, o) for o in origins])
-    rules, rules_name = champion_policy(world, day - timedelta(days=1))
-    own = champion(world, day - timedelta(days=1))
+    rules, rules_name = champion_policy(world, day, before_verdict=True)
+    champion = live_row(world, DEMAND, "champion", day, before_verdict=True)
+    if champion is None:
+        raise BadInputError("there is no champion whose forecasts could be played", where="cost trial")
+    own = deployed(world, champion)
     if own.model is None:
         raise BadInputError(f"the champion cannot be played: {own.reason}", where="cost trial")
     details: dict[str, Any] = {"first_origin": str(since), "weeks_played": TRIAL_WEEKS, "champion_version": own.version,
