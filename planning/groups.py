@@ -74,7 +74,7 @@ def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None
         if line.need is not None:
             groups.setdefault((facts["source_id"][line.row], facts["site_id"][line.row]), []).append(line)
     for key in sorted(groups):
-        _release(groups[key], facts)
+        _release(groups[key], facts, spec.order_cost_share_frac)
     by_site: dict[str, list[Line]] = {}
     for line in lines:
         by_site.setdefault(facts["site_id"][line.row], []).append(line)
@@ -84,14 +84,14 @@ def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None
     _cap(lines, spec)
 
 
-def _release(group: list[Line], facts: dict[str, list[Any]]) -> None:
+def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> None:
     """Release a group's order when waiting costs more than it saves, topped up to the supplier's minimum value if that pays."""
     live = [line for line in group if line.packs > 0]
     if not live:
         return
     row = live[0].row
     source, least = facts["source_id"][row], facts["minimum_order_usd"][row] or 0.0
-    fixed, cycle = facts["cost_per_order_usd"][row], facts["cycle_days"][row]
+    fixed, cycle = facts["cost_per_order_usd"][row] * share, facts["cycle_days"][row]
     review = facts["next_order_day"][row] - facts["order_day"][row]
     waiting = sum(line.waiting for line in live)
     deferred = fixed * review / cycle + sum(line.packs * line.pack * line.holding_day for line in live) * review

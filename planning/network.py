@@ -230,7 +230,7 @@ def _cycles(frame: pl.DataFrame, inputs: PlanInputs, spec: PlanSpec) -> pl.DataF
         .agg(value.sum().alias("lane_usd_day"))
     )
     rate = spec.holding_rate_frac_per_year / 365
-    economic = (2 * pl.col("cost_per_order_usd") / (pl.col("lane_usd_day") * rate)).sqrt()
+    economic = (2 * pl.col("cost_per_order_usd") * spec.order_cost_share_frac / (pl.col("lane_usd_day") * rate)).sqrt()
     minimum = pl.col("minimum_order_usd").fill_null(0.0) / pl.col("lane_usd_day")
     longest = pl.max_horizontal(economic, minimum).fill_nan(0.0).fill_null(0.0).clip(0, 28).round()
     review = pl.col("next_order_day") - pl.col("order_day")
