@@ -15,6 +15,7 @@ values decides, so the answer is the same every time and for any batch. Rounding
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ GRID: tuple[float, ...] = tuple(
     )
 )
 NUDGE = 0.01
+GOLDEN = 0.6180339887498949
 ROWS_PER_CELL = 300
 MAX_MEAN_CELLS = 8
 MAX_SPREAD_KNOTS = 6
@@ -316,6 +318,19 @@ def row_draws(*parts: npt.NDArray[Any]) -> F64:
             word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             word ^= word >> np.uint64(31)
     out: F64 = (word >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    return out
+
+
+def text_draws(names: Sequence[str]) -> F64:
+    """One number in [0, 1) per name, the first eight bytes of its SHA-256: the same on every machine."""
+    words = np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 11 for name in names])
+    out: F64 = words.astype(np.float64) / float(1 << 53)
+    return out
+
+
+def even_draws(start: F64, step: npt.NDArray[np.int64]) -> F64:
+    """Numbers in [0, 1) that fill the interval evenly as `step` counts up from any start (a Kronecker sequence)."""
+    out: F64 = np.mod(start + step * GOLDEN, 1.0)
     return out
 
 

@@ -14,23 +14,27 @@ MOST_PICKS = 6
 
 
 class Judge:
-    """RMSSE of some rows: root mean squared error per series over its scale, averaged over series."""
+    """RMSSE of some rows: root mean squared error over scale of each series and origin, averaged over them.
 
-    def __init__(self, held: Design, series: npt.NDArray[np.int64], scale: F64) -> None:
+    One window as long as the horizon is one figure, as it is when forecasts are judged: over longer stretches of a series
+    that rarely sells another forecast would win.
+    """
+
+    def __init__(self, held: Design, window: npt.NDArray[np.int64], scale: F64) -> None:
         assert held.y is not None
-        self.y, self.series, self.scale = held.y, series, scale
+        self.y, self.window, self.scale = held.y, np.unique(window, return_inverse=True)[1], scale
 
     def take(self, pick: npt.NDArray[np.bool_]) -> Judge:
         """Some rows."""
         part = object.__new__(Judge)
         part.y, part.scale = self.y[pick], self.scale[pick]
-        part.series = np.unique(self.series[pick], return_inverse=True)[1]
+        part.window = np.unique(self.window[pick], return_inverse=True)[1]
         return part
 
     def error(self, mean: F64) -> float:
         """Figure of a mean forecast."""
-        n = np.bincount(self.series)
-        square = np.bincount(self.series, ((mean - self.y) / self.scale) ** 2) / n
+        n = np.bincount(self.window)
+        square = np.bincount(self.window, ((mean - self.y) / self.scale) ** 2) / n
         return float(np.sqrt(square).mean())
 
 

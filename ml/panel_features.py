@@ -149,7 +149,15 @@ class Rows:
 
 
 def all_rows(
-    origins: Origins, positions: I64, horizon: int, last_target: int, most: int, seed: int, *, every: bool = False
+    origins: Origins,
+    positions: I64,
+    horizon: int,
+    last_target: int,
+    most: int,
+    seed: int,
+    *,
+    every: bool = False,
+    whole: bool = False,
 ) -> Rows:
     """Rows of series × origins × horizons whose target lies at or before `last_target`, a random sample of at most about `most`.
 
@@ -161,6 +169,7 @@ def all_rows(
         most: number of rows to sample down to.
         seed: seed of the sample.
         every: keep series of which nothing is known yet (scoring has to answer for all).
+        whole: sample series and origins with all their horizons, not single rows.
     """
     n = origins.scale.shape[0]
     allowed = np.minimum(horizon, last_target - origins.index[positions])
@@ -171,7 +180,9 @@ def all_rows(
         if limit < 1:
             continue
         s, h = np.repeat(np.arange(n), limit), np.tile(np.arange(1, limit + 1), n)
-        keep = rng.random(s.size) < most / total if total > most else np.ones(s.size, dtype=bool)
+        keep = np.ones(s.size, dtype=bool)
+        if total > most:
+            keep = np.repeat(rng.random(n), limit) < most / total if whole else rng.random(s.size) < most / total
         keep &= every | origins.known[s, position]
         parts.append((s[keep], np.full(int(keep.sum()), position), h[keep]))
     if not parts:

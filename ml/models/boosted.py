@@ -100,6 +100,36 @@ def train_booster(
     return str(lgb.train(params, data, num_boost_round=trees).model_to_string())
 
 
+def train_stopped(
+    frame: Design, y: F64, weight: F64, held: Design, actual: F64, params: dict[str, Any], most: int, patience: int = 40
+) -> tuple[str, int]:
+    """A booster cut where its squared error on held-out rows was least, and its number of trees.
+
+    Args:
+        frame: rows to learn from.
+        y: their targets, scaled as the model sees them.
+        weight: their weights.
+        held: held-out rows.
+        actual: their targets, scaled.
+        params: LightGBM's parameters.
+        most: most trees.
+        patience: trees to wait for a better one; then it ends.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import lightgbm as lgb
+
+    kind = {
+        "feature_name": list(frame.names),
+        "categorical_feature": list(frame.categorical),
+        "params": {"verbosity": -1},
+    }
+    data = lgb.Dataset(frame.x, label=y, weight=weight, **kind)
+    valid = lgb.Dataset(held.x, label=actual, reference=data, **kind)
+    stop = lgb.early_stopping(patience, verbose=False)
+    booster = lgb.train(params | {"metric": "l2"}, data, most, valid_sets=[valid], callbacks=[stop])
+    return str(booster.model_to_string(num_iteration=booster.best_iteration)), int(booster.best_iteration)
+
+
 def booster_of(text: str) -> Any:
     """A booster from its text."""
     import lightgbm as lgb
@@ -308,4 +338,13 @@ def digest_of(artifact: bytes) -> str:
     return hashlib.sha256(artifact).hexdigest()
 
 
-__all__ = ["BoostSpec", "BoostedModel", "at_levels", "booster_of", "cells_of", "digest_of", "train_booster"]
+__all__ = [
+    "BoostSpec",
+    "BoostedModel",
+    "at_levels",
+    "booster_of",
+    "cells_of",
+    "digest_of",
+    "train_booster",
+    "train_stopped",
+]

@@ -13,13 +13,18 @@ from ml.distribution import (
     GRID,
     Levels,
     Shape,
+    at_levels,
     calibrated,
+    even_draws,
     fit_levels,
     fit_shape,
     row_draws,
     shape_quantiles,
+    text_draws,
     weighted_quantiles,
 )  # fmt: skip
+from ml.metrics import pinball
+from ml.occurrence import fit_hurdle, hurdle_quantiles
 
 ASKED = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
@@ -49,8 +54,6 @@ def test_intervals_of_new_rows_cover_what_they_promise(low: float, high: float) 
 
 def test_pinball_is_close_to_that_of_the_true_quantiles() -> None:
     from scipy.stats import nbinom
-
-    from ml.metrics import pinball
 
     mean, spread, actual = sample(3, 30_000, 0.2, 20.0)
     shape = fit_shape(mean, spread, actual)
@@ -93,3 +96,37 @@ def test_draws_depend_on_the_row_alone_and_are_uniform() -> None:
     draws = row_draws(a, b)
     assert np.array_equal(draws[100:200], row_draws(a[100:200], b[100:200]))
     assert abs(draws.mean() - 0.5) < 0.01 and abs((draws < 0.1).mean() - 0.1) < 0.01
+
+
+def test_draws_of_series_are_even_also_where_their_rows_look_alike() -> None:
+    start = text_draws([f"store {i}|sku" for i in range(4_000)])
+    assert start[7] == text_draws(["store 7|sku"])[0]
+    for period in range(100, 106):
+        draws = even_draws(start, np.full(4_000, period))
+        assert abs((draws < 0.14).mean() - 0.14) < 0.025 and draws.min() >= 0 and draws.max() < 1
+    one = even_draws(np.full(13, start[3]), np.arange(13))
+    assert np.diff(np.sort(one)).max() < 0.2  # thirteen periods of one series lie apart
+
+
+def test_chance_and_size_find_what_mean_and_spread_cannot_tell_apart() -> None:
+    rng = np.random.default_rng(6)
+    chance = np.where(np.arange(20_000) % 2 == 0, 0.2, 0.04)
+    size = 1.0 / chance  # every series sells one unit a period on average
+    actual = np.where(rng.random(20_000) < chance, rng.poisson(size), 0).astype(float)
+    mean, deviation = np.ones(20_000), np.sqrt(chance * size**2)
+    hurdle = fit_hurdle(chance, mean, deviation, np.ones(20_000), actual)
+    assert hurdle is not None
+    grid = hurdle_quantiles(hurdle, chance, mean, deviation, np.ones(20_000))
+    p90 = at_levels(grid, np.full((20_000, 1), 0.9))[:, 0]
+    assert p90[0] == pytest.approx(5, abs=1.5) and p90[1] == 0
+    assert (np.diff(grid, axis=1) >= 0).all() and grid.min() >= 0
+    plain = shape_quantiles(fit_shape(mean, mean, actual), mean, mean)
+    assert pinball(actual, at_levels(grid, np.full((20_000, 1), 0.9)), [0.9]) < 0.9 * pinball(
+        actual, at_levels(plain, np.full((20_000, 1), 0.9)), [0.9]
+    )
+
+
+def test_a_hurdle_needs_rows_that_sold_and_rows_that_did_not() -> None:
+    ones = np.ones(1_000)
+    assert fit_hurdle(0.5 * ones, ones, ones, ones, ones) is None
+    assert fit_hurdle(0.5 * ones, ones, ones, ones, 0 * ones) is None

@@ -1,0 +1,139 @@
+"""The learned members of a panel forecast: one global LightGBM for mean, spread and chance of a sale, and AutoETS per series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.models.base import F32, F64, Design
+from ml.models.boosted import booster_of, train_booster, train_stopped
+from ml.panel import SEASON, PanelData
+from ml.panel_features import I64
+
+if TYPE_CHECKING:
+    from ml.forecasting import PanelSpec
+
+MOST_SHAPE_ROWS = 120_000
+LEAST = 1e-6
+ETS_PERIODS = 112
+MOST_ETS_SEASON = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the global model says of some rows: mean and expected absolute deviation in units of the target, chance of a sale."""
+
+    mean: F64
+    spread: F64
+    chance: F64
+
+    def take(self, pick: np.ndarray[Any, Any]) -> Learned:
+        """Some rows."""
+        return Learned(self.mean[pick], self.spread[pick], self.chance[pick])
+
+
+@dataclass(slots=True)
+class Boosted:
+    """Boosters of mean, spread and chance, with the number of trees that did best on held-out rows."""
+
+    mean_text: str
+    spread_text: str
+    chance_text: str
+    trees: int
+    threads: int
+    _loaded: tuple[Any, Any, Any] | None = None
+
+    @classmethod
+    def compete(cls, old: Design, held: Design, spec: PanelSpec) -> Boosted:
+        """Learn on old rows; trees are added for as long as they help on the held-out rows."""
+        assert old.y is not None and held.y is not None
+        boost, weight = cls._leaf(old, spec), cls._weight(old)
+        text, trees = train_stopped(
+            old, old.y / old.scale, weight, held, held.y / held.scale, boost.params(spec.seed, "tweedie"), boost.trees
+        )
+        return cls.train(old, spec, trees, text)
+
+    @staticmethod
+    def _leaf(frame: Design, spec: PanelSpec) -> Any:
+        return replace(spec.boost, min_rows_leaf=max(10, min(spec.boost.min_rows_leaf, frame.rows // 100)))
+
+    @staticmethod
+    def _weight(frame: Design) -> F64:
+        age = (frame.target_index.max() - frame.target_index).astype(np.float64)
+        out: F64 = np.power(0.5, age / max(age.max() / 2.0, 1.0)) * np.sqrt(frame.scale / frame.scale.mean())
+        return out
+
+    @classmethod
+    def train(cls, frame: Design, spec: PanelSpec, trees: int, text: str = "") -> Boosted:
+        """Learn the mean on some rows (unless its text is given), spread and chance on a sample of them."""
+        assert frame.y is not None
+        boost, weight = cls._leaf(frame, spec), cls._weight(frame)
+        if not text:
+            text = train_booster(
+                frame.x, frame.y / frame.scale, weight, frame, boost.params(spec.seed, "tweedie"), trees
+            )
+        if frame.rows > MOST_SHAPE_ROWS:
+            pick = np.sort(np.random.default_rng(spec.seed).permutation(frame.rows)[:MOST_SHAPE_ROWS])
+            frame, weight = frame.take(pick), weight[pick]
+        assert frame.y is not None
+        scaled = frame.y / frame.scale
+        mean = np.maximum(booster_of(text).predict(frame.x, num_threads=boost.threads), LEAST)
+        wide = replace(frame, x=_with_mean(frame.x, mean), names=(*frame.names, "log_mean"))
+        small = replace(boost, leaves=16, learning_rate=0.08)
+        spread = train_booster(
+            wide.x, np.abs(scaled - mean), weight, wide, small.params(spec.seed + 1, "tweedie"), boost.spread_trees
+        )
+        sold = (frame.y > 0).astype(np.float64)
+        chance = ""
+        if 0 < sold.sum() < sold.size:
+            params = small.params(spec.seed + 2, "binary")
+            chance = train_booster(wide.x, sold, None, wide, params, boost.spread_trees)
+        return cls(text, spread, chance, trees, boost.threads)
+
+    def predict(self, frame: Design) -> Learned:
+        """Mean, spread and chance of every row."""
+        if self._loaded is None:
+            self._loaded = (
+                booster_of(self.mean_text), booster_of(self.spread_text), booster_of(self.chance_text) if self.chance_text else None,
+            )  # fmt: skip
+        mean, spread, chance = self._loaded
+        scaled = np.maximum(mean.predict(frame.x, num_threads=self.threads), 0.0)
+        x = _with_mean(frame.x, np.maximum(scaled, LEAST))
+        wide = np.maximum(spread.predict(x, num_threads=self.threads), 1e-3)
+        sold = np.ones(frame.rows) if chance is None else chance.predict(x, num_threads=self.threads)
+        return Learned(scaled * frame.scale, wide * frame.scale, sold)
+
+
+def _with_mean(x: F32, mean: F64) -> F32:
+    return np.column_stack([x, np.log(mean).astype(np.float32)])
+
+
+def auto_ets(panel: PanelData, origin: int, horizon: int, series: I64, *, trend: bool = True) -> dict[int, F64]:
+    """AutoETS (statsforecast) of some series at one origin; series it cannot fit get their last level.
+
+    Args:
+        panel: panel.
+        origin: newest period read.
+        horizon: periods ahead.
+        series: rows of the panel.
+        trend: whether models with a trend compete; without them a fit is about six times faster.
+    """
+    from statsforecast.models import AutoETS
+
+    out: dict[int, F64] = {}
+    season = SEASON[panel.freq]
+    for s in series.tolist():
+        y = panel.y[s, : origin + 1]
+        y = y[np.argmax(~np.isnan(y)) :]
+        y = np.where(np.isnan(y), np.nanmean(y) if np.isfinite(y).any() else 0.0, y)[-max(5 * season, ETS_PERIODS) :]
+        length = season if y.size >= 2 * season + 2 and season <= MOST_ETS_SEASON else 1
+        if y.size < 6 or not y.any():
+            out[s] = np.full(horizon, float(y[-4:].mean()) if y.size else 0.0)
+            continue
+        mean = AutoETS(season_length=length, model="ZZZ" if trend else "ZNZ").forecast(
+            y=y.astype(np.float64), h=horizon
+        )["mean"]
+        out[s] = np.maximum(np.nan_to_num(np.asarray(mean, dtype=np.float64), nan=float(y[-1])), 0.0)
+    return out
