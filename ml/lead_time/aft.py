@@ -10,7 +10,7 @@ when times change. Recent orders weigh more in both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -20,6 +20,7 @@ import polars as pl
 from ml.lead_time.effects import Coder, Effects, Floats, fit_effects, make_coder
 
 Bools = npt.NDArray[np.bool_]
+FAR_PERIODS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class AftModel:
         survival: P(residual > value) at each of them.
         tail: scale of the exponential tail beyond the support, in log days.
         ordered: column of the order date.
+        near_until: rows ordered up to this day are answered by this model, later ones by `far`.
+        far: the same effects with the residuals of orders placed more than a period after what was known; None where the
+            history is too short to have met any.
     """
 
     coder: Coder
@@ -64,6 +68,8 @@ class AftModel:
     survival: Floats
     tail: float
     ordered: str
+    near_until: date = date.max
+    far: AftModel | None = None
 
     def location(self, frame: pl.DataFrame) -> Floats:
         """Log days expected of each row, before the residual."""
@@ -116,12 +122,23 @@ def fit_aft(rows: pl.DataFrame, as_of: date, columns: Columns, *, spec: AftSpec 
     unit = period_days(seen, as_of, columns.ordered)
     shift = max(1.0, 0.05 * float(np.median(seen["_days"].to_numpy())))
     coder, effects = _fit_location(seen, as_of, columns, spec, unit, shift)
-    parts = [_out_of_fold(seen, as_of, columns, spec, unit, shift)]
+    folds = _out_of_fold(seen, as_of, columns, spec, unit, shift)
     forward = _walk_forward(rows, as_of, columns, spec, unit, shift)
-    shares = [1.0]
+    near = _with_residuals(coder, effects, shift, columns, spec, folds, _joined(forward, 0))
+    beyond = _joined(forward, 1)
+    if beyond is None:
+        return near
+    far = _with_residuals(coder, effects, shift, columns, spec, folds, beyond)
+    return replace(near, near_until=as_of + timedelta(days=unit), far=far)
+
+
+def _with_residuals(
+    coder: Coder, effects: Effects, shift: float, columns: Columns, spec: AftSpec, folds: _Residuals, forward: _Residuals | None
+) -> AftModel:  # fmt: skip
+    """The model whose residual mixes out-of-fold and walk-forward ones."""
+    parts, shares = [folds], [1.0]
     if forward is not None:
-        parts.append(forward)
-        shares = [1.0 - spec.drift_share, spec.drift_share]
+        parts, shares = [folds, forward], [1.0 - spec.drift_share, spec.drift_share]
     values = np.concatenate([p[0] for p in parts])
     arrived = np.concatenate([p[1] for p in parts])
     weights = np.concatenate([s * p[2] / p[2].sum() for s, p in zip(shares, parts, strict=True)])
@@ -225,36 +242,36 @@ def _located(coder: Coder, effects: Effects, frame: pl.DataFrame, ordered: str) 
 
 def _walk_forward(
     rows: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float
-) -> _Residuals | None:
-    """Residuals of the next period under a model that knew only the periods before."""
-    found: list[_Residuals] = []
+) -> list[tuple[int, _Residuals]]:
+    """Residuals under models that knew only the periods before: of the next period (0) and of the three after it (1)."""
+    found: list[tuple[int, _Residuals]] = []
     now = _as_known(rows, as_of, columns.ordered)
     for k in range(1, spec.periods + 1):
         origin = as_of - timedelta(days=unit * k)
         past = _as_known(rows, origin, columns.ordered)
-        ahead = now.filter(
-            (pl.col(columns.ordered) > origin) & (pl.col(columns.ordered) <= origin + timedelta(days=unit))
-        )
         if int(past["_arrived"].sum()) < 60:
             break
-        if ahead.height == 0:
-            continue
         coder, effects = _fit_location(past, origin, columns, spec, unit, shift)
-        residual = np.log(ahead["_days"].to_numpy() + shift) - _located(coder, effects, ahead, columns.ordered)
-        found.append(
-            (
-                residual,
-                ahead["_arrived"].to_numpy(),
-                _decay(ahead, as_of, columns.ordered, spec.residual_half_life * unit),
+        for later, (first, last) in enumerate(((0, 1), (1, FAR_PERIODS))):
+            day = pl.col(columns.ordered)
+            ahead = now.filter(
+                (day > origin + timedelta(days=unit * first)) & (day <= origin + timedelta(days=unit * last))
             )
-        )
-    if not found or not any(f[1].any() for f in found):
+            if ahead.height == 0:
+                continue
+            residual = np.log(ahead["_days"].to_numpy() + shift) - _located(coder, effects, ahead, columns.ordered)
+            weight = _decay(ahead, as_of, columns.ordered, spec.residual_half_life * unit)
+            found.append((later, (residual, ahead["_arrived"].to_numpy(), weight)))
+    return found
+
+
+def _joined(found: list[tuple[int, _Residuals]], later: int) -> _Residuals | None:
+    """All residuals of one distance; None where none of their orders arrived."""
+    parts = [residuals for distance, residuals in found if distance == later]
+    if not any(arrived.any() for _, arrived, _ in parts):
         return None
-    return (
-        np.concatenate([f[0] for f in found]),
-        np.concatenate([f[1] for f in found]),
-        np.concatenate([f[2] for f in found]),
-    )
+    residual, arrived, weight = zip(*parts, strict=True)
+    return np.concatenate(residual), np.concatenate(arrived), np.concatenate(weight)
 
 
 def pinball(actual: Floats, quantiles: Floats, levels: Sequence[float]) -> Floats:

@@ -301,14 +301,17 @@ def _answer(
         .to_numpy()
     )
     age = np.where(age >= 0, age, -1.0)
-    found = np.maximum.accumulate(
-        np.stack([fitted.quantile(location, q, age) for q in sorted(quantiles)], axis=1), axis=1
-    )
-    fine = np.stack([fitted.quantile(location, q, age) for q in (np.arange(50) + 0.5) / 50], axis=1)
     due = _due(frame, rows, columns)
     limit = np.where(np.isnan(due), 0.0, due)
-    waited = fitted.survive(location, age)
-    late = np.where(limit < age, 1.0, np.minimum(fitted.survive(location, limit) / np.maximum(waited, 1e-12), 1.0))
+    near = frame.select((pl.col(columns.ordered) <= fitted.near_until).fill_null(True)).to_series().to_numpy()
+    found, fine, late = np.empty((len(age), len(quantiles))), np.empty((len(age), 50)), np.empty(len(age))
+    for model, pick in ((fitted, near), (fitted.far or fitted, ~near)):
+        where, waited = location[pick], age[pick]
+        found[pick] = np.stack([model.quantile(where, q, waited) for q in sorted(quantiles)], axis=1)
+        fine[pick] = np.stack([model.quantile(where, q, waited) for q in (np.arange(50) + 0.5) / 50], axis=1)
+        left = np.maximum(model.survive(where, waited), 1e-12)
+        late[pick] = np.where(limit[pick] < waited, 1.0, np.minimum(model.survive(where, limit[pick]) / left, 1.0))
+    found = np.maximum.accumulate(found, axis=1)
     series = [pl.Series("lead_time_days_mean", fine.mean(axis=1))]
     series += [pl.Series(quantile_name(q), found[:, i]) for i, q in enumerate(sorted(quantiles))]
     late_after = (
