@@ -59,7 +59,9 @@ def test_a_gate_without_limit_refuses() -> None:
 
 def test_every_threshold_says_why_where_and_when() -> None:
     for limit in load_thresholds().gates.values():
-        assert len(limit.why) > 10 and limit.measured_on and limit.dated.year >= 2026
+        assert len(limit.why) > 10 and limit.dated.year >= 2026
+        kind, _, what = limit.measured_on.partition(": ")
+        assert kind in ("measured", "published", "definition", "decision") and len(what) > 10, limit.gate_code
 
 
 @pytest.mark.parametrize(
