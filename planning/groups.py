@@ -65,23 +65,47 @@ class Line:
 
 
 def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None:
-    """Apply minimum order values, fixed costs, storage room and the daily cap, in that order; lines are changed in place."""
+    """Apply shelf life, minimum order values with fixed costs, storage room and the daily cap, in that order; lines change in place."""
     columns = ["source_id", "site_id", "minimum_order_usd", "cost_per_order_usd", "cycle_days", "unit_cost_usd",
-               "storage_capacity_ea", "order_day", "next_order_day", "daily_qty_ea_mean", "item_id"]  # fmt: skip
+               "storage_capacity_ea", "order_day", "next_order_day", "daily_qty_ea_mean", "item_id", "shelf_life_days",
+               "minimum_order_ea"]  # fmt: skip
     facts = book.select(columns).to_dict(as_series=False)
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
+        _fit_shelf(line, facts)
         if line.need is not None:
             groups.setdefault((facts["source_id"][line.row], facts["site_id"][line.row]), []).append(line)
     for key in sorted(groups):
         _release(groups[key], facts, spec.order_cost_share_frac)
     by_site: dict[str, list[Line]] = {}
     for line in lines:
+        if line.limits.get("minimum_order_usd") is not None:
+            _fit_shelf(line, facts)  # what was filled up must be sold in time as well
         by_site.setdefault(facts["site_id"][line.row], []).append(line)
     position = (book["on_hand_qty_ea"].fill_null(0.0) + book["on_order_qty_ea"]).to_list()
     for site in sorted(by_site):
         _fit_room(by_site[site], facts, position)
     _cap(lines, spec)
+
+
+def _fit_shelf(line: Line, facts: dict[str, list[Any]]) -> None:
+    """Cut an order to what is expected to sell before it spoils, stock that is sold before it counted."""
+    days, daily = facts["shelf_life_days"][line.row], facts["daily_qty_ea_mean"][line.row]
+    if days is None or line.packs == 0 or line.need is None:
+        return
+    sells = max(daily * days - line.stats["stock_at_arrival_ea"], 0.0)
+    fits = min(line.packs, float(np.floor(sells / line.pack + 1e-9)))
+    if fits == line.packs:
+        return
+    fits = fits if fits * line.pack >= (facts["minimum_order_ea"][line.row] or 0.0) else 0.0
+    text = f"it keeps {days} days, in which {words(sells)} more are expected to sell"
+    figures = {"shelf_life_days": float(days), "sells_in_shelf_life_ea": sells, "wanted_ea": line.packs * line.pack}
+    if fits == 0:
+        line.drop(text, **figures)
+    else:
+        line.packs, line.limit = fits, text[0].upper() + text[1:]
+        line.limits.update(figures)
+        line.revalue()
 
 
 def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> None:

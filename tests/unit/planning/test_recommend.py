@@ -352,6 +352,18 @@ def test_storage_cuts_the_order_and_says_so() -> None:
     assert row["quantity_ea"] == 10.0 and "torage at S1 holds 10" in str(row["reason"])
 
 
+def test_an_order_is_cut_to_what_sells_before_it_spoils() -> None:
+    def night(days: int | None, **more: object) -> dict[str, object]:
+        kept = items(("A", 6, 2.0, 3.0)).with_columns(pl.lit(days, dtype=pl.Int32).alias("shelf_life_days"))
+        slow = pl.DataFrame([lane("SUP", "S1", 3.0, fixed=400.0)])
+        return dict(only(recommend(simple(0.0, items=kept, lanes=slow, **more), AS_OF, SPEC)))
+
+    free, cut, none = night(None), night(7), night(1)
+    assert free["quantity_ea"] > 35 >= cut["quantity_ea"] > 0  # type: ignore[operator]
+    assert cut["quantity_ea"] == 30 and "keeps 7 days" in str(cut["reason"]), "5 a day for 7 days, in packs of 6"
+    assert (none["decision_code"], none["quantity_ea"]) == ("none", 0) and "keeps 1 days" in str(none["reason"])
+
+
 def test_the_daily_cap_keeps_the_lines_worth_most() -> None:
     inputs = network(12, 4)
     free = recommend(inputs, AS_OF, SPEC)
