@@ -16,9 +16,9 @@ from aios_assets.contracts.gates import Evidence, GateDecision
 from ml.promotion.canary import STEPS, assign_canary, shares, strata
 from ml.promotion.cards import CARD_SECTIONS, SHEET_SECTIONS, data_sheet, model_card
 from ml.promotion.cost import CostDifference, cost_difference, cost_evidence
-from ml.promotion.deployments import champion_at, live_at, promotion_rows
-from ml.promotion.fairness import concentration, concentration_rise, service_gap
-from ml.promotion.ladder import climb, shadow_divergence
+from ml.promotion.deployments import champion_at, deployment_row, live_at, promotion_rows
+from ml.promotion.fairness import concentration, concentration_rise, gap_rise, service_gap
+from ml.promotion.ladder import RUNG_OF_GATE, climb, shadow_divergence, steps_for, supersede
 from ml.promotion.rollback import judge_kpis, tick
 from monitoring.gates import load_thresholds
 
@@ -309,3 +309,67 @@ def test_cards_are_whole_or_refused() -> None:
     with pytest.raises(RefusedError, match="not known"):
         data_sheet("m", "2", dict.fromkeys(SHEET_SECTIONS, "x") | {"Other": "y"})
     assert "<script>" not in data_sheet("m", "<script>", dict.fromkeys(SHEET_SECTIONS, "<script>")).html
+
+
+def test_refused_evidence_freezes_a_canary_and_a_measured_failure_ends_it() -> None:
+    table = pl.concat([live(), deployment_row(model_name="m", model_version="3", model_digest="d3", alias="canary", share_frac=0.05,
+                                              valid_from_utc=T0 + timedelta(days=2), verdict="promote", reason="r")])  # fmt: skip
+    unjudged = [GateDecision(DAY, "kpi_fill_rate", "m:3", False, "x", None, 0.02, "refused: only 3 rows of evidence")]
+    call = {"model_name": "m", "model_version": "3", "model_digest": "d3", "nights_on_rung": 99}
+    frozen = climb(table, verdicts=unjudged, instant=T0 + timedelta(days=9), **call)  # type: ignore[arg-type]
+    assert (frozen.rung, frozen.share, frozen.deployments.height) == ("canary", 0.05, 0) and "frozen" in frozen.reason
+    failed = climb(table, verdicts=passed("kpi_fill_rate", ok=False), instant=T0 + timedelta(days=9), **call)  # type: ignore[arg-type]
+    assert failed.rung == "rejected"
+    small = climb(table, verdicts=passed("kpi_fill_rate"), instant=T0 + timedelta(days=9), steps=steps_for(100), **call)  # type: ignore[arg-type]
+    assert small.share == 0.25
+
+
+@pytest.mark.parametrize(
+    ("units", "shares_used"), [(30_000, (0.01, 0.05, 0.25, 1.0)), (480, (0.05, 0.25, 1.0)), (32, (0.25, 1.0))]
+)
+def test_a_share_of_a_handful_of_units_is_no_step(units: int, shares_used: tuple[float, ...]) -> None:
+    assert steps_for(units) == shares_used
+
+
+@pytest.mark.parametrize("alias", ["shadow", "canary"])
+def test_a_newer_version_ends_an_older_climb(alias: str) -> None:
+    now = T0 + timedelta(days=5)
+    old = deployment_row(model_name="m", model_version="3", model_digest="d3", alias=alias, share_frac=0.05, valid_from_utc=T0 + timedelta(days=3), verdict="promote", reason="r")  # fmt: skip
+    table = pl.concat([live(), old])
+    begun = climb(
+        table,
+        model_name="m",
+        model_version="4",
+        model_digest="d4",
+        verdicts=passed("promote_cost"),
+        nights_on_rung=0,
+        instant=now,
+    )
+    after = pl.concat([table, supersede(table, model_name="m", newer="4", instant=now), begun.deployments])
+    for rows in (after, after.reverse()):
+        alive = {(r["alias"], r["model_version"]) for r in live_at(rows, now, "m").iter_rows(named=True)}
+        assert alive == {("champion", "2"), ("shadow", "4")}
+    assert supersede(live(), model_name="m", newer="4", instant=now).is_empty()
+
+
+def test_every_limit_of_the_ladder_belongs_to_one_rung() -> None:
+    gates = {g for g in LIMITS if g.startswith(("promote_", "shadow_", "kpi_", "fairness_", "supplier_"))}
+    assert gates == set(RUNG_OF_GATE)
+
+
+def test_a_gap_that_was_there_before_is_not_the_challengers_doing() -> None:
+    def side(small: float) -> pl.DataFrame:
+        rows = [
+            (f"I{i}", f"S{s}", 100.0 * (s + 1), 100.0 * (s + 1) * (small if s < 2 else 0.05))
+            for i in range(10)
+            for s in range(6)
+        ]
+        return pl.DataFrame(rows, schema=["item_id", "site_id", "wanted_qty_ea", "lost_qty_ea"], orient="row")
+
+    same, worse = (
+        gap_rise(side(0.2), side(0.2), key="site_id", newest=DAY),
+        gap_rise(side(0.2), side(0.3), key="site_id", newest=DAY),
+    )
+    assert same.value == pytest.approx(0.0) and same.rows == 60
+    assert worse.value == pytest.approx(0.1)
+    assert gap_rise(side(0.2).filter(site_id="S1"), side(0.2).filter(site_id="S1"), key="site_id", newest=DAY).problem
