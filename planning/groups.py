@@ -24,6 +24,7 @@ class Line:
         saving: expected cost avoided against doing nothing; waiting: expected cost of waiting one review.
         had: eaches the centre had for all, NaN where it did not bind.
         flip: change of on-hand stock that flips the decision, NaN for none.
+        late: number of the open order likeliest to be late, and its probability, where that reaches the threshold.
         limit: the constraint that changed the line, in words.
     """
 
@@ -44,6 +45,7 @@ class Line:
     stats: dict[str, float]
     need: F32 | None
     rejected: list[Offer] = field(default_factory=list)
+    late: tuple[str, float] | None = None
     limit: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
 

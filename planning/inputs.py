@@ -107,6 +107,7 @@ class PlanSpec:
     receipt_to_shelf_days: int = 0
     max_stock_age_days: int = 3
     max_horizon_days: int = 90
+    late_threshold_frac: float = 0.5
     min_gain_usd: float = 1.0
     min_line_gain_usd: float = 0.0
     max_lines_per_day: int | None = None
@@ -120,7 +121,7 @@ class PlanSpec:
         """
         limits = {
             "scenarios": (16, 4096), "holding_rate_frac_per_year": (1e-9, 10), "shortage_factor": (1e-9, 1000),
-            "alpha_min": (0, 1), "centre_shortage_share_frac": (0, 1), "order_cost_share_frac": (0, 1), "alpha_max": (0, 0.9999), "centre_alpha_max": (0, 0.9999),
+            "alpha_min": (0, 1), "centre_shortage_share_frac": (0, 1), "late_threshold_frac": (0, 1), "order_cost_share_frac": (0, 1), "alpha_max": (0, 0.9999), "centre_alpha_max": (0, 0.9999),
             "day_correlation": (0, 0.95), "site_correlation": (0, 0.95), "max_stock_age_days": (0, 365),
             "max_horizon_days": (2, 730), "flip_steps": (0, 20), "receipt_to_shelf_days": (0, 60),
         }  # fmt: skip

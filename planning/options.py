@@ -6,7 +6,7 @@ wins per item and site; the regular order is solved again with it on the way, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -256,21 +256,40 @@ def _flip_of(
     return high, becomes
 
 
+def late_orders(chunk: Chunk, pipeline: dict[str, Any], threshold: float) -> dict[int, tuple[str, float]]:
+    """By row of the chunk: the open order likeliest to be late, and its probability, where that reaches the threshold."""
+    out: dict[int, tuple[str, float]] = {}
+    lines = pipeline["lines"]
+    for i, number, chance, left in zip(
+        pipeline["where"].tolist(), lines["order_number"], lines["late_probability_frac"], lines["qty"], strict=True
+    ):
+        likelier = chance is not None and (i not in out or chance > out[i][1])
+        if likelier and chance >= threshold and left > 0 and chunk.ok[i]:
+            out[i] = (number, float(chance))
+    return out
+
+
 def choose(
-    world: World, chunk: Chunk, pipeline: dict[str, Any], routes: Routes, lost: F64, unit_cost: F64
+    world: World,
+    chunk: Chunk,
+    pipeline: dict[str, Any],
+    routes: Routes,
+    lost: F64,
+    unit_cost: F64,
+    late: Collection[int] = (),
 ) -> tuple[list[Offer], dict[int, list[Offer]]]:
     """Best option per row, worst gap first, and all that were rejected; receipts and donors' stock are updated in place.
 
     Args:
         lost: (n,) expected units lost before the regular order.
+        late: rows whose open order is likely late: every faster way is weighed for them, whatever is at stake.
     """
     spare = spare_stock(chunk, routes)
     worth = lost * chunk.worth
     taken: list[Offer] = []
     rejected: dict[int, list[Offer]] = {}
-    for i in sorted(
-        np.flatnonzero(chunk.ok & (worth > world.spec.min_gain_usd)).tolist(), key=lambda k: (-worth[k], k)
-    ):
+    asked = {*np.flatnonzero(chunk.ok & (worth > world.spec.min_gain_usd)).tolist(), *late}
+    for i in sorted(asked, key=lambda k: (-worth[k], k)):
         ask = partial(_ranked, world, chunk, i, pipeline, spare, float(unit_cost[i]), routes)
         offers = ask()
         if offers and offers[0].saving > world.spec.min_gain_usd:

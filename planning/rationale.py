@@ -106,6 +106,21 @@ def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, An
     )
 
 
+def late_drivers(late: tuple[str, float] | None) -> dict[str, Any]:
+    """The open order that is likely late, as stored figures; nothing when there is none."""
+    return {} if late is None else {"late_order_number": late[0], "late_probability_frac": figure(late[1])}
+
+
+def late_reason(drivers: Mapping[str, Any]) -> str:
+    """A sentence on the open order that is likely late, so that nobody has to look for it; empty when there is none."""
+    if drivers.get("late_order_number") is None:
+        return ""
+    return (
+        f" Order {drivers['late_order_number']} is late with probability {words(drivers['late_probability_frac'])}: "
+        f"every faster way was weighed."
+    )
+
+
 def dumps(data: Any) -> str:
     """Compact JSON with sorted keys, so that the same facts are the same bytes."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -13,7 +13,7 @@ from planning.groups import Line, decide_groups
 from planning.inputs import PlanInputs, PlanSpec, check_inputs
 from planning.network import LEAD_COLUMNS, build_book, lane_costs, lane_lead_times, next_order_days
 from planning.night import World, build_chunk, flips, ration, solve
-from planning.options import Offer, Routes, build_routes, choose
+from planning.options import Offer, Routes, build_routes, choose, late_orders
 from planning.position import open_position
 from planning.projection import F64, order_value
 from planning.rows import decision_rows
@@ -175,7 +175,8 @@ def _solve_rows(
     first, _ = solve(chunk)
     lost: F64 = first.lost_before.mean(axis=1, dtype=np.float64)
     unit_cost, order_days = book["unit_cost_usd"].to_numpy()[rows], book["order_day"].to_numpy()[rows]
-    taken, rejected = choose(world, chunk, pipeline, routes, lost, unit_cost)
+    late = late_orders(chunk, pipeline, world.spec.late_threshold_frac)
+    taken, rejected = choose(world, chunk, pipeline, routes, lost, unit_cost, late)
     seen, wanted = solve(chunk) if taken else (first, solve(chunk)[1])
     packs, had = ration(chunk, seen, wanted)
     change = flips(chunk, wanted, world.spec.flip_steps)
@@ -198,7 +199,7 @@ def _solve_rows(
             waiting=float(waiting[i]), confidence=float(confidence[i]), had=float(had[i]), flip=float(change[i]),
             one_pack=float(one_pack[i]), holding_day=float(chunk.holding_day[i]), stats={k: float(v[i]) for k, v in stats.items()},
             need=seen.need[i] if chunk.ok[i] else None, shortage=float(chunk.shortage[i]), held=float(held[i]),
-            rejected=rejected.get(i, []), order_day=int(order_days[i]),
+            rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]),
         )
         for i, r in enumerate(rows)
     ]  # fmt: skip

@@ -19,6 +19,8 @@ from planning.rationale import (
     enough_reason,
     figure,
     identity,
+    late_drivers,
+    late_reason,
     offer_reason,
     replenish_reason,
     words,
@@ -124,6 +126,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
         "quantity_ea": figure(quantity), "quantity_packs": figure(line.packs),
         "covers_until_date": day_text(as_of, line.stats["covers_days"] - 1), "waiting_risk_usd": figure(line.waiting),
     }  # fmt: skip
+    drivers |= late_drivers(line.late)
     if line.limit:
         drivers["limit"] = line.limit
     if not math.isnan(line.had):
@@ -134,7 +137,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
             )
     out = _shell(row, as_of, "replenish" if ordered else "none", row["source_id"] if ordered else None)
     out |= {
-        "reason": replenish_reason(row, drivers) if ordered else enough_reason(drivers),
+        "reason": (replenish_reason(row, drivers) if ordered else enough_reason(drivers)) + late_reason(drivers),
         "drivers_json": dumps(drivers),
         "alternatives_json": dumps(_alternatives(line, row, ordered)),
         "flip_json": _flip(line, ordered),
@@ -159,6 +162,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "units_saved_ea": figure(offer.units_saved), "offer_unit_cost_usd": figure(offer.unit_cost),
         "then_ordered_ea": figure(line.packs * line.pack),
     }  # fmt: skip
+    drivers |= late_drivers(line.late)
     out = _shell(row, as_of, offer.decision, offer.source_id, offer.order_number)
     order_by = as_of + timedelta(days=offer.order_day)
     rejected = [
@@ -173,7 +177,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "quantity_ea": offer.quantity, "quantity_packs": offer.quantity / line.pack, "order_cost_usd": figure(offer.cost) or 0.0,
         "money_at_stake_usd": figure(offer.saving) or 0.0, "order_by_date": order_by,
         "due_date": as_of + timedelta(days=max(offer.arrive_day, offer.order_day)), "confidence_frac": round(offer.confidence, 4),
-        "reason": offer_reason(offer.decision, row, drivers, offer.order_number), "drivers_json": dumps(drivers),
+        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + late_reason(drivers), "drivers_json": dumps(drivers),
         "alternatives_json": dumps(rejected), "flip_json": dumps(flip) if flip else None,
         "unit_cost_usd": offer.unit_cost or row["unit_cost_usd"],
         "demand_qty_ea_mean": figure(line.stats["demand_exposed_qty_ea"]),

@@ -104,6 +104,7 @@ def test_every_number_in_a_reason_is_a_stored_field(night: tuple[PlanInputs, pl.
             row["order_number"],
             row["site_id"],
             stored.get("from_id"),
+            stored.get("late_order_number"),
             "DC0",
             "SUP1",
             "SUP2",
@@ -280,6 +281,26 @@ def test_an_expensive_gap_is_expedited_once() -> None:
     assert "expedite" not in kept["decision_code"].to_list()
     rejected = json.loads(kept["alternatives_json"][0])
     assert any(a["decision"] == "expedite" and a["cost_usd"] > 0 for a in rejected)
+
+
+def test_an_order_likely_late_is_decided_on_again() -> None:
+    """Plenty of stock, so nothing pays; but the order crosses its threshold, and each faster way is shown with its cost."""
+    lanes = pl.DataFrame([lane("SUP", "S1", 10.0), lane("SUP", "S1", 1.0, "expedite", 5.0, 0.05)])
+    late = orders(order("P9", "A", "S1", "SUP", 60.0, AS_OF - timedelta(days=4), AS_OF + timedelta(days=7)))
+
+    def night(chance: float) -> dict[str, object]:
+        arrival = pl.DataFrame(
+            [{"order_number": "P9", "item_id": "A", "site_id": "S1", "source_id": "SUP", "origin_date": AS_OF,
+              "remaining_days_p50": 9.0, "remaining_days_p90": 14.0, "late_probability_frac": chance}]
+        )  # fmt: skip
+        return dict(only(recommend(simple(150.0, lanes=lanes, open_orders=late, arrivals=arrival), AS_OF, SPEC)))
+
+    on_time, crossed = night(0.4), night(0.8)
+    assert "late" not in str(on_time["reason"]) and "expedite" not in str(on_time["alternatives_json"])
+    assert "Order P9 is late with probability 0.8" in str(crossed["reason"])
+    assert json.loads(str(crossed["drivers_json"]))["late_probability_frac"] == 0.8
+    ways = {a["decision"]: a["cost_usd"] for a in json.loads(str(crossed["alternatives_json"]))}
+    assert ways["expedite"] >= 8.0, "a premium of 5 + 60 × 0.05 USD and no sale saved"
 
 
 def test_spare_stock_moves_where_a_lane_exists() -> None:
