@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from aios_assets.edi.limits import Limits
+    from aios_assets.edi.report import Report
+    from aios_assets.edi.source import Source
 
 app = typer.Typer(no_args_is_help=True, help="Read, check, acknowledge, write and compare EDI documents.")
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
@@ -30,6 +34,7 @@ MaxKb = Annotated[
     int, typer.Option("--max-segment-kb", envvar="AIOS_EDI_MAX_SEGMENT_KB", help="longest segment read, in KB")
 ]
 READ_AT_ONCE = 64 << 20
+SMALL_FILE = 1 << 20
 
 
 def _walk(paths: list[Path]) -> list[Path]:
@@ -58,18 +63,69 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _frame(contents: dict[str, bytes]) -> pl.DataFrame:
-    """Documents as `read_documents` wants them; the clock is fixed, so that a check of the same bytes is the same."""
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, read a stretch at a time."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInputError(
+            f"the file cannot be read: {error.strerror}", where=str(path), todo="correct its permissions"
+        ) from error
+
+
+def _documents(files: dict[str, Path]) -> pl.DataFrame:
+    """Documents as `read_sources` wants them; the clock is fixed, so that a check of the same bytes is the same."""
     import polars as pl
 
     return pl.DataFrame(
-        {
-            "document_id": list(contents),
-            "content": list(contents.values()),
-            "available_at_utc": [datetime(2000, 1, 1, tzinfo=UTC)] * len(contents),
-        },
-        schema={"document_id": pl.String, "content": pl.Binary, "available_at_utc": pl.Datetime("us", "UTC")},
+        {"document_id": sorted(files), "available_at_utc": [datetime(2000, 1, 1, tzinfo=UTC)] * len(files)},
+        schema={"document_id": pl.String, "available_at_utc": pl.Datetime("us", "UTC")},
     )
+
+
+def _sources(files: dict[str, Path]) -> Iterator[Source]:
+    """The bytes of each document; of a large file only the stretch that is looked at."""
+    from aios_assets.edi.source import FileBytes
+
+    for digest in sorted(files):
+        path = files[digest]
+        if path.stat().st_size <= SMALL_FILE:
+            yield _read(path)
+            continue
+        with FileBytes(path) as source:
+            yield source
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocators keep what was freed for the next stretch: fresh pages cost a third of the reading.
+
+    Works before polars is loaded, on Linux; elsewhere nothing is lost but speed.
+    """
+    import ctypes
+
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:10000")
+    tune = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if tune is not None:
+        trim_threshold, mmap_threshold = -1, -3
+        tune(trim_threshold, 128 << 20)
+        tune(mmap_threshold, 64 << 20)
+
+
+class _Contents(Mapping[str, bytes]):
+    """The bytes of documents by their SHA-256, read when asked for."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self._files = files
+
+    def __getitem__(self, digest: str) -> bytes:
+        return _read(self._files[digest])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def _batches(files: list[Path]) -> list[list[Path]]:
@@ -94,71 +150,64 @@ def _limits(megabytes: int, kilobytes: int) -> Limits:
     return Limits(megabytes << 20, kilobytes << 10)
 
 
-def _check(files: list[Path], limits: Limits) -> list[dict[str, Any]]:
-    from aios_assets.edi.batch import read_documents
+def _check(files: list[Path], limits: Limits) -> Iterator[Report]:
+    from aios_assets.edi.batch import read_sources
     from aios_assets.edi.report import check_report
+    from aios_assets.edi.shelf import Counting
 
-    contents: dict[str, bytes] = {}
-    named, unread = [], []
-    for path in files:
-        try:
-            content = _read(path)
-        except BadInputError as error:
-            unread.append(
-                {
-                    "path": str(path),
-                    "sha256": None,
-                    "standard": None,
-                    "status": "rejected",
-                    "interchanges": 0,
-                    "groups": 0,
-                    "sets": [],
-                    "errors": [
-                        {
-                            "code": "unreadable",
-                            "level": "document",
-                            "segment": None,
-                            "position": None,
-                            "element": None,
-                            "set": None,
-                            "message": str(error),
-                        }
-                    ],
-                }
-            )
-            continue
-        digest = hashlib.sha256(content).hexdigest()
-        contents[digest] = content
-        named.append((str(path), digest))
-    batch = read_documents(_frame(contents), grammar=True, apart=True, limits=limits)
-    return [*check_report(named, batch), *unread]
+    named = [(str(path), _digest(path)) for path in files]
+    documents = {digest: Path(path) for path, digest in named}
+    batch = read_sources(
+        _documents(documents), _sources(documents), Counting(), grammar=True, apart=True, limits=limits
+    )
+    yield from check_report(named, batch)
+
+
+def _unreadable(path: Path, error: BadInputError) -> dict[str, Any]:
+    """What is said of a file that cannot be opened."""
+    names = ("segment", "position", "element", "set")
+    wrong = {"code": "unreadable", "level": "document", **dict.fromkeys(names), "message": str(error)}
+    head = {"path": str(path), "sha256": None, "standard": None, "status": "rejected"}
+    return {**head, "interchanges": 0, "groups": 0, "sets": [], "errors": [wrong]}
 
 
 @app.command()
 @handle_errors
 def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max_segment_kb: MaxKb = 1024) -> None:
     """Judge documents: envelope, segments, elements. Exit 0 when all are accepted, 1 when something is not."""
+    _keep_freed_memory()
     clean = True
     limits = _limits(max_document_mb, max_segment_kb)
-    for files in _batches(_walk(paths)):
+    readable, unreadable = [], []
+    for path in _walk(paths):
+        try:
+            path.open("rb").close()
+            readable.append(path)
+        except OSError as error:
+            unreadable.append((path, BadInputError(f"the file cannot be read: {error.strerror}", where=str(path))))
+    for files in _batches(readable) if readable else ():
         for result in _check(files, limits):
-            clean = clean and result["status"] == "accepted"
+            clean = clean and result.status == "accepted"
             if as_json:
-                print(json.dumps(result))
+                sys.stdout.writelines(result.json())
+                print()
             else:
                 _print_check(result)
+    for path, wrong in unreadable:
+        clean = False
+        print(json.dumps(_unreadable(path, wrong)) if as_json else f"{'rejected':<20} {'-':<8} {'-':<12} {wrong}")
     if not clean:
         raise typer.Exit(1)
 
 
-def _print_check(result: dict[str, Any]) -> None:
-    kinds = ", ".join(dict.fromkeys(s["type"] or "?" for s in result["sets"])) or "no set"
-    print(f"{result['status']:<20} {result['standard'] or '-':<8} {kinds:<12} {result['path']}")
-    for error in result["errors"][:20]:
+def _print_check(result: Report) -> None:
+    kinds = ", ".join(kind or "?" for kind in result.kinds) or "no set"
+    print(f"{result.status:<20} {result.standard or '-':<8} {kinds:<12} {result.path}")
+    for error in result.errors[:20]:
         place = " ".join(str(p) for p in (error["segment"], error["position"]) if p)
         print(f"    {error['code']:<10} {place:<8} {error['message']}")
-    if len(result["errors"]) > 20:
-        print(f"    … and {len(result['errors']) - 20} more")
+    if len(result.errors) > 20:
+        print(f"    … and {len(result.errors) - 20} more")
 
 
 @app.command()
@@ -167,13 +216,16 @@ def tables(
     paths: Paths, out: Out, as_json: Json = False, max_document_mb: MaxMb = 512, max_segment_kb: MaxKb = 1024
 ) -> None:
     """Write one Parquet file per fact table, and the verdicts and rejects, for documents read together."""
-    from aios_assets.edi.batch import read_documents
+    from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
+    from aios_assets.edi.batch import read_sources
+    from aios_assets.edi.shelf import OnDisk
 
-    contents = {hashlib.sha256(c).hexdigest(): c for c in map(_read, _walk(paths))}
-    batch = read_documents(_frame(contents), limits=_limits(max_document_mb, max_segment_kb))
-    out.mkdir(parents=True, exist_ok=True)
+    _keep_freed_memory()
+    files = {_digest(path): path for path in _walk(paths)}
+    with OnDisk(out) as shelf:
+        batch = read_sources(_documents(files), _sources(files), shelf, limits=_limits(max_document_mb, max_segment_kb))
     frames = {
-        **batch.facts,
+        **{t.name: t.empty() for t in EDI_FACT_TABLES if t.name not in shelf.rows},
         "raw_edi__interchanges": batch.interchanges,
         "raw_edi__sets": batch.sets,
         "rejects": batch.rejects,
@@ -182,7 +234,8 @@ def tables(
         part = out / f".{name}.parquet.part"
         frame.write_parquet(part)
         os.replace(part, out / f"{name}.parquet")
-    emit({**batch.counts, **{name: frame.height for name, frame in frames.items() if frame.height}}, as_json)
+    rows = shelf.rows | {name: frame.height for name, frame in frames.items() if frame.height}
+    emit({**batch.counts, **rows}, as_json)
 
 
 @app.command()
@@ -198,17 +251,21 @@ def ack(
 ) -> None:
     """Write the acknowledgement of each interchange: TA1, 997 or 999, CONTRL."""
     from aios_assets.edi.ack import acknowledge
-    from aios_assets.edi.batch import read_documents
+    from aios_assets.edi.batch import read_sources
+    from aios_assets.edi.shelf import Counting
     from aios_assets.resources.clock import now_utc
     from aios_assets.resources.control_numbers import ControlNumbers
 
     if kind not in ("997", "999"):
         raise UsageError(f"--kind {kind} is not an acknowledgement", todo="give 997 or 999")
-    contents = {hashlib.sha256(c).hexdigest(): c for c in map(_read, _walk(paths))}
-    batch = read_documents(_frame(contents), grammar=True, apart=True)
+    _keep_freed_memory()
+    files = {_digest(path): path for path in _walk(paths)}
+    batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True)
     out.mkdir(parents=True, exist_ok=True)
     with ControlNumbers(_store(store)) as numbers:
-        acks = acknowledge(contents, batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997")
+        acks = acknowledge(
+            _Contents(files), batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"
+        )
     written = []
     for one in acks:
         target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"

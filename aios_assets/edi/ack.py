@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import polars as pl
 from aios_assets.edi.batch import EdiBatch
 from aios_assets.edi.canonical import pieces
 from aios_assets.edi.locate import segments
+from aios_assets.edi.source import Source, plain
 
 AckKind = Literal["997", "999"]
 _OWN_ANSWERS = ("FA", "CONTRL")
@@ -38,7 +39,7 @@ class Ack:
 
 
 def acknowledge(
-    contents: dict[str, bytes],
+    contents: Mapping[str, Source],
     batch: EdiBatch,
     *,
     number: Callable[[str, str, str, str], int],
@@ -61,13 +62,17 @@ def acknowledge(
     errors = _errors(batch)
     faults = _by(batch.rejects.filter(pl.col("set_no") == 0), "document_id", "interchange_no")
     out = []
+    document, headers = "", list[list[str]]()
     for i in batch.interchanges.join(
         batch.headers, on=["document_id", "interchange_no"], how="left", maintain_order="left"
     ).iter_rows(named=True):
         key = (i["document_id"], i["interchange_no"])
-        header = _header(contents[i["document_id"]], i["interchange_no"])
-        if header is None:
+        if i["document_id"] != document:
+            document = i["document_id"]
+            headers = _headers(contents[document])
+        if i["interchange_no"] > len(headers):
             continue
+        header = headers[i["interchange_no"] - 1]
         if i["standard_code"] == "X12":
             ack = _x12(i, header, groups[key], sets[key], errors, faults[key], number, now, kind)
         else:
@@ -101,18 +106,20 @@ def _errors(batch: EdiBatch) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     )
 
 
-def _header(content: bytes, interchange_no: int) -> list[str] | None:
-    """Elements of the n-th ISA or UNB as they came; None for sets without an envelope."""
-    seen = 0
+def _headers(source: Source) -> list[list[str]]:
+    """Elements of every ISA or UNB of a document as they came."""
+    content = plain(source[:])
     cut = pieces(content)
+    out, which = [], 0
     for start, end, tag in segments(content):
-        if tag in (b"ISA", b"UNB"):
-            seen += 1
-            if seen == interchange_no:
-                piece = next(p for p in cut if p.start <= start < p.end)
-                raw = content[start:end].translate(None, b"\r\n") if piece.delimiters.wraps else content[start:end]
-                return [part.decode("latin-1") for part in raw.split(piece.delimiters.element)]
-    return None
+        if tag.upper() not in (b"ISA", b"UNB"):
+            continue
+        while start >= cut[which].end:
+            which += 1
+        d = cut[which].delimiters
+        raw = content[start:end].translate(None, b"\r\n") if d.wraps else content[start:end]
+        out.append([part.decode("latin-1") for part in raw.split(d.element)])
+    return out
 
 
 def _x12(

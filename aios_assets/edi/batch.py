@@ -9,22 +9,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from aios_assets.contracts.edi_tables import (
-    EDI_FACT_TABLES,
     RAW_EDI_ACKNOWLEDGEMENTS,
     RAW_EDI_INTERCHANGES,
     RAW_EDI_REJECTS,
     RAW_EDI_SETS,
 )
-from aios_assets.contracts.table import Table
 from aios_assets.edi.aside import interchange_answers
 from aios_assets.edi.envelope import read_envelopes
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.reading import Reading, Refused, chunks, no_envelope, no_findings, parts
-from aios_assets.edi.shelf import InMemory, Shelf
+from aios_assets.edi.shelf import InMemory, Shelf, conform
 from aios_assets.edi.source import Source
 from aios_assets.edi.verdicts import judge
-
-_FACTS = {t.name: t for t in EDI_FACT_TABLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +115,10 @@ def read_sources(
     """
     limits = limits or Limits()
     stretches, refused = parts(sources, limits)
-    reading = Reading(_Conforming(shelf), window_bytes=limits.window_bytes, grammar=grammar)
+    reading = Reading(shelf, window_bytes=limits.window_bytes, grammar=grammar)
     for chunk in chunks(stretches, limits.window_bytes):
         reading.take(chunk)
     return _assemble(docs, refused, reading, ledger, releases, apart=apart)
-
-
-class _Conforming:
-    """A shelf that gets facts in contract order."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.hold = shelf.hold
-        self.held = shelf.held
-        self._settle = shelf.settle
-
-    def settle(self, table: str, facts: pl.DataFrame) -> None:
-        """Put facts into contract order and hand them on."""
-        self._settle(table, _conform(facts, _FACTS[table]))
 
 
 def _assemble(
@@ -169,9 +152,9 @@ def _assemble(
         # A TA1 stands outside of every set and joins the other acknowledgements.
         reading.shelf.settle(RAW_EDI_ACKNOWLEDGEMENTS.name, answers)
     return EdiBatch(
-        interchanges=_conform(verdicts.interchanges, RAW_EDI_INTERCHANGES),
+        interchanges=conform(verdicts.interchanges, RAW_EDI_INTERCHANGES),
         groups=verdicts.groups,
-        sets=_conform(verdicts.sets, RAW_EDI_SETS),
+        sets=conform(verdicts.sets, RAW_EDI_SETS),
         rejects=_identify(verdicts.rejects),
         facts={},
         findings=verdicts.findings,
@@ -194,9 +177,4 @@ def _identify(rejects: pl.DataFrame) -> pl.DataFrame:
         again = f"|{seen[text]}" if seen[text] > 1 else ""
         ids.append(hashlib.sha256((text + again).encode()).hexdigest()[:16])
     out = keyed.with_columns(reject_id=pl.Series(ids, dtype=pl.String))
-    return _conform(out, RAW_EDI_REJECTS)
-
-
-def _conform(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """A frame in the order and with the types of its contract."""
-    return frame.select(table.names).cast(dict(table.schema))  # type: ignore[arg-type]
+    return conform(out, RAW_EDI_REJECTS)

@@ -19,7 +19,7 @@ class Limits:
 
     document_bytes: int = 512 << 20
     segment_bytes: int = 1 << 20
-    window_bytes: int = 16 << 20
+    window_bytes: int = 8 << 20
 
     def too_large(self, size: int) -> str:
         """Words for a document beyond the cap."""

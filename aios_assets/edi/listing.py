@@ -9,6 +9,7 @@ from aios_assets.edi.canonical import pieces
 from aios_assets.edi.delims import Delimiters
 from aios_assets.edi.grammar import EDIFACT, X12
 from aios_assets.edi.locate import segments
+from aios_assets.edi.source import plain
 
 NAMES: dict[str, str] = {
     "ISA": "interchange header",
@@ -167,6 +168,7 @@ _OPENERS = {
 
 def split(content: bytes) -> Iterator[tuple[int, str, list[str], Delimiters]]:
     """Every segment with its first byte, tag, elements and the delimiters in force."""
+    content = plain(content)
     cut = pieces(content)
     which = 0
     for start, end, _tag in segments(content):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aios_assets.edi.canonical import Piece, pieces
 from aios_assets.edi.delims import BLANKS
+from aios_assets.edi.source import plain
 from aios_assets.edi.tokens import INTERCHANGE_CLOSE, INTERCHANGE_OPEN, SET_CLOSE, SET_OPEN
 
 _OPEN = tuple(t.encode() for t in SET_OPEN)
@@ -46,6 +47,7 @@ def segments(content: bytes) -> Iterator[tuple[int, int, bytes]]:
     Args:
         content: raw bytes; what is neither X12 nor EDIFACT yields nothing.
     """
+    content = plain(content)
     for piece in pieces(content):
         d = piece.delimiters
         for begin, end in _ends(content, piece):
@@ -99,6 +101,7 @@ def locate(content: bytes, interchange_no: int, set_no: int, segment_no: int) ->
 
 def segment_text(content: bytes, interchange_no: int, set_no: int, segment_no: int, *, limit: int = 500) -> str | None:
     """The bytes at a pointer as text, at most `limit` characters; None when there is no such place."""
+    content = plain(content)
     found = locate(content, interchange_no, set_no, segment_no)
     if found is None:
         return None
@@ -117,6 +120,7 @@ def element_span(content: bytes, span: tuple[int, int], element_no: int) -> tupl
         span: what `locate` gave.
         element_no: position of the element, from 1.
     """
+    content = plain(content)
     piece = next((p for p in pieces(content) if p.start <= span[0] < p.end), None)
     if piece is None:
         return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
 from aios_assets.edi.batch import EdiBatch
 
+Rows = list[dict[str, Any]]
 _TRAILER = {("X12", "set"): "SE", ("X12", "group"): "GE", ("X12", "interchange"): "IEA"}
 _TRAILER |= {("EDIFACT", "set"): "UNT", ("EDIFACT", "group"): "UNE", ("EDIFACT", "interchange"): "UNZ"}
 _HEADER_CODES = {"TA1:018": "ISA", "TA1:024": "ISA", "TA1:025": "ISA", "CONTRL:26": "UNB", "AK5:6": "ST", "AK5:7": "ST"}
@@ -48,69 +51,94 @@ def _error(row: dict[str, Any], standard: str | None, sizes: dict[int, int]) -> 
     }
 
 
-def check_report(paths: list[tuple[str, str]], batch: EdiBatch) -> list[dict[str, Any]]:
+def check_report(paths: list[tuple[str, str]], batch: EdiBatch) -> Iterator[Report]:
     """One verdict per document.
 
     Args:
         paths: (path, document_id) of every document, in the order wanted.
         batch: their reading, made with `grammar=True, apart=True`.
-
-    Returns:
-        path, sha256, standard, status, interchanges, groups, sets and errors per document. The status is the worst verdict
-        of anything in the document; what became of each set is in `sets`.
     """
-    inter, groups = _grouped(batch.interchanges, "document_id"), _grouped(batch.groups, "document_id")
-    sets, rejects = _grouped(batch.sets, "document_id"), _grouped(batch.rejects, "document_id")
-    findings = _grouped(batch.findings, "document_id")
-    return [
-        {
-            "path": path,
-            **_document(
-                document, inter[document], groups[document], sets[document], rejects[document], findings[document]
-            ),
-        }
-        for path, document in paths
-    ]
+    inter = _grouped(batch.interchanges, "document_id")
+    groups = _grouped(batch.groups.select("document_id", "verdict_code"), "document_id")
+    rejects, findings = _grouped(batch.rejects, "document_id"), _grouped(batch.findings, "document_id")
+    sets = dict(batch.sets.partition_by("document_id", as_dict=True, maintain_order=True))
+    for path, document in paths:
+        own = sets.get((document,), batch.sets.clear())
+        yield Report(path, document, inter[document], groups[document], own, rejects[document], findings[document])
 
 
-def _document(
-    document: str,
-    inter: list[dict[str, Any]],
-    groups: list[dict[str, Any]],
-    sets: list[dict[str, Any]],
-    rejects: list[dict[str, Any]],
-    findings: list[dict[str, Any]],
-) -> dict[str, Any]:
-    standard = inter[0]["standard_code"] if inter else None
-    sizes = {s["set_no"]: s["segments"] for s in sets}
-    said = {(f["set_no"], f["segment_no"], f["element_no"], f["error_code"]) for f in findings}
-    # A line set aside for a value that the grammar flags too is told once.
-    told = [
-        r
-        for r in rejects
-        if r["level_code"] != "line" or (r["set_no"], r["segment_no"], r["element_no"], r["error_code"]) not in said
-    ]
-    errors = [_error(r, standard, sizes) for r in told] + [_error(f, standard, sizes) for f in findings]
-    errors.sort(key=lambda e: (e["set"] or 0, e["position"] or 0, e["element"] or 0, e["code"]))
-    worst = max((_WORST[r["verdict_code"]] for r in (*inter, *groups, *sets)), default=2)
-    if errors:
-        worst = max(worst, 1)
-    return {
-        "sha256": document,
-        "standard": standard,
-        "status": _NAMES[worst],
-        "interchanges": len(inter),
-        "groups": len(groups),
-        "sets": [
-            {
-                "type": s["set_code"],
-                "version": s["version_code"],
-                "control": s["control_number"],
-                "status": "accepted" if s["verdict_code"] == "unmapped" else s["verdict_code"],
-                "segments": s["segments"],
-                "errors": [e for e in errors if e["set"] == s["set_no"]],
+class Report:
+    """The verdict on one document.
+
+    Args:
+        path: where it was read.
+        document: its SHA-256.
+        inter: its interchanges.
+        groups: their groups.
+        sets: their sets.
+        rejects: what was set aside of it.
+        findings: its grammar faults.
+
+    Attributes:
+        path: where it was read.
+        document: its SHA-256.
+        standard: X12, EDIFACT or None.
+        status: the worst verdict of anything in the document.
+        kinds: types of its sets.
+        errors: every error with its code and its place.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        document: str,
+        inter: Rows,
+        groups: Rows,
+        sets: pl.DataFrame,
+        rejects: Rows,
+        findings: Rows,
+    ) -> None:
+        self.path, self.document, self._sets = path, document, sets
+        self.standard: str | None = inter[0]["standard_code"] if inter else None
+        self.kinds: list[str] = sets["set_code"].unique(maintain_order=True).to_list()
+        wrong = {r["set_no"] for r in rejects if r["level_code"] == "set"}
+        sizes = dict(sets.filter(pl.col("set_no").is_in(list(wrong))).select("set_no", "segments").iter_rows())
+        said = {(f["set_no"], f["segment_no"], f["element_no"], f["error_code"]) for f in findings}
+        # A line set aside for a value that the grammar flags too is told once.
+        told = [
+            r
+            for r in rejects
+            if r["level_code"] != "line" or (r["set_no"], r["segment_no"], r["element_no"], r["error_code"]) not in said
+        ]
+        self.errors = [_error(r, self.standard, sizes) for r in (*told, *findings)]
+        self.errors.sort(key=lambda e: (e["set"] or 0, e["position"] or 0, e["element"] or 0, e["code"]))
+        verdicts = {r["verdict_code"] for r in (*inter, *groups)} | set(sets["verdict_code"].unique())
+        worst = max((_WORST[v] for v in verdicts), default=2)
+        self.status = _NAMES[max(worst, 1) if self.errors else worst]
+        self._head = {"interchanges": len(inter), "groups": len(groups)}
+
+    def sets(self) -> Iterator[dict[str, Any]]:
+        """One after the other, since a document may hold millions."""
+        errors: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for error in self.errors:
+            errors[error["set"] or 0].append(error)
+        names = ["set_code", "version_code", "control_number", "verdict_code", "segments", "set_no"]
+        for code, version, control, verdict, segments, number in self._sets.select(names).iter_rows():
+            yield {
+                "type": code,
+                "version": version,
+                "control": control,
+                "status": "accepted" if verdict == "unmapped" else verdict,
+                "segments": segments,
+                "errors": errors.get(number, []),
             }
-            for s in sets
-        ],
-        "errors": errors,
-    }
+
+    def json(self) -> Iterator[str]:
+        """Pieces of one line of JSON: path, sha256, standard, status, interchanges, groups, sets and errors."""
+        head = {"path": self.path, "sha256": self.document, "standard": self.standard, "status": self.status}
+        yield json.dumps(head | self._head)[:-1] + ', "sets": ['
+        comma = ""
+        for one in self.sets():
+            yield comma + json.dumps(one)
+            comma = ", "
+        yield '], "errors": ' + json.dumps(self.errors) + "}"

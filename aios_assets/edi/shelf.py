@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
+from aios_assets.contracts.table import Table
 from aios_assets.edi.strings import compact
 from aios_assets.edi.typing_rules import Typed
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+_TABLES = {t.name: t for t in EDI_FACT_TABLES}
 
 
 class Shelf(Protocol):
@@ -28,7 +32,7 @@ class Shelf(Protocol):
         """The parts, in order."""
 
     def settle(self, table: str, facts: pl.DataFrame) -> None:
-        """Take facts of a part, in contract order."""
+        """Take facts of a part that passed."""
 
 
 class InMemory:
@@ -48,7 +52,7 @@ class InMemory:
             yield self._typed.pop()
 
     def settle(self, table: str, facts: pl.DataFrame) -> None:
-        self._facts.setdefault(table, []).append(facts)
+        self._facts.setdefault(table, []).append(conform(facts, _TABLES[table]))
 
     def facts(self) -> dict[str, pl.DataFrame]:
         """All facts by table, in document order."""
@@ -123,7 +127,7 @@ class OnDisk:
     def settle(self, table: str, facts: pl.DataFrame) -> None:
         import pyarrow.parquet as pq
 
-        rows = facts.to_arrow(compat_level=pl.CompatLevel.oldest())
+        rows = conform(facts, _TABLES[table]).to_arrow(compat_level=pl.CompatLevel.oldest())
         if table not in self._writers:
             self._writers[table] = pq.ParquetWriter(self._path(table, part=True), rows.schema, compression="zstd")
         self._writers[table].write_table(rows)
@@ -132,7 +136,12 @@ class OnDisk:
 
 @cache
 def _empty(name: str) -> pl.DataFrame:
-    return next(t for t in EDI_FACT_TABLES if t.name == name).empty()
+    return _TABLES[name].empty()
+
+
+def conform(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """A frame in the order and with the types of its contract."""
+    return frame.select(table.names).cast(dict(table.schema))  # type: ignore[arg-type]
 
 
 def _in_order(facts: pl.DataFrame) -> pl.DataFrame:

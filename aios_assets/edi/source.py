@@ -94,6 +94,11 @@ _WIDE += tuple((name.encode(form), form) for name in ("IS", "UN") for form in ("
 _EBCDIC = tuple(name.encode("cp037") for name in ("ISA", "UNA", "UNB"))
 
 
+def plain(content: bytes) -> bytes:
+    """`readable` for a document in memory."""
+    return readable(content)[:]
+
+
 def readable(content: Source) -> Source:
     """The document in a character set with one byte per ASCII letter: UTF-16 and EBCDIC are read as UTF-8.
 
