@@ -203,14 +203,19 @@ def inputs_of(state: NetworkState, master: dict[str, pl.DataFrame]) -> PlanInput
     )  # fmt: skip
 
 
-def planner(spec: PlanSpec, horizon_master: dict[str, pl.DataFrame], said: dict[str, int] | None = None) -> Decide:
-    """The real planner as a decision; `said` counts its decisions by kind."""
+def planner(
+    spec: PlanSpec, master: dict[str, pl.DataFrame], said: dict[str, int] | None = None, lost: str | None = None
+) -> Decide:
+    """The real planner as a decision; `said` counts its decisions by kind, `lost` names a supplier that is struck out."""
 
     def decide(state: NetworkState) -> Any:
         day = state.net.spec.date(state.day - 1)
-        frame = recommend(inputs_of(state, horizon_master), day, spec)
+        known = inputs_of(state, master)
+        frame = recommend(lose(known, lost) if lost else known, day, spec)
         if said is not None:
-            for kind, count in frame["decision_code"].value_counts().iter_rows():
+            why = pl.when(pl.col("reason").str.contains("Nothing can be decided")).then(pl.lit("undecidable"))
+            kinds = frame.select(why.otherwise("decision_code").alias("kind"))["kind"]
+            for kind, count in kinds.value_counts(sort=True, name="n").iter_rows():
                 said[kind] = said.get(kind, 0) + count
         return batch_from_frame(state.net, frame, f"orders after {day}")
 
@@ -280,15 +285,16 @@ def refused(decide: Decide, supplier: int, days: range) -> Decide:
     return blocked
 
 
-def lose(master: dict[str, pl.DataFrame], supplier: str) -> dict[str, pl.DataFrame]:
-    """Master data after the buyer struck out a supplier: no lane, no item of it; second sources step in where there are any."""
-    return master | {
-        "lanes": master["lanes"].filter(pl.col("origin_id") != supplier),
-        "supplier_items": master["supplier_items"].filter(pl.col("supplier_id") != supplier),
-        "items": master["items"].with_columns(
-            pl.when(pl.col("supplier_id") == supplier).then(None).otherwise("supplier_id").alias("supplier_id")
-        ),
-    }
+def lose(inputs: PlanInputs, supplier: str) -> PlanInputs:
+    """Inputs after the buyer struck out a supplier: no lane, no lead time, no item of it; second sources step in where there are."""
+    items = inputs.frame("items").with_columns(
+        pl.when(pl.col("supplier_id") == supplier).then(None).otherwise("supplier_id").alias("supplier_id")
+    )
+    return dataclasses.replace(
+        inputs, items=items, lanes=inputs.frame("lanes").filter(pl.col("origin_id") != supplier),
+        lead_times=inputs.frame("lead_times").filter(pl.col("source_id") != supplier),
+        supplier_items=inputs.frame("supplier_items").filter(pl.col("supplier_id") != supplier),
+    )  # fmt: skip
 
 
 def lost_supplier(start: NetworkState, days: int, spec: PlanSpec, out_days: int = 42) -> list[dict[str, Any]]:
@@ -297,10 +303,10 @@ def lost_supplier(start: NetworkState, days: int, spec: PlanSpec, out_days: int 
     supplier = int(np.bincount(net.supplier).argmax())
     name = net.spec.suppliers[supplier].id
     down, said = range(start.day, start.day + out_days), {}  # type: ignore[var-annotated]
-    usual, cut = master_until(start, days), lose(master_until(start, days), name)
+    master = master_until(start, days)
     plain = dataclasses.replace(spec, flip_steps=0)
-    told = planner(plain, cut, said)
-    calm = planner(plain, usual)
+    told = planner(plain, master, said, name)
+    calm = planner(plain, master)
     ours = Tally(f"recommended, {name} lost")
     for result in play(start.branch(), days, refused(lambda s: (told if s.day in down else calm)(s), supplier, down)):
         ours.add(result)
@@ -308,7 +314,11 @@ def lost_supplier(start: NetworkState, days: int, spec: PlanSpec, out_days: int 
     recompute(other, net.spec.policy)
     for result in play(other, days, refused(minmax_policy(net.spec.policy), supplier, down)):
         theirs.add(result)
-    return [{**row(ours), "decisions": said}, row(theirs)]
+    served = {i for i in range(net.items) if net.supplier[i] == supplier and net.alternative[i] < 0}
+    did = f"{name} lost {out_days} days: {len(served)} of its items have no second source; lines " + ", ".join(
+        f"{kind} {count}" for kind, count in sorted(said.items())
+    )
+    return [{**row(ours), "did": did}, row(theirs)]
 
 
 def figures(profile: str, seed: int, warm: int, days: int, spec: PlanSpec, stress_days: int = 120) -> dict[str, Any]:
@@ -392,6 +402,7 @@ def main() -> int:
     show([found["recommended"], *found["frontier"]])
     print()
     show([*found["stress"], *found["ways"]])
+    print("\n".join(r["did"] for r in found["stress"] if "did" in r))
     if given.plot:
         draw(found, given.plot)
     print(
