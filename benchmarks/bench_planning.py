@@ -66,7 +66,8 @@ def simulator() -> list[dict[str, Any]]:
     leads = np.broadcast_to(g.integers(2, 9, (1, 365)).astype(np.int8), demand.shape).copy()
     rules = Rules.order_up_to(np.full(20_000, 30.0), 7)
     simulate(demand[:10], leads[:10], Rules.order_up_to(np.full(10, 30.0), 7), np.full(10, 30.0))
-    seconds, _ = cpu(lambda: simulate(demand, leads, rules, np.full(20_000, 30.0)))
+    # the least of five: a neighbour on the machine only ever adds
+    seconds = min(cpu(lambda: simulate(demand, leads, rules, np.full(20_000, 30.0)))[0] for _ in range(5))
     rate = demand.size / seconds
     return [
         {
