@@ -21,6 +21,7 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import MON_DRIFT
 from aios_assets.contracts.errors import BadInputError, IntegrityError
+from aios_assets.contracts.false_discovery import discoveries
 from monitoring.gates import Thresholds
 from monitoring.histograms import Floats, Grid, Ints, bin_numbers, count, make_grid, numbers, psi, wasserstein
 
@@ -318,17 +319,6 @@ def _judge_all(
         stands_out = None if test.natural is None else distance_at(cut, test.natural)
         by_key.setdefault((test.column, test.segment), []).append((test, drifted, stands_out))
     return {k: max(v, key=lambda t: (t[1], t[0].excess)) for k, v in by_key.items()}
-
-
-def discoveries(p: Floats, rate: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Benjamini-Hochberg: which p-values are discoveries at this rate of false ones; NaN never is."""
-    p = np.where(np.isnan(p), 1.0, p)
-    order = np.argsort(p, kind="stable")
-    passed = p[order] <= rate * np.arange(1, p.size + 1) / max(p.size, 1)
-    cut = int(np.nonzero(passed)[0].max()) + 1 if passed.any() else 0
-    out = np.zeros(p.size, dtype=bool)
-    out[order[:cut]] = True
-    return out
 
 
 def _measure(

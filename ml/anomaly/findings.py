@@ -13,9 +13,11 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import MON_FINDINGS
 from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.false_discovery import discoveries
+
+__all__ = ["Floats", "discoveries", "finding_rows", "rank_findings"]
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 def finding_rows(rows: Iterable[Mapping[str, Any]], available_at_utc: datetime) -> pl.DataFrame:
@@ -36,17 +38,6 @@ def finding_rows(rows: Iterable[Mapping[str, Any]], available_at_utc: datetime) 
         )
     frame = pl.DataFrame(out, schema=MON_FINDINGS.schema)
     return frame.unique(subset=["finding_id"], keep="first", maintain_order=True).sort("finding_id")
-
-
-def discoveries(p: Floats, rate: float) -> Bools:
-    """Benjamini-Hochberg (1995): which p-values are discoveries when `rate` of them may be false. NaN never is one."""
-    p = np.where(np.isnan(p), 1.0, p)
-    order = np.argsort(p, kind="stable")
-    below = p[order] <= rate * np.arange(1, p.size + 1) / max(p.size, 1)
-    cut = int(np.nonzero(below)[0].max()) + 1 if below.any() else 0
-    out = np.zeros(p.size, dtype=bool)
-    out[order[:cut]] = True
-    return out
 
 
 def rank_findings(
