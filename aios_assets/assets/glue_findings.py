@@ -1,6 +1,6 @@
 """What is wrong tonight, from every source: curation, demand, stock, orders, sensors. A finding keeps the night that found it."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -13,15 +13,29 @@ from aios_assets.resources.handles import World
 HISTORY_DAYS = 70
 FIRST_LOOK_WEEKS = 52
 MATURED_DAYS = 7
+CHANGE_DAYS = 42
+_SAYS = ("kind_code", "subject", "value", "expected_value")
 
 
 def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
     """Rows of `mon_findings` that the nights of these days add, oldest night first; what is known already is not repeated."""
-    known = world.lake.read("mon_findings", columns=["finding_id"])
+    known = world.lake.read("mon_findings", columns=[*_SAYS, "finding_id", "available_at_utc"])
     looks = _first_looks(days[0]) if known.is_empty() else []
-    frames = [_regimes(world, day, days[0]) for day in looks] + [night_findings(world, day) for day in days]
-    found = pl.concat([MON_FINDINGS.empty(), *frames]).unique("finding_id", keep="first", maintain_order=True)
+    found = pl.concat([MON_FINDINGS.empty(), *(_regimes(world, day, days[0]) for day in looks)])
+    for day in days:
+        found = pl.concat([found, _not_said_yet(night_findings(world, day), [known, found], world.cutoff(day))])
+    found = found.unique("finding_id", keep="first", maintain_order=True)
     return found.join(known, on="finding_id", how="anti")
+
+
+def _not_said_yet(tonight: pl.DataFrame, before: list[pl.DataFrame], cutoff: datetime) -> pl.DataFrame:
+    """Without the changes of lead time that a night of the weeks under test has named already: one change is one finding."""
+    slower = (pl.col("value") < pl.col("expected_value")).alias("is_slower")
+    is_change = pl.col("kind_code") == "lead_time_change"
+    lately = pl.col("available_at_utc").is_between(cutoff - timedelta(days=CHANGE_DAYS), cutoff, closed="none")
+    said = pl.concat(f.filter(is_change & lately).select("subject", slower) for f in before).unique()
+    new = tonight.filter(is_change).with_columns(slower).join(said, on=["subject", "is_slower"], how="anti")
+    return pl.concat([tonight.filter(~is_change), new.drop("is_slower")])
 
 
 def _first_looks(day: date) -> list[date]:
@@ -46,7 +60,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
         _demand(world, day),
         _from_the_future(world, day),
         _regimes(world, day, day),
-        lead_time_changes(orders, as_of=day, available_at_utc=cutoff),
+        lead_time_changes(orders, as_of=day, available_at_utc=cutoff, recent_days=CHANGE_DAYS),
         telemetry_findings(excursions, available_at_utc=cutoff, business_zone=world.business_tz),
         sensor_drifts(readings, as_of=day, available_at_utc=cutoff),
     ]

@@ -131,8 +131,9 @@ def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFr
     """One row per order line as known at the close of `as_of`: days, received or open, weight of its cluster.
 
     Args:
-        orders: `source_id, site_id, order_date, received_date` and, when present, `order_number` (the cluster) and
-            `is_cancelled`. A received date after `as_of` is unknown then: the line is open.
+        orders: `source_id, site_id, order_date, received_date` and, when present, `order_number` (the cluster),
+            `is_cancelled` and `open_qty_ea`. A received date after `as_of` is unknown then: the line is open. A line of
+            which nothing is to come and nothing came was refused or closed: it says nothing about time.
         as_of: last day known.
 
     Returns:
@@ -153,9 +154,11 @@ def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFr
         else pl.int_range(pl.len()).cast(pl.String)
     )
     cancelled = pl.col("is_cancelled").fill_null(False) if "is_cancelled" in orders.columns else pl.lit(False)
+    nothing_due = pl.col("open_qty_ea") <= 0 if "open_qty_ea" in orders.columns else pl.lit(False)
+    closed = nothing_due.fill_null(False) & pl.col("received_date").is_null()
     known = pl.col("received_date").is_not_null() & (pl.col("received_date") <= as_of)
     frame = orders.select(
-        "source_id", "site_id", "order_date", cluster.alias("cluster"), cancelled.alias("cancelled"),
+        "source_id", "site_id", "order_date", cluster.alias("cluster"), cancelled.alias("cancelled"), closed.alias("closed"),
         known.alias("is_received"), pl.when(known).then("received_date").alias("received_date"),
     )  # fmt: skip
     frame = frame.with_columns(
@@ -165,6 +168,7 @@ def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFr
         pl.when(pl.col("order_date").is_null()).then(pl.lit("no order date"))
         .when(pl.col("source_id").is_null() | pl.col("site_id").is_null()).then(pl.lit("no source or site"))
         .when("cancelled").then(pl.lit("cancelled"))
+        .when("closed").then(pl.lit("closed without a receipt"))
         .when(pl.col("order_date") > as_of).then(pl.lit("ordered after the day judged"))
         .when(pl.col("days") < 0).then(pl.lit("received before it was ordered"))
         .when(pl.col("days") > MAX_HORIZON_DAYS).then(pl.lit(f"older than {MAX_HORIZON_DAYS} days"))

@@ -212,3 +212,53 @@ def test_ranking_by_money_keeps_the_budget_and_every_kind() -> None:
 def test_the_same_finding_twice_is_one() -> None:
     row = {"finding_date": DAY, "kind_code": "k", "subject": "s", "reason": "r"}
     assert finding_rows([row, row], NOW).height == 1
+
+
+def daily_orders(seed: int, *, slow_source: str = "") -> pl.DataFrame:
+    """Lanes of one day, nearly always: the orders of a centre's stores, and three suppliers of two sites each."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for lane in range(10):
+        source = "DC" if lane < 4 else f"SUP{lane // 2}"
+        for k in range(150):
+            age = int(rng.integers(0, 300))
+            slow = 1.35 if source == slow_source and age < 42 else 1.0
+            days = (1 if rng.random() < 0.94 else 2) if source == "DC" else max(int(rng.gamma(25, 0.3) * slow), 1)
+            order = DAY - timedelta(days=age)
+            received = order + timedelta(days=days)
+            rows.append(
+                (
+                    f"{lane}-{k}",
+                    source,
+                    f"S{lane}",
+                    order,
+                    received if received <= DAY else None,
+                    0.0 if received <= DAY else 5.0,
+                )
+            )
+    return pl.DataFrame(
+        rows,
+        schema=["order_number", "source_id", "site_id", "order_date", "received_date", "open_qty_ea"],
+        orient="row",
+    )
+
+
+def test_lanes_of_nearly_always_one_day_raise_no_alarm() -> None:
+    assert sum(lead_time_changes(daily_orders(s), as_of=DAY, available_at_utc=NOW).height for s in range(10)) <= 1
+
+
+def test_a_supplier_that_slows_down_on_all_its_lanes_is_one_finding_of_its_own() -> None:
+    found = [lead_time_changes(daily_orders(s, slow_source="SUP3"), as_of=DAY, available_at_utc=NOW) for s in range(10)]
+    assert sum(f["subject"].to_list() == ["SUP3"] for f in found) >= 7
+    assert {subject for f in found for subject in f["subject"].to_list()} <= {"SUP3", "SUP3>S6", "SUP3>S7"}
+
+
+def test_a_line_of_which_nothing_comes_says_nothing_about_time() -> None:
+    orders = daily_orders(1)
+    refused = orders.head(60).with_columns(
+        received_date=pl.lit(None, pl.Date),
+        open_qty_ea=0.0,
+        order_date=DAY - timedelta(days=9),
+        order_number=pl.lit("X"),
+    )
+    assert lead_time_changes(pl.concat([orders, refused]), as_of=DAY, available_at_utc=NOW).is_empty()
