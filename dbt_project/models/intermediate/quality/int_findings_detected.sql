@@ -245,5 +245,7 @@ select
     available_at_utc,
     superseded_at_utc
 from found
-where {{ in_window('finding_date') }} and (superseded_at_utc is null or superseded_at_utc > available_at_utc)
+-- What was mended before its night's cut-off was never wrong for anybody.
+where {{ in_window('finding_date') }}
+    and (superseded_at_utc is null or {{ known_day('superseded_at_utc') }} > {{ known_day('available_at_utc') }})
 qualify row_number() over (partition by finding_id, available_at_utc order by superseded_at_utc nulls first, reason) = 1
