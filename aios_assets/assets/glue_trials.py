@@ -1,8 +1,9 @@
 """The cost trial of a challenger: what the last weeks would have cost, had it ordered instead of the champion.
 
-A demand challenger is represented by its recipe, trained again on what was known before the weeks that are played: a model must
-not be judged on days it learned from. The champion's own artefact plays as it is; weeks it learned from count in its favour.
-A policy plays with the champion's forecasts on both sides.
+No side may play weeks it learned from. A demand challenger is represented by its recipe, trained again on what was known before
+those weeks. A champion older than the weeks plays as it is; a younger one by its recipe too, trained so long before the weeks as it
+is old now: then a fresh model plays against one of the champion's age, both on days neither has seen. A policy plays with the
+champion's forecasts on both sides.
 """
 
 from datetime import date, timedelta
@@ -92,6 +93,11 @@ def _sides(
                                "champion_policy": rules_name, "seed": world.seed, "delta_versions": world.data_versions()}  # fmt: skip
     if row["model_name"] == DEMAND:
         challenger, rules_new = _twin(world, since), rules
+        learned = _trained_on(world, champion)
+        if learned > since:
+            aged = since - (day - learned)
+            own = _twin(world, aged)
+            details["champion"] = f"its recipe, trained on what was known on {aged}: as old then as the champion is now"
         details["challenger"] = f"its recipe, trained on what was known on {since}: {challenger.digest[:12]}"
     else:
         challenger, rules_new = own, policy_of(world, row)
@@ -113,6 +119,13 @@ def _twin(world: World, since: date) -> Any:
 
     trained = recipe_as_of(world, since)
     return Scorer.of(trained.artifact, DEMAND, "0", trained.digest)
+
+
+def _trained_on(world: World, row: dict[str, Any]) -> date:
+    """Last business day a deployed demand version learned from; the day it went live where nobody noted it."""
+    mine = (pl.col("model_name") == DEMAND) & (pl.col("model_version") == row["model_version"])
+    found = world.lake.read("mon_backtest_scores", columns=["trained_on_date"], where=mine)["trained_on_date"].max()
+    return found if isinstance(found, date) else world.business_day_of(row["valid_from_utc"])
 
 
 def _forecasts(world: World, day: date, scorer: Any, features: pl.DataFrame) -> pl.DataFrame:
