@@ -144,7 +144,7 @@ def file_papers(world: World, ref: Any, papers: dict[str, Any], decisions: list[
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (folder / Path(name).name).write_bytes(data)
-    stored = json.dumps(papers, sort_keys=True, default=str).encode()
+    stored = json.dumps(papers, default=str).encode()
     tags = {"model_card": "cards/model_card.html", "data_sheet": "cards/data_sheet.html"}
     world.tracking.attach(ref, {**files, SECTIONS_FILE: stored}, tags)
     return {
