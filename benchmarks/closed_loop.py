@@ -30,7 +30,7 @@ from aios_assets.contracts.decision_tables import PRED_DEMAND_28D, QUANTILES  # 
 from planning.inputs import PlanInputs, PlanSpec, load_spec  # noqa: E402
 from planning.recommend import recommend  # noqa: E402
 from sandbox.calendar import campaigns_running  # noqa: E402
-from sandbox.compare import Tally, play_minmax, scaled  # noqa: E402
+from sandbox.compare import Tally, minmax_at_service, play_minmax, scaled  # noqa: E402
 from sandbox.flow import step  # noqa: E402
 from sandbox.master import master_files  # noqa: E402
 from sandbox.minmax import recompute  # noqa: E402
@@ -354,6 +354,23 @@ def figures(profile: str, seed: int, warm: int, days: int, spec: PlanSpec, stres
         "ok": ours["headline_usd"] <= 0.85 * plain["headline_usd"] and ours["fill_rate_frac"] >= plain["fill_rate_frac"],
         "stress": stress, "ways": ways,
     }  # fmt: skip
+
+
+def sixty_days(
+    profile: str, seeds: tuple[int, ...], spec: PlanSpec, warm: int = 200, days: int = 60
+) -> list[dict[str, Any]]:
+    """What `aios sandbox advance --days 60 --policy recommended` compares, in memory: both planners, and min-max at equal service."""
+    out = []
+    for seed in seeds:
+        start = start_of(read_spec(profile), seed, warm)
+        ours = play_ours(start, days, spec)
+        plain = play_minmax(start, days, start.net.spec.policy, "minmax")
+        same = minmax_at_service(start, days, ours.fill_rate_frac)
+        mine = ours.holding_and_shortage_usd
+        out += [
+            {"seed": seed, **row(t), "saved_frac": 1 - mine / t.holding_and_shortage_usd} for t in (ours, plain, same)
+        ]
+    return out
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
