@@ -1,4 +1,4 @@
-"""Forecasting against its peers: `python benchmarks/bench_forecast.py [--series 3000] [--days 730] [--accuracy NAMES] [--shared ../shared]`.
+"""Forecasting against its peers: `python -m benchmarks.bench_forecast [--series 3000] [--days 730] [--accuracy NAMES] [--shared ../shared]`.
 
 Speed on a synthetic M5 shape (whole M5: `--series 30490 --days 1941`), every peer in the same run, ratios of CPU-seconds (the
 wall clock of a shared machine means little). Accuracy on the real data beside the repository: the newest window is kept from
@@ -10,9 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,145 +19,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import polars as pl
 
+from benchmarks import forecast_speed as speed
+from benchmarks.forecast_speed import START, cpu
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-START = date(2011, 1, 29)
-LAGS, WINDOWS = (7, 14, 21, 28, 35), (7, 28, 56, 180)
-
-
-def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU-seconds and result."""
-    start = time.process_time()
-    found = work()
-    return time.process_time() - start, found
-
-
-def m5_shape(series: int, days: int) -> pl.DataFrame:
-    """Synthetic daily sales, about 67 % zeros."""
-    rng = np.random.default_rng(1)
-    level = np.exp(rng.normal(-1.0, 1.1, series))[:, None]
-    y = rng.poisson(level * (1 + 0.3 * np.sin(2 * np.pi * np.arange(days) / 7))[None, :]).astype(np.float32)
-    ds = pl.Series([START + timedelta(days=t) for t in range(days)])
-    return pl.DataFrame(
-        {"unique_id": np.repeat(np.arange(series), days), "ds": ds[np.tile(np.arange(days), series)], "y": y.ravel()}
-    )
-
-
-def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """The whole panel's lags and windows: ours, mlforecast on polars, pandas (on a tenth of the series)."""
-    from mlforecast import MLForecast
-    from mlforecast.lag_transforms import RollingMean, RollingStd
-
-    from ml.lag_features import panel_features
-
-    ours, made = cpu(lambda: panel_features(frame, ["unique_id"], "ds", "y", lags=LAGS, windows=WINDOWS))
-    rolls = [f(w) for w in WINDOWS for f in (RollingMean, RollingStd)]
-    peer = MLForecast(models=[], freq="1d", lags=list(LAGS), lag_transforms={1: rolls}, num_threads=1)
-    theirs, other = cpu(lambda: peer.preprocess(frame.cast({"y": pl.Float64}), dropna=False, static_features=[]))
-    for name, column in (
-        ("lag_28", "lag28"),
-        ("mean_56", "rolling_mean_lag1_window_size56"),
-        ("std_180", "rolling_std_lag1_window_size180"),
-    ):
-        a, b = made[name].drop_nulls(), other.sort("unique_id", "ds")[column].drop_nans().drop_nulls()
-        assert a.len() == b.len() and abs(a.cast(pl.Float64).sum() - b.cast(pl.Float64).sum()) <= 1e-3 * max(
-            abs(b.cast(pl.Float64).sum()), 1
-        ), name
-    small = frame.filter(pl.col("unique_id") < max(frame["unique_id"].n_unique() // 10, 1)).to_pandas()
-    pandas, _ = cpu(lambda: _pandas(small))
-    pandas *= frame.height / len(small)
-    return [
-        _line(
-            "features, whole panel", ours, "mlforecast", theirs, 0.7, f"{frame.height:,} rows; equal counts and sums"
-        ),
-        _line("features, whole panel", ours, "pandas (a tenth, scaled)", pandas, 0.2, ""),
-    ]
-
-
-def _pandas(frame: Any) -> Any:
-    group = frame.groupby("unique_id")["y"]
-    for k in LAGS:
-        frame[f"lag_{k}"] = group.shift(k)
-    moved = group.shift(1).groupby(frame["unique_id"])
-    for w in WINDOWS:
-        frame[f"mean_{w}"] = moved.rolling(w).mean().reset_index(level=0, drop=True)
-        frame[f"std_{w}"] = moved.rolling(w).std().reset_index(level=0, drop=True)
-    return frame
-
-
-def new_day(series: int) -> list[dict[str, Any]]:
-    """One new day of the nightly features from the versioned mart."""
-    from ml.features import demand_features
-    from tests.unit.ml.conftest import cutoff
-
-    frame = m5_shape(series, 365)
-    versions = frame.select(
-        (pl.col("unique_id") // 10).cast(pl.String).alias("item_id"), (pl.col("unique_id") % 10).cast(pl.String).alias("site_id"),
-        pl.col("ds").alias("demand_date"), pl.col("y").cast(pl.Float64).alias("sales_qty_ea"), pl.lit(False).alias("is_stockout"), pl.lit(2.0).alias("price_usd"),
-        (pl.col("ds").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(hours=20)).alias("available_at_utc"),
-        pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("superseded_at_utc"),
-    )  # fmt: skip
-    last = START + timedelta(days=364)
-    spent, made = cpu(lambda: demand_features(versions, (last, last), cutoff))
-    return [
-        {
-            "figure": f"features, one new day of {made.height:,} series",
-            "ours_cpu_s": round(spent, 2),
-            "limit": f"2 s at 30,490 series ({2 * made.height / 30490:.2f} s here)",
-        }
-    ]
-
-
-def model() -> list[dict[str, Any]]:
-    """Training beside bare LightGBM on the same rows, scoring beside bare predict."""
-    from ml.models.base import Design
-    from ml.models.boosted import BoostedModel, BoostSpec, booster_of, train_booster
-
-    rng = np.random.default_rng(2)
-    n, k = 200_000, 40
-    x = rng.random((n, k), dtype=np.float32)
-    scale, origin = np.exp(rng.normal(0, 1, n)), np.sort(rng.integers(0, 50, n)) * 7
-    y = rng.poisson(scale * (0.5 + x[:, 0] + x[:, 1] * x[:, 2])).astype(np.float64)
-    horizon = rng.integers(1, 29, n).astype(np.int32)
-    frame = Design(
-        x, tuple(f"f{i}" for i in range(k)), (), scale, np.full(n, "smooth"), horizon, origin + horizon, origin, y
-    )
-    spec = BoostSpec(trees=100, spread_trees=30)
-    fitted = BoostedModel(spec)
-    train, _ = cpu(lambda: fitted._train(frame, 7))
-    bare, _ = cpu(lambda: train_booster(x, y / scale, None, frame, spec.params(7, "tweedie"), spec.trees))
-    spread, _ = cpu(
-        lambda: train_booster(
-            x, np.abs(y / scale - 1), None, frame, replace(spec, leaves=24).params(8, "tweedie"), spec.spread_trees
-        )
-    )
-    fitted._calibrate(frame)
-    score, _ = cpu(lambda: fitted.predict(frame))
-    boosters = [booster_of(fitted._mean_text), booster_of(fitted._spread_text)]
-    wide = np.column_stack([x, x[:, :1]])
-    predict, _ = cpu(lambda: (boosters[0].predict(x, num_threads=2), boosters[1].predict(wide, num_threads=2)))
-    one = frame.take(np.arange(1))
-    fitted.spec = replace(spec, threads=1)
-    waits = sorted(cpu(lambda: fitted.predict(one))[0] * 1000 for _ in range(300))
-    return [
-        _line(
-            "training, mean and spread",
-            train,
-            "the two bare LightGBM trainings",
-            bare + spread,
-            1.1,
-            f"{n:,} rows, {k} features",
-        ),
-        _line("scoring with quantiles", score, "the two bare predicts", predict, 1.1, f"{n:,} rows"),
-        {"figure": "one request scored, p99 CPU ms", "ours_cpu_s": round(waits[296], 2), "limit": "5 ms"},
-    ]
-
-
-def _line(figure: str, ours: float, peer: str, theirs: float, limit: float, note: str) -> dict[str, Any]:
-    return {
-        "figure": figure, "ours_cpu_s": round(ours, 2), "peer": peer, "peer_cpu_s": round(theirs, 2), "ratio": round(ours / theirs, 2),
-        "limit": limit, "met": ours / theirs <= limit, "note": note,
-    }  # fmt: skip
 
 
 # --- accuracy on real data ----------------------------------------------------------------------------------------------
@@ -352,6 +214,33 @@ def _weighted(items: pl.DataFrame, forecast: Any, truth: Any, scale: pl.DataFram
     return out
 
 
+def speed_lines(series: int, days: int) -> list[dict[str, Any]]:
+    """All speed figures, each beside its peer."""
+    parts = (
+        lambda: speed.features(speed.m5_shape(series, days)),
+        lambda: speed.new_day(speed.M5_SERIES),
+        speed.model,
+        speed.scoring,
+        speed.store,
+    )
+    return [line for part in parts for line in part()]
+
+
+def show(lines: list[dict[str, Any]]) -> None:
+    """One table: figure, ours, peer, ratio, target, verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table("figure", "ours", "peer, same run", "ratio", "target", "verdict", "note")
+    for row in lines:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        verdict = "met" if row["met"] else "MISSED"
+        view.add_row(
+            row["figure"], f"{row['ours']:.3f}", row["peer"], ratio, f"≤ {row['limit']:.3f}", verdict, row["note"]
+        )
+    Console(width=200).print(view)
+
+
 def main() -> None:
     """Print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -364,14 +253,8 @@ def main() -> None:
     args = parser.parse_args()
     lines: list[dict[str, Any]] = []
     if not args.no_speed:
-        for part in (
-            lambda: features(m5_shape(args.series, args.days)),
-            lambda: new_day(min(args.series * 2, 30_490)),
-            model,
-        ):
-            for line in part():
-                lines.append(line)
-                print(json.dumps(line), flush=True)
+        lines += speed_lines(args.series, args.days)
+        show(lines)
     data = Path(args.shared) / "data"
     for name in [n for n in args.accuracy.split(",") if n]:
         if not data.is_dir():

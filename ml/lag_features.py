@@ -44,8 +44,15 @@ def panel_features(
     names = [f"lag_{k}" for k in lags] + [f"{stat}_{w}" for w in windows for stat in ("mean", "std")]
     out = {name: np.empty(frame.height, dtype=np.float32) for name in names}
     for rows, wide in _blocks(value, starts, lengths):
+        keep = rows >= 0
+        first, last = int(rows[0, 0]), int(rows[-1, -1])
+        # whole series that follow one another are one stretch of the output
+        plain = (
+            bool(keep.all()) and last - first + 1 == rows.size and bool((np.diff(rows[:, 0]) == rows.shape[1]).all())
+        )
+        place = slice(first, last + 1) if plain else rows[keep]
         for name, block in _kernel(wide, lags, windows, lag_of_windows).items():
-            out[name][rows[rows >= 0]] = block[rows >= 0]
+            out[name][place] = block.ravel() if plain else block[keep]
     return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in out.items())
 
 

@@ -28,6 +28,7 @@ LAGS: Mapping[str, tuple[int, ...]] = {
 WINDOWS: Mapping[str, tuple[int, ...]] = {"D": (7, 28, 91, 182), "W": (4, 8, 13, 26, 52), "M": (3, 6, 12, 24)}
 LONG: Mapping[str, int] = {"D": 182, "W": 52, "M": 24}
 YEAR: Mapping[str, int] = {"D": 364, "W": 52, "M": 12}
+AROUND: Mapping[str, int] = {"D": 28, "W": 5, "M": 3}
 NEW: Mapping[str, int] = {"D": 28, "W": 8, "M": 4}
 BLOCK_CELLS = 4_000_000
 NEVER = np.int64(-(1 << 40))
@@ -45,6 +46,7 @@ class Origins:
         segment: (series, origins) demand class.
         flat: flat statistical forecasts by name, (series, origins).
         known: (series, origins) whether anything is known by then.
+        smooth: (series, periods) mean of the last few periods (`AROUND`), for comparisons with last year.
     """
 
     index: I64
@@ -54,6 +56,7 @@ class Origins:
     segment: Labels
     flat: dict[str, F64]
     known: npt.NDArray[np.bool_]
+    smooth: F64
 
 
 def origin_features(panel: PanelData, index: I64) -> Origins:
@@ -81,7 +84,8 @@ def origin_features(panel: PanelData, index: I64) -> Origins:
     assert x is not None
     floor = _floor(scale, known)
     x = _rescaled(x, scale, floor, names)
-    return Origins(index, x, names, np.maximum(scale, floor), segment, flat, known)
+    smooth = window_average(panel.y, AROUND[panel.freq])
+    return Origins(index, x, names, np.maximum(scale, floor), segment, flat, known, smooth)
 
 
 def _floor(scale: F64, known: npt.NDArray[np.bool_]) -> float:
@@ -198,6 +202,8 @@ def design(panel: PanelData, origins: Origins, rows: Rows, with_target: bool, mo
     origin = origins.index[rows.o]
     target = origin + rows.h
     columns = _seasonal(panel, rows.s, origin, rows.h, scale)
+    if panel.freq == "D":
+        columns |= _yearly(panel, origins.smooth, rows.s, origin, rows.h)
     columns |= _calendar(panel, target, np.minimum(rows.h, most_ahead))
     columns |= _future(panel, rows.s, origin, target)
     columns |= {name: values[rows.s] for name, values in panel.static.items()}
@@ -251,6 +257,22 @@ def seasonal_columns(panel: PanelData, s: I64, origin: I64, h: I64) -> dict[str,
 
 def _seasonal(panel: PanelData, s: I64, origin: I64, h: I64, scale: F64) -> dict[str, F64]:
     return {name: values / scale for name, values in seasonal_columns(panel, s, origin, h).items()}
+
+
+def _yearly(panel: PanelData, smooth: F64, s: I64, origin: I64, h: I64) -> dict[str, F64]:
+    """How last year went on from the origin's day to the target's, and how this year compares with it, as ratios."""
+    around, year = AROUND[panel.freq], YEAR[panel.freq]
+
+    def mean(column: I64) -> F64:
+        ok = (column >= 0) & (column <= origin)
+        return np.where(ok, smooth[s, np.clip(column, 0, panel.periods - 1)], np.nan)
+
+    then, ahead = mean(origin - year), mean(origin + h - year + around // 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "year_ahead_growth": np.where(then > 0, ahead / then, np.nan),
+            "year_growth": np.where(then > 0, mean(origin) / then, np.nan),
+        }
 
 
 def _calendar(panel: PanelData, target: I64, h: I64) -> dict[str, F64]:

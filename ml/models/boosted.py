@@ -25,6 +25,7 @@ from ml.distribution import (
     Levels,
     Shape,
     at_levels,
+    coded,
     fit_levels,
     fit_shape,
     quantiles_at,
@@ -37,6 +38,7 @@ from ml.models.base import F64, Design, Forecast, Labels
 FORMAT = 1
 TINY = 1e-6
 MIN_CALIBRATION_ROWS = 200
+SCORE_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def booster_of(text: str) -> Any:
 def cells_of(segment: Labels, horizon: npt.NDArray[np.int32], edges: Sequence[int]) -> Labels:
     """Calibration segments: demand class and group of horizons."""
     group = np.searchsorted(np.asarray(edges), horizon, side="left")
-    names, place = np.unique(segment, return_inverse=True)
+    names, place = coded(segment)
     kinds = np.array([[f"{name}|h{k}" for k in range(len(edges) + 1)] for name in names], dtype=np.str_)
     out: Labels = kinds[place, group]
     return out
@@ -246,13 +248,19 @@ class BoostedModel:
             raise BadInputError(f"features do not fit the model; missing: {missing}", where=self.name)
         if self._boosters is None:
             self._boosters = (booster_of(self._mean_text), booster_of(self._spread_text))
-        mean = np.maximum(self._boosters[0].predict(frame.x, num_threads=self.spec.threads), TINY)
-        x = np.column_stack([frame.x, np.log(mean).astype(np.float32)])
-        spread = np.maximum(self._boosters[1].predict(x, num_threads=self.spec.threads), 1e-3 * mean)
+        mean, spread = np.empty(frame.rows), np.empty(frame.rows)
+        wide = np.empty((min(frame.rows, SCORE_ROWS), frame.x.shape[1] + 1), dtype=np.float32)
+        for low in range(0, frame.rows, SCORE_ROWS):  # one small buffer: fresh memory costs more than the trees
+            rows = slice(low, min(low + SCORE_ROWS, frame.rows))
+            x = wide[: rows.stop - low]
+            mean[rows] = np.maximum(self._boosters[0].predict(frame.x[rows], num_threads=self.spec.threads), TINY)
+            x[:, :-1], x[:, -1] = frame.x[rows], np.log(mean[rows])
+            spread[rows] = self._boosters[1].predict(x, num_threads=self.spec.threads)
+        spread = np.maximum(spread, 1e-3 * mean)
         return mean * frame.scale, np.maximum(spread * frame.scale, TINY)
 
     def _factor(self, segment: Labels) -> F64:
-        names, inverse = np.unique(segment, return_inverse=True)
+        names, inverse = coded(segment)
         values = np.array([self.bias.get(str(name), 1.0) for name in names])
         out: F64 = values[inverse]
         return out
@@ -268,9 +276,13 @@ class BoostedModel:
             moved = np.array([np.interp(asked, known, (0.0, *row, 1.0)) for row in moved])
             nudge = np.array([np.interp(asked, self._levels.asked, row) for row in nudge])
         group = self._levels.groups(cells_of(frame.segment, frame.horizon, self.spec.horizon_edges))
-        limits = quantiles_at(self._shape, mean, spread, group, moved)
-        draws = row_draws(frame.scale, frame.target_index, frame.horizon)
-        return Forecast(mean, split_ties(limits, nudge[group], draws), asked)
+        out = np.empty((frame.rows, len(asked)))
+        for low in range(0, frame.rows, SCORE_ROWS):
+            rows = slice(low, low + SCORE_ROWS)
+            limits = quantiles_at(self._shape, mean[rows], spread[rows], group[rows], moved)
+            draws = row_draws(frame.scale[rows], frame.target_index[rows], frame.horizon[rows])
+            out[rows] = split_ties(limits, nudge[group[rows]], draws)
+        return Forecast(mean, out, asked)
 
     def _corrected(self, frame: Design) -> tuple[F64, F64]:
         """Mean and spread with the demand lost at stock-outs given back."""

@@ -1,0 +1,266 @@
+"""Speed of forecasting at the shape of M5, every peer in the same run, in CPU-seconds; the lines of `bench_forecast`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import numpy as np
+import polars as pl
+
+START = date(2011, 1, 29)
+LAGS, WINDOWS = (7, 14, 21, 28, 35), (7, 28, 56, 180)
+M5_SERIES = 30_490
+
+
+def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU-seconds and result."""
+    start = time.process_time()
+    found = work()
+    return time.process_time() - start, found
+
+
+def m5_shape(series: int, days: int) -> pl.DataFrame:
+    """Synthetic daily sales, about 67 % zeros."""
+    rng = np.random.default_rng(1)
+    level = np.exp(rng.normal(-1.0, 1.1, series))[:, None]
+    y = rng.poisson(level * (1 + 0.3 * np.sin(2 * np.pi * np.arange(days) / 7))[None, :]).astype(np.float32)
+    ds = pl.Series([START + timedelta(days=t) for t in range(days)])
+    return pl.DataFrame(
+        {"unique_id": np.repeat(np.arange(series), days), "ds": ds[np.tile(np.arange(days), series)], "y": y.ravel()}
+    )
+
+
+def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The whole panel's lags and windows: ours, mlforecast on polars, pandas (on a tenth of the series)."""
+    from mlforecast import MLForecast
+    from mlforecast.lag_transforms import RollingMean, RollingStd
+
+    from ml.lag_features import panel_features
+
+    first = frame.filter(pl.col("unique_id") < 20)
+    panel_features(first, ["unique_id"], "ds", "y", lags=LAGS, windows=WINDOWS)  # the first use pays for imports
+    ours, made = cpu(lambda: panel_features(frame, ["unique_id"], "ds", "y", lags=LAGS, windows=WINDOWS))
+    rolls = [f(w) for w in WINDOWS for f in (RollingMean, RollingStd)]
+    peer = MLForecast(models=[], freq="1d", lags=list(LAGS), lag_transforms={1: rolls}, num_threads=1)
+    peer.preprocess(first.cast({"y": pl.Float64}), dropna=False, static_features=[])
+    theirs, other = cpu(lambda: peer.preprocess(frame.cast({"y": pl.Float64}), dropna=False, static_features=[]))
+    for name, column in (
+        ("lag_28", "lag28"),
+        ("mean_56", "rolling_mean_lag1_window_size56"),
+        ("std_180", "rolling_std_lag1_window_size180"),
+    ):
+        a, b = made[name].drop_nulls(), other.sort("unique_id", "ds")[column].drop_nans().drop_nulls()
+        assert a.len() == b.len() and abs(a.cast(pl.Float64).sum() - b.cast(pl.Float64).sum()) <= 1e-3 * max(
+            abs(b.cast(pl.Float64).sum()), 1
+        ), name
+    small = frame.filter(pl.col("unique_id") < max(frame["unique_id"].n_unique() // 10, 1)).to_pandas()
+    pandas, _ = cpu(lambda: _pandas(small))
+    pandas *= frame.height / len(small)
+    return [
+        _line(
+            "features, whole panel", ours, "mlforecast", theirs, 0.7, f"{frame.height:,} rows; equal counts and sums"
+        ),
+        _line("features, whole panel", ours, "pandas (a tenth, scaled)", pandas, 0.2, ""),
+    ]
+
+
+def _pandas(frame: Any) -> Any:
+    group = frame.groupby("unique_id")["y"]
+    for k in LAGS:
+        frame[f"lag_{k}"] = group.shift(k)
+    moved = group.shift(1).groupby(frame["unique_id"])
+    for w in WINDOWS:
+        frame[f"mean_{w}"] = moved.rolling(w).mean().reset_index(level=0, drop=True)
+        frame[f"std_{w}"] = moved.rolling(w).std().reset_index(level=0, drop=True)
+    return frame
+
+
+def mart(frame: pl.DataFrame) -> pl.DataFrame:
+    """The panel as rows of the versioned demand mart, each known in the evening of its day."""
+    return frame.select(
+        (pl.col("unique_id") // 10).cast(pl.String).alias("item_id"), (pl.col("unique_id") % 10).cast(pl.String).alias("site_id"),
+        pl.col("ds").alias("demand_date"), pl.col("y").cast(pl.Float64).alias("sales_qty_ea"), pl.lit(False).alias("is_stockout"), pl.lit(2.0).alias("price_usd"),
+        (pl.col("ds").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(hours=20)).alias("available_at_utc"),
+        pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("superseded_at_utc"),
+    )  # fmt: skip
+
+
+def new_day(series: int) -> list[dict[str, Any]]:
+    """One new day of the nightly features from a year of the versioned mart, the middle of three runs."""
+    from ml.features import demand_features
+    from tests.unit.ml.conftest import cutoff
+
+    versions, last = mart(m5_shape(series, 365)), START + timedelta(days=364)
+    demand_features(versions.head(3_650), (last, last), cutoff)  # the first use pays for imports
+    runs = [cpu(lambda: demand_features(versions, (last, last), cutoff)) for _ in range(3)]
+    spent = sorted(seconds for seconds, _ in runs)[1]
+    limit = 2.0 * series / M5_SERIES
+    return [
+        _limit(f"features, one new day of {runs[0][1].height:,} series, CPU-s", spent, limit, "a year of history read")
+    ]
+
+
+def scoring(series: int = M5_SERIES) -> list[dict[str, Any]]:
+    """28 days of every series: ours direct (matrix, mean, spread, quantiles) beside mlforecast's recursive mean."""
+    from ml.datasets import Covariates, Encoding, demand_frame, labels_as_of
+    from ml.features import demand_features
+    from ml.models.boosted import BoostedModel, BoostSpec, booster_of
+    from tests.unit.ml.conftest import cutoff
+
+    frame = m5_shape(series, 200)
+    versions, last = mart(frame), START + timedelta(days=199)
+    few = versions.head(200 * min(series, 1_500))
+    origins = [last - timedelta(days=k) for k in (84, 70, 56, 42, 28)]
+    old = demand_features(few, sorted(origins), cutoff)
+    encoding = Encoding.fit(old)
+    labels = labels_as_of(few, cutoff(last))
+    fitted = BoostedModel(BoostSpec(trees=100, spread_trees=30)).fit(
+        demand_frame(old, Covariates(), encoding, labels=labels, most_rows=60_000).design, 7
+    )
+    features = demand_features(versions, (last, last), cutoff)
+    fitted.predict(demand_frame(features.head(50), Covariates(), encoding).design)
+    whole, made = cpu(lambda: fitted.predict(demand_frame(features, Covariates(), encoding).design))
+    design = demand_frame(features, Covariates(), encoding).design
+    ours, _ = cpu(lambda: fitted.predict(design))
+    boosters = booster_of(fitted._mean_text), booster_of(fitted._spread_text)
+    wide = np.column_stack([design.x, design.x[:, :1]])
+    bare, _ = cpu(lambda: (boosters[0].predict(design.x, num_threads=2), boosters[1].predict(wide, num_threads=2)))
+    mean, _ = cpu(lambda: boosters[0].predict(demand_frame(features, Covariates(), encoding).design.x, num_threads=2))
+    rows, recursive = made.mean.size, _recursive(frame)
+    return [
+        _line("scoring with quantiles", ours, "the two bare predicts", bare, 1.1, f"{rows:,} rows"),
+        _line("matrix and mean", mean, "mlforecast, recursive mean", recursive, 0.4, f"{rows:,} rows, as many trees"),
+        _line("matrix, mean, spread, quantiles", whole, "mlforecast, recursive mean", recursive, 0.4, f"{rows:,} rows"),
+    ]
+
+
+def _recursive(frame: pl.DataFrame) -> float:
+    """CPU-seconds of mlforecast's predict(28) with a LightGBM of as many trees, learned beforehand on some of the series."""
+    import lightgbm as lgb
+    from mlforecast import MLForecast
+    from mlforecast.lag_transforms import RollingMean, RollingStd
+    from sklearn.base import BaseEstimator, RegressorMixin
+
+    class Ready(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        """A booster that is learned already."""
+
+        booster: Any = None
+
+        def fit(self, x: Any, y: Any) -> Ready:
+            """Nothing to learn."""
+            return self
+
+        def predict(self, x: Any) -> Any:
+            """The booster's answer."""
+            return Ready.booster.predict(np.asarray(x, dtype=np.float32), num_threads=2)
+
+    rolls = [f(w) for w in (7, 28, 56) for f in (RollingMean, RollingStd)]
+    peer = MLForecast(
+        models={"ready": Ready()}, freq="1d", lags=list(LAGS), lag_transforms={1: rolls}, date_features=["weekday"], num_threads=1
+    )  # fmt: skip
+    recent = frame.filter(pl.col("ds") > START + timedelta(days=99)).cast({"y": pl.Float64})
+    few = peer.preprocess(recent.filter(pl.col("unique_id") < 500), static_features=[])
+    x = few.drop("unique_id", "ds", "y").to_numpy().astype(np.float32)
+    params = {"objective": "tweedie", "num_leaves": 48, "max_depth": 8, "verbosity": -1, "num_threads": 2}
+    Ready.booster = lgb.train(params, lgb.Dataset(x, label=few["y"].to_numpy()), 100)
+    peer.fit(recent, static_features=[])
+    return cpu(lambda: peer.predict(28))[0]
+
+
+def store(rows: int = 1_000_000, peer_rows: int = 50_000, entities: int = M5_SERIES) -> list[dict[str, Any]]:
+    """Point-in-time join and online write through Feast's interface, ours beside Feast's own stores."""
+    from benchmarks import feature_store as bench
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        bench.rows(peer_rows // 50, 50).write_parquet(folder / "rows.parquet")
+        bench.historical(folder, bench.OURS, 1_000, 50)
+        ours, peer = (bench.historical(folder, kind, peer_rows, 50) for kind in (bench.OURS, "dask"))
+        bench.rows(rows // 50, 50).write_parquet(folder / "rows.parquet")
+        whole = bench.historical(folder, bench.OURS, rows, 50)
+        bench.rows(entities, 3).write_parquet(folder / "rows.parquet")
+        written, other = bench.online(folder, entities, False), bench.online(folder, entities, True)
+    note = f"{peer_rows:,} rows; peer returned {peer['returned']:,}"
+    return [
+        _line("point-in-time join", ours["cpu_s"], "Feast's dask store", peer["cpu_s"], 1 / 40, note),
+        _limit(
+            f"point-in-time join of {rows:,}: rows not returned", rows - whole["returned"], 0, f"{whole['cpu_s']} CPU-s"
+        ),
+        _line(
+            "online bulk write",
+            written["cpu_s"],
+            "Feast's materialize",
+            other["cpu_s"],
+            1 / 30,
+            f"{entities:,} entities",
+        ),
+        _limit(
+            "online read of one entity, p99 CPU-ms", written["one_request_cpu_ms_p99"], 5, "through Feast's interface"
+        ),
+    ]
+
+
+def model() -> list[dict[str, Any]]:
+    """Training beside bare LightGBM on the same rows, scoring beside bare predict."""
+    from ml.models.base import Design
+    from ml.models.boosted import BoostedModel, BoostSpec, booster_of, train_booster
+
+    rng = np.random.default_rng(2)
+    n, k = 200_000, 40
+    x = rng.random((n, k), dtype=np.float32)
+    scale, origin = np.exp(rng.normal(0, 1, n)), np.sort(rng.integers(0, 50, n)) * 7
+    y = rng.poisson(scale * (0.5 + x[:, 0] + x[:, 1] * x[:, 2])).astype(np.float64)
+    horizon = rng.integers(1, 29, n).astype(np.int32)
+    frame = Design(
+        x, tuple(f"f{i}" for i in range(k)), (), scale, np.full(n, "smooth"), horizon, origin + horizon, origin, y
+    )
+    spec = BoostSpec(trees=100, spread_trees=30)
+    fitted = BoostedModel(spec)
+    train, _ = cpu(lambda: fitted._train(frame, 7))
+    bare, _ = cpu(lambda: train_booster(x, y / scale, None, frame, spec.params(7, "tweedie"), spec.trees))
+    spread, _ = cpu(
+        lambda: train_booster(
+            x, np.abs(y / scale - 1), None, frame, replace(spec, leaves=24).params(8, "tweedie"), spec.spread_trees
+        )
+    )
+    fitted._calibrate(frame)
+    score, _ = cpu(lambda: fitted.predict(frame))
+    boosters = [booster_of(fitted._mean_text), booster_of(fitted._spread_text)]
+    wide = np.column_stack([x, x[:, :1]])
+    predict, _ = cpu(lambda: (boosters[0].predict(x, num_threads=2), boosters[1].predict(wide, num_threads=2)))
+    one = frame.take(np.arange(1))
+    fitted.spec = replace(spec, threads=1)
+    waits = sorted(cpu(lambda: fitted.predict(one))[0] * 1000 for _ in range(300))
+    return [
+        _line(
+            "training, mean and spread",
+            train,
+            "the two bare LightGBM trainings",
+            bare + spread,
+            1.1,
+            f"{n:,} rows, {k} features",
+        ),
+        _line("scoring with quantiles", score, "the two bare predicts", predict, 1.1, f"{n:,} rows"),
+        _limit("one request scored, p99 CPU-ms", waits[296], 5, "one row, one thread"),
+    ]
+
+
+def _line(figure: str, ours: float, peer: str, theirs: float, limit: float, note: str) -> dict[str, Any]:
+    return {
+        "figure": figure, "ours": round(ours, 3), "peer": f"{peer} {theirs:.3f}", "ratio": round(ours / theirs, 3),
+        "limit": round(limit, 3), "met": ours / theirs <= limit, "note": note,
+    }  # fmt: skip
+
+
+def _limit(figure: str, ours: float, limit: float, note: str) -> dict[str, Any]:
+    return {
+        "figure": figure, "ours": round(ours, 3), "peer": "", "ratio": None, "limit": round(limit, 3), "met": ours <= limit, "note": note,
+    }  # fmt: skip
