@@ -112,6 +112,4 @@ def judge_the_night(context: AssetExecutionContext, world: World) -> Iterator[Ma
 def night_report(context: AssetExecutionContext, world: World) -> MaterializeResult[Any]:
     """Write the report pages of the run's last day."""
     pages = write_reports(world, days_of(context)[-1])
-    return MaterializeResult(
-        metadata={name: MetadataValue.url(world.page_url(path)) for name, path in pages.items()}
-    )
+    return MaterializeResult(metadata={name: MetadataValue.url(world.page_url(path)) for name, path in pages.items()})
