@@ -15,6 +15,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_SETS,
 )
 from aios_assets.edi.aside import interchange_answers
+from aios_assets.edi.counts import repeated_numbers
 from aios_assets.edi.envelope import read_envelopes
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.reading import Reading, Refused, chunks, no_envelope, no_findings, parts
@@ -135,15 +136,19 @@ def _assemble(
         {"doc": list(reading.sizes), "doc_end": list(reading.sizes.values())},
         schema={"doc": pl.Int32, "doc_end": pl.Int64},
     )
+    envelopes = read_envelopes(rows, sizes)
+    findings = [*reading.findings]
+    if reading.grammar:
+        findings.append(repeated_numbers(envelopes.sets, envelopes.groups))
     verdicts = judge(
         docs,
         refused,
-        read_envelopes(rows, sizes),
+        envelopes,
         reading.shelf,
         reading.texts,
         ledger,
         releases,
-        findings=pl.concat(reading.findings) if reading.findings else no_findings(),
+        findings=pl.concat(findings) if findings else no_findings(),
         strays=pl.concat(reading.strays) if reading.strays else None,
         apart=apart,
     )

@@ -224,8 +224,7 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
         data, released = _protect(_utf8(data.translate(None, drop), encoding), d.release)
         drop = b""
     data = data.translate(d.table, drop) if drop else data.translate(d.table)
-    if not released:
-        data = _utf8(data, encoding)
+    data = _utf8(data, "utf-8" if released else encoding)
     return (_headed(data, piece) if begins else data), released
 
 
@@ -254,6 +253,16 @@ def _headed(text: bytes, piece: Piece) -> bytes:
 
 
 def _utf8(data: bytes, encoding: str) -> bytes:
-    if encoding == "utf-8" or data.isascii():
+    """Text as sound UTF-8: string columns are cut out of it without another look.
+
+    A delimiter beyond ASCII may have been half of a character; what then is no UTF-8 is read byte by byte.
+    """
+    if data.isascii():
+        return data
+    if encoding == "utf-8":
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return data.decode("latin-1").encode()
         return data
     return data.decode(encoding, errors="replace").encode()

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aios_assets.edi.counts import SCHEMA
 from aios_assets.edi.tokens import Ints, Tokens, code_of
 from aios_assets.edi.words import say
 
@@ -128,16 +129,7 @@ EDIFACT: dict[str, tuple[Element, ...]] = {
     "LOC": (_e((1, 1), "place qualifier", must=True, most=3),),
     "CNT": (_e((1, 1), "control qualifier", must=True, most=3), _e((1, 2), "control total", "R", must=True)),
 }
-_SCHEMA = {
-    "row": pl.Int32,
-    "set": pl.Int32,
-    "element_no": pl.Int32,
-    "tag": pl.String,
-    "error_code": pl.String,
-    "reason": pl.String,
-    "seg": pl.String,
-    "value": pl.String,
-}
+_SCHEMA = SCHEMA
 NO_FINDINGS = pl.DataFrame(schema={**_SCHEMA, "row": pl.Int64})
 _EDIFACT_CODES = {
     "1": "CONTRL:13",

@@ -15,17 +15,19 @@ class Limits:
         document_bytes: longest document read (setting AIOS_EDI_MAX_DOCUMENT_MB).
         segment_bytes: longest run without a segment terminator (setting AIOS_EDI_MAX_SEGMENT_KB).
         window_bytes: how much of a document is in memory at a time.
+        document_setting: name of the setting that raises `document_bytes`.
     """
 
     document_bytes: int = 512 << 20
     segment_bytes: int = 1 << 20
     window_bytes: int = 8 << 20
+    document_setting: str = "AIOS_EDI_MAX_DOCUMENT_MB"
 
     def too_large(self, size: int) -> str:
         """Words for a document beyond the cap."""
         return (
             f"the document has {size:,} bytes, at most {self.document_bytes:,} are read; "
-            "raise AIOS_EDI_MAX_DOCUMENT_MB if it is genuine"
+            f"raise {self.document_setting} if it is genuine"
         )
 
     def too_long(self) -> str:

@@ -11,12 +11,14 @@ import polars as pl
 
 from aios_assets.edi.canonical import canonical, charset, pieces, small, windows
 from aios_assets.edi.carry import Carry, split
+from aios_assets.edi.counts import check_counts
 from aios_assets.edi.delims import sniff
 from aios_assets.edi.grammar import NO_FINDINGS, check_elements
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.source import Source, readable
+from aios_assets.edi.strings import compact
 from aios_assets.edi.tokens import KINDS, Ints, Tokens, code_of, set_index, tokenise
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.view import View
@@ -160,7 +162,7 @@ class Reading:
         shift = self._sets - (1 if carry and carry.in_set else 0)
         self._stray(tokens, sets.owner, fresh)
         if self.grammar:
-            self._check(tokens, sets, fresh, shift)
+            self._check(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
         self._type(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
         self._envelope(tokens, docs, fresh)
         self._rows += tokens.height - fresh
@@ -177,10 +179,12 @@ class Reading:
         if fresh:
             envelope = envelope.filter(pl.col("row") >= fresh)
         self.envelopes.append(
-            envelope.with_columns(
+            compact(envelope)
+            .with_columns(
                 pl.col("row").cast(pl.Int64) + (self._rows - fresh),
                 pl.lit(pl.Series(docs)).gather(pl.col("piece")).alias("doc"),
-            ).drop("piece")
+            )
+            .drop("piece")
         )
 
     def _type(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
@@ -213,10 +217,11 @@ class Reading:
             self.texts.append(_text(tokens, wanted.astype(np.int64)).select(place[0], "seg"))
         return replace(typed, facts=facts.with_columns(place), rejects=rejects.with_columns(place))
 
-    def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int) -> None:
-        found = check_elements(tokens, sets.owner, fresh)
+    def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
+        counts = check_counts(tokens, sets.starts, sets.types, sets.type_of, sets.owner, fresh, before)
+        found = pl.concat([check_elements(tokens, sets.owner, fresh), counts])
         self.findings.append(
-            found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
+            compact(found).with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
         )
 
     def _stray(self, tokens: Tokens, owner: npt.NDArray[np.int32], fresh: int) -> None:
@@ -233,7 +238,7 @@ class Reading:
 
 def _text(tokens: Tokens, rows: Ints) -> pl.DataFrame:
     """row and seg, at most as long as it is shown."""
-    return pl.DataFrame({"row": rows, "seg": tokens.segments(rows).str.head(1000)})
+    return compact(pl.DataFrame({"row": rows, "seg": tokens.segments(rows).str.head(1000)}))
 
 
 def _sets(tokens: Tokens, docs: npt.NDArray[np.int32]) -> _Sets:

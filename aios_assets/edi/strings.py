@@ -62,17 +62,18 @@ class Slicer:
         """
         views = np.empty((count, 2), dtype=np.uint64)
         there = np.empty(count, dtype=np.bool_) if given is None else given
+        long = False
         for at in range(0, count, _BLOCK):
             block = slice(at, at + _BLOCK)
             start, end = spans(block)
-            self._fill(views[block], start, end)
+            long |= self._fill(views[block], start, end)
             if given is None:
                 np.less(start, end, out=there[block])
         nulls = count - int(np.count_nonzero(there))
         valid = pa.py_buffer(np.packbits(there, bitorder="little")) if nulls else None
-        array = pa.Array.from_buffers(
-            pa.string_view(), count, [valid, pa.py_buffer(views), self._buffer], null_count=nulls
-        )
+        # A column of short values does not keep the text alive.
+        buffers = [valid, pa.py_buffer(views), *([self._buffer] if long else [])]
+        array = pa.Array.from_buffers(pa.string_view(), count, buffers, null_count=nulls)
         out = pl.Series(array)
         assert isinstance(out, pl.Series)
         return out
@@ -83,8 +84,9 @@ class Slicer:
         low = self._eight[start] & _LOW[np.minimum(size, 4)]
         return np.where(size <= 4, low, 0).astype(np.uint32)
 
-    def _fill(self, views: npt.NDArray[np.uint64], start: Ints, end: Ints) -> None:
-        size = end - start
+    def _fill(self, views: npt.NDArray[np.uint64], start: Ints, end: Ints) -> bool:
+        """Write the views; says whether any value is too long to stand in its view."""
+        size = np.maximum(end - start, 0)
         inline = np.minimum(size, INLINE)
         low = self._eight[start] & _LOW[inline]
         views[:, 0] = (low << _HALF) | size.astype(np.uint64)
@@ -92,6 +94,7 @@ class Slicer:
         long = np.flatnonzero(size > INLINE)
         if len(long):
             views[long, 1] = start[long].astype(np.uint64) << _HALF
+        return bool(len(long))
 
 
 def compact(frame: pl.DataFrame) -> pl.DataFrame:

@@ -153,7 +153,7 @@ class Tokens:
     def tags(self, rows: Ints) -> pl.Series:
         """The first three characters of each tag."""
         start, end = self.start[rows], self.tag_ends(rows)
-        return self.slicer.strings(*trimmed(self.slicer.bytes, start, np.minimum(end, start + 3)))
+        return self.slicer.strings(*trimmed(self.slicer.bytes, start, end)).str.head(3).str.strip_chars_end(" \t")
 
     def tag_ends(self, rows: Ints) -> Ints:
         """Where the tag of each segment ends: at its first separator of any sort."""

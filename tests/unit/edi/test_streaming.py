@@ -149,3 +149,38 @@ def test_other_character_sets_are_read(form: str) -> None:
     got = read_documents(frame(content))
     assert got.counts["facts"] == 1
     assert got.facts["raw_edi__order_lines"]["order_number"].to_list() == ["PO7"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b"CTT*119", b"CTT*118", "AK4:7"),
+        (b"BEG*00*SA*PO7**20260103~", b"", "AK3:3"),
+    ],
+)
+@pytest.mark.parametrize("window", [400, 1 << 20])
+def test_a_line_count_that_is_wrong_is_found(old: bytes, new: bytes, code: str, window: int) -> None:
+    content = GIANTS["850 without line numbers"].replace(old, new)
+    content = content if new else content.replace(b"SE*124", b"SE*123")
+    got = read_documents(frame(content), grammar=True, limits=Limits(window_bytes=window))
+    assert code in got.findings["error_code"].to_list()
+    assert got.sets["verdict_code"].to_list() == ["accepted_with_errors"]
+
+
+def test_a_control_number_used_twice_in_one_envelope_is_found() -> None:
+    one = x12("850", "BEG*00*SA*PO7**20260103", "PO1*1*1*EA***IN*A", "CTT*1")
+    twice = one.replace(b"GE*1*1", b"ST*850*0001~BEG*00*SA*P8**20260103~SE*3*0001~GE*2*1")
+    assert read_documents(frame(twice), grammar=True).findings["error_code"].to_list() == ["AK5:23"]
+    message = edifact("ORDERS", "BGM+220+PO9+9")
+    again = message.replace(b"UNZ+1", b"UNH+1+ORDERS:D:96A:UN'BGM+220+P2+9'UNT+3+1'UNZ+2")
+    assert read_documents(frame(again), grammar=True).findings["error_code"].to_list() == ["CONTRL:26"]
+
+
+@pytest.mark.parametrize("term", [b"\xa6", b"\xc3", "…".encode()])
+def test_text_stays_sound_whatever_byte_ends_a_segment(term: bytes) -> None:
+    content = x12("850", "BEG*00*SA*PÖ7**20260103", "N1*ST*Müß…*92*S1", "PO1*1*1*EA***IN*A").replace(b"~", term)
+    for damaged in (content, content.replace(b"PO1*", "ÖÖÖÖ*".encode()), content[:-7]):
+        got = read_documents(frame(damaged), grammar=True)
+        for table in (got.sets, got.rejects, got.findings, *got.facts.values()):
+            for value in table.select(pl.col(pl.String)).to_dict(as_series=False).values():
+                assert all(v is None or v.encode().decode() == v for v in value)

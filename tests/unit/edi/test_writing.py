@@ -209,7 +209,8 @@ def test_functional_acknowledgements(kind: str) -> None:
         f"{part}4*2**6*x",
         f"{part}5*E*5",
         "AK2*850*0003",
-        f"{part}5*R*4",
+        f"{part}3*BEG*1**3",
+        f"{part}5*R*4*5",
         "AK9*P*3*3*2",
     ]
     back = read_documents(frame(acks[0].content), grammar=True)
