@@ -30,11 +30,14 @@ VERDICTS = [t.name for t in EDI_VERDICT_TABLES]
 def read_edi(context: AssetExecutionContext, world: World) -> Iterator[MaterializeResult[Any]]:
     """Read what is not read yet into facts, verdicts and rejects; the marks of what was read come last."""
     from aios_assets.edi import read_documents
+    from aios_assets.edi.limits import Limits
     from aios_assets.tabular import read_import
 
     cutoff = world.cutoff(days_of(context)[-1])
     documents = unread_documents(world.lake, cutoff, "edi")
-    batch = read_documents(documents, ledger=world.lake.read("raw_edi__interchanges"), releases=world.releases())
+    limits = Limits(world.document_cap_mb << 20, document_setting="AIOS_DOCUMENT_CAP_MB")
+    ledger = world.lake.read("raw_edi__interchanges")
+    batch = read_documents(documents, ledger=ledger, releases=world.releases(), limits=limits)
     sheets = unread_documents(world.lake, cutoff, "import")
     imports = read_import(sheets)
     for name in FACTS:
