@@ -61,6 +61,15 @@ def forecast(
     model: Model = "auto",
     gaps: Gaps = "unknown",
     seed: Seed = 7,
+    levels: Annotated[
+        str,
+        typer.Option(
+            "--levels", help="levels to reconcile: key columns joined by commas, levels by semicolons, total for all"
+        ),
+    ] = "",
+    levels_out: Annotated[
+        Path | None, typer.Option("--levels-out", help="file for the reconciled means of --levels, CSV or Parquet")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Forecast every series of a panel; the model is chosen per demand class by its own backtest.
@@ -70,12 +79,24 @@ def forecast(
     from ml.forecasting import forecast_panel
 
     _writable(out)
+    if bool(levels) != (levels_out is not None):
+        raise UsageError("--levels and --levels-out belong together", todo="give both or none")
+    if levels_out is not None:
+        _writable(levels_out)
     data, types = read_panel(panel, keys, time, target, freq, horizon, in_stock, future, static, gaps)
     spec = _spec(horizon, quantiles, model, seed)
     result = forecast_panel(data, spec)
     frame = result.frame.cast({k: t for k, t in types.items() if k in result.frame.columns})  # type: ignore[arg-type]
     _write(frame, out)
     report = describe(data, spec, result) | {"written": str(out), "rows": frame.height}
+    if levels_out is not None:
+        from ml.hierarchy import forecast_levels
+
+        wanted = [[] if part.strip() == "total" else part.split(",") for part in levels.split(";")]
+        means = result.frame["mean"].to_numpy().reshape(data.n, horizon)
+        nodes = forecast_levels(data, spec, means, [[c.strip() for c in part] for part in wanted])
+        _write(nodes, levels_out)
+        report |= {"levels_written": str(levels_out), "levels_rows": nodes.height}
     if as_json:
         emit(report, True)
         return
@@ -258,6 +279,8 @@ def _print(report: dict[str, Any]) -> None:
         )
         print(f"expected {name}: {shown} ({int(figures['rows']):,} held-out rows)")
     print(f"wrote {report['rows']:,} rows to {report['written']}")
+    if "levels_written" in report:
+        print(f"wrote {report['levels_rows']:,} rows of reconciled levels to {report['levels_written']}")
 
 
 def _print_table(table: pl.DataFrame) -> None:

@@ -145,8 +145,8 @@ def _covariates(frame: pl.DataFrame, keys: list[str], panel: Any, names: list[st
 def wrmsse(data: Path) -> dict[str, Any]:
     """M5's WRMSSE of d_1914–1941, bottom up from the 70 store × department series with events and SNAP days as known ahead.
 
-    Items get their share of department and store over their whole life up to d_1913: all that is here of them before the
-    window, and little, so levels 10–12 say more about the shares than about the forecasts.
+    Items get their share of department and store by their mean per day on sale up to d_1913: all that is here of them before
+    the window, and little, so levels 10–12 say more about the shares than about the forecasts.
     """
     from ml.backtest import cut
     from ml.forecasting import PanelSpec, forecast_panel
@@ -161,7 +161,7 @@ def wrmsse(data: Path) -> dict[str, Any]:
     means = dict(zip(names, made.frame["mean"].to_numpy().reshape(panel.n, horizon), strict=True))
     bottom = pl.read_parquet(data / "m5/sales_bottom_d1914_1941.parquet")
     stats = pl.read_parquet(data / "m5/series_stats_d1_1913.parquet").select(
-        "item_id", "store_id", (pl.col("Mean") * pl.col("lngth")).alias("sold")
+        "item_id", "store_id", pl.col("Mean").alias("sold")
     )
     items = bottom.join(stats, on=["item_id", "store_id"], how="left").with_columns(
         share=pl.col("sold") / pl.col("sold").sum().over("store_id", "dept_id")

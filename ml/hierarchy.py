@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,12 @@ import polars as pl
 from aios_assets.contracts.errors import BadInputError, UsageError
 from ml.panel import PanelData
 
+if TYPE_CHECKING:
+    from ml.forecasting import PanelSpec
+
 F64 = npt.NDArray[np.float64]
 Method = Literal["bottom_up", "ols", "wls_struct", "mint_shrink"]
+MOST_BOTTOM = 3_000
 METHODS: tuple[Method, ...] = ("bottom_up", "ols", "wls_struct", "mint_shrink")
 
 
@@ -150,3 +154,47 @@ def panel_of_level(panel: PanelData, hierarchy: Hierarchy, level: str) -> PanelD
         panel, keys=keys, key_names=names, y=y, sales=sales, future={}, static={}, coded=(),
         notes=(*panel.notes, f"level {level or 'total'}: {rows.size:,} sums of {panel.n:,} series"),
     )  # fmt: skip
+
+
+def forecast_levels(
+    panel: PanelData, spec: PanelSpec, bottom: F64, levels: Sequence[Sequence[str]], method: Method = "wls_struct"
+) -> pl.DataFrame:
+    """Forecasts of higher levels, each made for itself and reconciled with all others and the bottom.
+
+    Args:
+        panel: the bottom series.
+        spec: what is asked, as for the bottom.
+        bottom: (series, horizon) their mean forecasts, in the order of `panel.keys`.
+        levels: see `hierarchy_of`.
+        method: see `reconciled`; `mint_shrink` needs residuals and is not offered here.
+
+    Returns:
+        One row per node above or at the bottom and period: level, keys (null where the level does not know them), time, `mean`
+        (reconciled: levels add up) and `mean_bottom_up` (the sum of the bottom forecasts as they were).
+
+    Raises:
+        BadInputError: more bottom series than fit a dense summing matrix.
+    """
+    from ml.forecasting import forecast_panel
+
+    if panel.n > MOST_BOTTOM:
+        raise BadInputError(
+            f"reconciling takes at most {MOST_BOTTOM:,} bottom series", where="levels", count=panel.n, todo="forecast sums of them, or add up"
+        )  # fmt: skip
+    tree = hierarchy_of(panel.keys, levels)
+    names = list(dict.fromkeys(tree.nodes["level"].to_list()))
+    own = [
+        forecast_panel(panel_of_level(panel, tree, name), spec).frame["mean"].to_numpy().reshape(-1, spec.horizon)
+        for name in names[:-1]
+    ]
+    found = reconciled(tree, np.vstack([*own, bottom]), method)
+    found = bottom_up(
+        tree, np.maximum(found[-tree.bottom :], 0.0)
+    )  # negative bottoms to zero (Di Fonzo and Girolimetto 2023)
+    sums = bottom_up(tree, bottom)
+    days = pl.Series(panel.time_name, [panel.day(panel.periods + k) for k in range(spec.horizon)], dtype=pl.Date)
+    count = tree.nodes.height
+    place, step = np.repeat(np.arange(count), spec.horizon), np.tile(np.arange(spec.horizon), count)
+    return tree.nodes[place].with_columns(
+        days[step], pl.Series("mean", found.ravel()), pl.Series("mean_bottom_up", sums.ravel())
+    )

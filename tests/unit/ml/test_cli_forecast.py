@@ -154,3 +154,16 @@ def test_unreadable_files_are_one_line(tmp_path: Path, name: str, content: bytes
 def test_wrong_calls_exit_with_2(panel: Path, tmp_path: Path, change: list[str], words: str) -> None:
     code, _, error = call("forecast", panel, *BASE, "--out", tmp_path / "o.csv", *change)
     assert code == 2 and words in error, (code, error)
+
+
+def test_levels_are_reconciled_and_add_up(panel: Path, tmp_path: Path) -> None:
+    out, nodes = tmp_path / "o.csv", tmp_path / "levels.parquet"
+    code, text, _ = call("forecast", panel, *BASE, "--out", out, "--levels", "total;store", "--levels-out", nodes)
+    assert code == 0 and "reconciled levels" in text
+    frame = pl.read_parquet(nodes)
+    assert frame.columns == ["level", "store", "sku", "week", "mean", "mean_bottom_up"]
+    sums = frame.group_by("level").agg(pl.col("mean", "mean_bottom_up").sum()).sort("level")
+    assert sums["level"].to_list() == ["", "store", "store,sku"]
+    assert np.ptp(sums["mean"].to_numpy()) < 1e-4 and np.ptp(sums["mean_bottom_up"].to_numpy()) < 1e-9
+    code, _, error = call("forecast", panel, *BASE, "--out", out, "--levels", "total")
+    assert code != 0 and "belong together" in error
