@@ -165,6 +165,8 @@ def quantiles_at(shape: Shape, mean: F64, spread: F64, group: npt.NDArray[np.int
     kappa = np.log(mean / spread)
     out = np.empty((mean.size, levels.shape[1]))
     combined = group * (shape.mean_edges.size + 1) + cell
+    if combined.max(initial=0) < np.iinfo(np.int16).max:
+        combined = combined.astype(np.int16)  # short integers are sorted in one sweep
     order = np.argsort(combined, kind="stable")
     starts = np.flatnonzero(np.diff(combined[order], prepend=-1))
     for part in np.split(order, starts[1:]):
@@ -199,13 +201,19 @@ def coded(labels: npt.NDArray[np.str_]) -> tuple[list[str], npt.NDArray[np.int64
     >>> coded(np.array(["b", "a", "b"]))[0]
     ['a', 'b']
     """
-    names = sorted(set(labels.tolist()))
-    if len(names) > FEW_LABELS:
-        found, place = np.unique(labels, return_inverse=True)
-        return found.tolist(), place.astype(np.int64)
+    met: dict[str, npt.NDArray[np.bool_]] = {}
+    left = np.ones(labels.size, dtype=bool)
+    while left.any():
+        if len(met) == FEW_LABELS:
+            found, place = np.unique(labels, return_inverse=True)
+            return found.tolist(), place.astype(np.int64)
+        name = str(labels[int(left.argmax())])
+        met[name] = labels == name
+        left &= ~met[name]
     inverse = np.zeros(labels.size, dtype=np.int64)
+    names = sorted(met)
     for i, name in enumerate(names[1:], start=1):
-        inverse[labels == name] = i
+        inverse[met[name]] = i
     return names, inverse
 
 

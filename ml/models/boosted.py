@@ -269,13 +269,19 @@ class BoostedModel:
         """Mean and quantiles of every row, in units of the target."""
         asked = self.spec.levels if levels is None else tuple(levels)
         assert self._shape is not None and self._levels is not None
-        mean, spread = self._corrected(frame)
+        names, label = coded(frame.segment)
+        mean, spread = self._mean_spread(frame)
+        factor = np.array([self.bias.get(name, 1.0) for name in names])[label]
+        mean, spread = mean * factor, spread * factor
         moved, nudge = self._levels.moved, self._levels.nudge
         if asked != self._levels.asked:
             known = (0.0, *self._levels.asked, 1.0)
             moved = np.array([np.interp(asked, known, (0.0, *row, 1.0)) for row in moved])
             nudge = np.array([np.interp(asked, self._levels.asked, row) for row in nudge])
-        group = self._levels.groups(cells_of(frame.segment, frame.horizon, self.spec.horizon_edges))
+        edges = np.asarray(self.spec.horizon_edges)
+        kinds = np.array([[f"{name}|h{k}" for k in range(edges.size + 1)] for name in names], dtype=np.str_)
+        table = self._levels.groups(kinds.ravel()).reshape(kinds.shape)
+        group = table[label, np.searchsorted(edges, frame.horizon, side="left")]
         out = np.empty((frame.rows, len(asked)))
         for low in range(0, frame.rows, SCORE_ROWS):
             rows = slice(low, low + SCORE_ROWS)
