@@ -97,7 +97,7 @@ def _sources(files: dict[str, Path]) -> Iterator[Source]:
             yield source
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the allocators keep what was freed for the next stretch: fresh pages cost a third of the reading.
 
     Works before polars is loaded, on Linux; elsewhere nothing is lost but speed.
@@ -175,7 +175,7 @@ def _unreadable(path: Path, error: BadInputError) -> dict[str, Any]:
 @handle_errors
 def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max_segment_kb: MaxKb = 1024) -> None:
     """Judge documents: envelope, segments, elements. Exit 0 when all are accepted, 1 when something is not."""
-    _keep_freed_memory()
+    keep_freed_memory()
     clean = True
     limits = _limits(max_document_mb, max_segment_kb)
     readable, unreadable = [], []
@@ -220,7 +220,7 @@ def tables(
     from aios_assets.edi.batch import read_sources
     from aios_assets.edi.shelf import OnDisk
 
-    _keep_freed_memory()
+    keep_freed_memory()
     files = {_digest(path): path for path in _walk(paths)}
     with OnDisk(out) as shelf:
         batch = read_sources(_documents(files), _sources(files), shelf, limits=_limits(max_document_mb, max_segment_kb))
@@ -258,7 +258,7 @@ def ack(
 
     if kind not in ("997", "999"):
         raise UsageError(f"--kind {kind} is not an acknowledgement", todo="give 997 or 999")
-    _keep_freed_memory()
+    keep_freed_memory()
     files = {_digest(path): path for path in _walk(paths)}
     batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True)
     out.mkdir(parents=True, exist_ok=True)
