@@ -6,7 +6,7 @@ cut-off, so that a night run again decides the same.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -52,6 +52,8 @@ def judge_day(world: World, day: date) -> Judged:
 
     The aliases follow the table and not the other way round: after a crash between the two, the next run moves them again.
     """
+    from ml.promotion.rollback import incidents_of
+
     result, instant = Judged(), world.cutoff(day)
     before = world.lake.read("mon_deployments").filter(pl.col("valid_from_utc") < instant)
     scores = world.lake.read("mon_backtest_scores", where=pl.col("trained_on_date") == day)
@@ -64,6 +66,9 @@ def judge_day(world: World, day: date) -> Judged:
         _challenge(world, day, row, [], before, result)
     for model in SUBJECTS:
         _climb_on(world, day, model, before, result)
+    # rollbacks between the nights, by hand or by the sensor: their incidents follow from the record
+    since = world.cutoff(day - timedelta(days=1))
+    result.incidents = pl.concat([result.incidents, incidents_of(before.filter(pl.col("valid_from_utc") > since))])
     _write(world, result)
     for model in sorted({*scores["model_name"].to_list(), *result.deployments["model_name"].to_list()}):
         align_aliases(world, model, instant)

@@ -153,10 +153,22 @@ def tick(
         return Tick(False, decisions, MON_DEPLOYMENTS.empty(), MON_FINDINGS.empty(), bool(refused))
     reason = "; ".join(f"{d.gate_code} {d.reason}" for d in failed)
     rows = rollback_rows(deployments, model_name=model_name, reason=reason, instant=instant)
-    place = f"rollback|{model_name}|{instant.isoformat()}"
-    incident = {
-        "finding_id": hashlib.sha256(place.encode()).hexdigest()[:16], "finding_date": instant.date(), "kind_code": "incident_rollback",
-        "item_id": None, "site_id": None, "subject": failed[0].subject, "value": failed[0].value, "expected_value": failed[0].threshold,
-        "money_at_risk_usd": None, "reason": f"rolled back: {reason}", "document_id": None, "available_at_utc": instant,
-    }  # fmt: skip
-    return Tick(True, decisions, rows, pl.DataFrame([incident], schema=MON_FINDINGS.schema), True)
+    return Tick(True, decisions, rows, incidents_of(rows), True)
+
+
+def incidents_of(deployments: pl.DataFrame) -> pl.DataFrame:
+    """One row of `mon_findings` per rollback recorded: an incident can always be derived from the record again.
+
+    Args:
+        deployments: rows of `mon_deployments`; those whose verdict is no rollback are passed over.
+    """
+    rows = [
+        {
+            "finding_id": hashlib.sha256(f"rollback|{r['deployment_id']}".encode()).hexdigest()[:16],
+            "finding_date": r["valid_from_utc"].date(), "kind_code": "incident_rollback", "item_id": None, "site_id": None,
+            "subject": f"{r['model_name']} {r['alias']}", "value": None, "expected_value": None, "money_at_risk_usd": None,
+            "reason": f"rolled back: {r['reason']}", "document_id": None, "available_at_utc": r["valid_from_utc"],
+        }
+        for r in deployments.filter(pl.col("verdict") == "rollback").sort("deployment_id").iter_rows(named=True)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=MON_FINDINGS.schema)

@@ -262,6 +262,9 @@ def test_a_broken_canary_is_gone_within_one_tick(climb: Climb, tmp_path: Path) -
     )
     tonight = world.lake.read("pred_demand__28d", where=pl.col("origin_date") == day + timedelta(days=1))
     assert set(tonight["model_version"]) == {"1"}
+    world.lake.drop("mon_findings")
+    materialize([promote], partition_key=(day + timedelta(days=1)).isoformat(), resources={"world": world})
+    assert world.lake.read("mon_findings").equals(incidents), "a rebuild opens the incident again, from the record"
 
 
 def test_the_champion_alias_moves_back_when_service_breaks_after_full(climb: Climb, tmp_path: Path) -> None:
