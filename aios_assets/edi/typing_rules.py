@@ -36,7 +36,7 @@ class Typed:
 class _Check:
     when: pl.Expr
     code: str
-    element: int | None
+    element: int | str | None
     words: pl.Expr
 
 
@@ -81,7 +81,7 @@ _BAD = {
 _EDIFACT_CODES = {"AK4:8": "CONTRL:12", "AK4:6": "CONTRL:37", "AK4:1": "CONTRL:13"}
 
 
-def _checks(columns: tuple[Column, ...], at: Mapping[str, int]) -> list[_Check]:
+def _checks(columns: tuple[Column, ...], at: Mapping[str, int | str]) -> list[_Check]:
     """Hard faults, worst first: what is missing, then what cannot be read."""
     out = []
     for c in columns:
@@ -101,7 +101,7 @@ def _checks(columns: tuple[Column, ...], at: Mapping[str, int]) -> list[_Check]:
 def finish(
     table: Table,
     frame: pl.DataFrame,
-    at: Mapping[str, int],
+    at: Mapping[str, int | str],
     *,
     standard: str = "X12",
     may_be_negative: pl.Expr | bool = False,
@@ -111,7 +111,7 @@ def finish(
     Args:
         table: contract.
         frame: one row per candidate fact: set, row, line_no and the table's own columns as text.
-        at: element number of a column in the fact's segment, for error messages.
+        at: element number of a column in the fact's segment, or the column of `frame` that holds it, for error messages.
         standard: whose error codes to give.
         may_be_negative: where a quantity below zero makes sense.
     """
@@ -161,12 +161,16 @@ def _reject(bad: pl.DataFrame, checks: list[_Check], standard: str) -> pl.DataFr
                 "set",
                 "row",
                 "line_no",
-                pl.lit(check.element, dtype=pl.Int32).alias("element_no"),
+                _element(check.element).alias("element_no"),
                 pl.lit(code).alias("error_code"),
                 check.words.alias("reason"),
             )
         )
     return pl.concat(out) if out else REJECT_CANDIDATES.clear()
+
+
+def _element(place: int | str | None) -> pl.Expr:
+    return pl.col(place) if isinstance(place, str) else pl.lit(place, dtype=pl.Int32)
 
 
 REJECT_CANDIDATES = pl.DataFrame(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
+from aios_assets.edi.stores import by_store
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered
 
@@ -46,7 +47,7 @@ def dates(view: View) -> pl.DataFrame:
 
 
 def orders(view: View, code: str) -> list[Typed]:
-    """850, 875 and 860 to order lines.
+    """850, 875 and 860 to order lines, one per store where SDQ splits them.
 
     Args:
         view: sets of one type; lines opened by PO1 or POC.
@@ -73,6 +74,7 @@ def orders(view: View, code: str) -> list[Typed]:
     base = with_party(base, n1, "ship_to_site_id", "ST", "BS", "CN", "WH")
     base = with_date(base, dates(view), "requested_date", *REQUESTED)
     base = _scheduled(base, view)
+    base = _for_stores(base, view)
     base = base.with_columns(
         order_date=pl.coalesce("order_date", "changed"),
         unit_code=pl.col("unit_code").fill_null("EA"),
@@ -83,12 +85,31 @@ def orders(view: View, code: str) -> list[Typed]:
         .then(pl.col("quantity").fill_null("0"))
         .otherwise("quantity")
     )
-    at = (
-        {"quantity": 3, "unit_price": 6, "item_id": 9}
-        if code == "860"
-        else {"quantity": 2, "unit_price": 4, "item_id": 7}
+    quantity_at = 3 if code == "860" else 2
+    base = base.with_columns(quantity_at=pl.coalesce("amount_at", pl.lit(quantity_at, dtype=pl.Int32)))
+    at = {"quantity": "quantity_at"} | (
+        {"unit_price": 6, "item_id": 9} if code == "860" else {"unit_price": 4, "item_id": 7}
     )
     return [finish(RAW_EDI_ORDER_LINES, base, at)]
+
+
+def _for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Each line that SDQ splits by store as one row per store, in place of its total, which would count twice."""
+    if not len(view.where("SDQ")):
+        return base.with_columns(amount_at=pl.lit(None, dtype=pl.Int32))
+    sdq = lines(by_store(view)).rename({"row": "store_row"}).drop("set")
+    base = base.join(sdq, on="line", how="left", maintain_order="left_right")
+    split = pl.col("store_row").is_not_null()
+    return base.with_columns(
+        row=pl.coalesce("store_row", "row"),
+        line_no=pl.coalesce("line_no", pl.lit(1, dtype=pl.Int32)),
+        # A quantity that SDQ gives to no store is not one for the site of the header.
+        ship_to_site_id=pl.when(split).then("store").otherwise("ship_to_site_id"),
+        quantity=pl.when(split).then("amount").otherwise("quantity"),
+        unit_code=pl.coalesce("store_unit", "unit_code"),
+        # The price is one per unit of the line, and no price for another unit.
+        unit_price=pl.when(pl.col("store_unit").eq(pl.col("unit_code")).fill_null(value=True)).then("unit_price"),
+    )
 
 
 def _grocery(view: View) -> pl.DataFrame:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
-from aios_assets.edi.delims import COMP, EL
+from aios_assets.edi.delims import COMP
+from aios_assets.edi.stores import by_store
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, clean, having, header, item, lines
+from aios_assets.edi.view import View, attach, having, header, item, lines
 from aios_assets.edi.x12_orders import dates, parties
 
 SITE = ("ST", "RL", "WH", "BY", "SU", "SF", "DC", "SN", "RS", "BS")
@@ -57,10 +58,12 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
     base = attach(base, lines(price), "line", "unit_price")
     base = _period(base, view)
     base = base.with_columns(
-        site_id=pl.coalesce("store", "site", "sender_id"),
+        # A quantity that SDQ gives to no store is nobody else's either.
+        site_id=pl.when(pl.col("amount_at").is_null()).then(pl.coalesce("site", "sender_id")).otherwise("store"),
         unit_code=pl.coalesce("unit_code", pl.lit("EA")),
     )
-    at = {"quantity": 2, "activity_code": 1, "item_id": 3}
+    base = base.with_columns(quantity_at=pl.coalesce("amount_at", pl.lit(2, dtype=pl.Int32)))
+    at: dict[str, int | str] = {"quantity": "quantity_at", "activity_code": 1, "item_id": 3}
     return [
         finish(RAW_EDI_PRODUCT_ACTIVITY, base, at, may_be_negative=pl.col("activity_code").is_in(list(NET_ACTIVITIES)))
     ]
@@ -68,32 +71,15 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
 
 def _split_by_store(view: View, za: pl.DataFrame) -> pl.DataFrame:
     """ZA rows, each replaced by its SDQ stores where it has any: the total would count twice."""
-    none = pl.lit(None, dtype=pl.String)
+    none = {"store": pl.lit(None, dtype=pl.String), "amount_at": pl.lit(None, dtype=pl.Int32)}
     if not len(view.where("SDQ")):
-        return za.with_columns(store=none)
-    sdq = view.tag("SDQ", "ZA")
-    sdq = sdq.with_columns(za=pl.when(pl.col("tag") == "ZA").then(pl.col("row")).forward_fill().over("set"))
-    sdq = sdq.filter(pl.col("tag") == "SDQ").with_columns(el=pl.col("seg").str.split(EL))
-    rest = sdq.with_columns(el_len=pl.col("el").list.len()).with_columns(
-        store=pl.col("el").list.slice(3).list.gather_every(2),
-        amount=pl.col("el").list.slice(4).list.gather_every(2),
-        sdq_unit=clean(pl.col("el").list.get(1, null_on_oob=True)),
-    )
-    # A store without its quantity at the end still makes a row, which then fails as missing.
-    rest = rest.with_columns(
-        pl.col("amount").list.concat(pl.lit(None, dtype=pl.String)).list.head(pl.col("store").list.len())
-    )
-    rest = rest.explode("store", "amount").with_columns(store=clean(pl.col("store")), amount=clean(pl.col("amount")))
-    rest = rest.filter(pl.col("store").is_not_null()).with_columns(
-        line_no=pl.int_range(pl.len()).over("row").add(1).cast(pl.Int32)
-    )
-    rest = rest.select("row", "set", "line", "line_no", "store", "amount", "sdq_unit", "za")
-    named = za.select(pl.col("row").alias("za"), "activity_code", "unit_code", "own_kind", "own_day")
-    split = rest.join(named, on="za", how="left", maintain_order="left").with_columns(
-        quantity=pl.col("amount"), unit_code=pl.coalesce("sdq_unit", "unit_code")
-    )
-    whole = za.filter(~pl.col("row").is_in(split["za"].drop_nulls().implode())).with_columns(store=none)
-    return pl.concat([whole, view.restore(split.select(whole.columns))])
+        return za.with_columns(**none)
+    sdq = by_store(view).sort("row", "line_no")
+    named = za.select("set", "activity_code", "unit_code", "own_kind", "own_day", za=pl.col("row")).sort("za")
+    split = sdq.join_asof(named, left_on="row", right_on="za", by="set", strategy="backward", check_sortedness=False)
+    split = split.with_columns(quantity=pl.col("amount"), unit_code=pl.coalesce("store_unit", "unit_code"))
+    whole = za.filter(~pl.col("row").is_in(split["za"].drop_nulls().implode())).with_columns(**none)
+    return pl.concat([whole, split.select(whole.columns)])
 
 
 def _period(base: pl.DataFrame, view: View) -> pl.DataFrame:

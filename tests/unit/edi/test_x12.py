@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
-from aios_assets.edi import read_documents
-from tests.unit.edi.make import WHEN, frame, x12
+from aios_assets.edi import EdiBatch, read_documents
+from tests.unit.edi.make import WHEN, frame, shared, x12
 
 ACTIVITY = "raw_edi__product_activity"
 ORDER = ("BEG*00*SA*PO7**20260103", "N1*ST*STORE*92*S1")
@@ -87,6 +87,100 @@ def test_846_units_from_qty_and_uit_and_site_after_the_quantity() -> None:
         ("33", 5.0, "CA", "D1", date(2026, 1, 3)),
         ("17", 6.0, "EA", "D1", date(2026, 1, 3)),
     ]
+
+
+def by_store(batch: EdiBatch) -> list[tuple[object, ...]]:
+    return batch.facts["raw_edi__order_lines"].select(
+        "segment_no", "line_no", "order_line", "ship_to_site_id", "quantity", "unit_code", "unit_price"
+    ).rows()  # fmt: skip
+
+
+def test_850_splits_by_store_and_does_not_count_the_total_twice() -> None:
+    batch = read_documents(
+        frame(
+            x12(
+                "850",
+                ORDER[0],
+                "N1*ST**92*DC",
+                "PO1*1*30*EA*2.5**IN*I1",
+                "SDQ*EA*92*S1*10",
+                "SDQ*EA*92*S2*20",
+                "PO1*2*5*EA*2**IN*I2",
+                "PO1*3*24*EA*2**IN*I3",
+                "SDQ*CA*92*S1*2",
+                "PO1*4*11*EA*1**IN*I4",
+                # SDQ23 is a place in the stores, and no eleventh store.
+                "SDQ*EA*92" + "".join(f"*S{n}*1" for n in range(10)) + "*SHELF",
+                "SDQ*EA*92*S3*1",
+                "CTT*4",
+            )
+        ),
+        grammar=True,
+    )
+    assert by_store(batch) == [
+        (5, 1, "1", "S1", 10.0, "EA", 2.5),
+        (6, 1, "1", "S2", 20.0, "EA", 2.5),
+        (7, 1, "2", "DC", 5.0, "EA", 2.0),
+        (9, 1, "3", "S1", 2.0, "CA", None),
+        *((11, n + 1, "4", f"S{n}", 1.0, "EA", 1.0) for n in range(10)),
+        (12, 1, "4", "S3", 1.0, "EA", 1.0),
+    ]
+    # The price of an each is none for a case, and that is said.
+    assert batch.findings.select("segment_no", "element_no", "error_code", "reason").rows() == [
+        (8, 3, "AK4:7", "the line is in EA, its stores are in CA: no price, no sum")
+    ]
+
+
+def test_850_stores_that_do_not_add_up_are_told_and_land_as_they_are() -> None:
+    body = ("PO1*1*30*EA***IN*I1", "SDQ*EA*92*S1*10*S2*21", "PO1*2*0.3*EA***IN*I2", "SDQ*EA*92*S1*.1*S2*.2", "CTT*2")
+    batch = read_documents(frame(x12("850", *ORDER, *body)), grammar=True)
+    assert [r[4] for r in by_store(batch)] == [10.0, 21.0, 0.1, 0.2]
+    assert batch.sets["verdict_code"].to_list() == ["accepted_with_errors"]
+    found = batch.findings.select("segment_no", "element_no", "tag", "error_code").rows()
+    assert found == [(4, 2, "PO1", "AK4:7")]
+    assert "30" in batch.findings["reason"][0] and "31" in batch.findings["reason"][0]
+
+
+def test_850_store_without_quantity_or_without_name_is_not_lost() -> None:
+    body = ("PO1*3*7*EA***IN*I3", "SDQ*EA*92*S1*1*S2", "SDQ*EA*92*S3*x**9", "CTT*1")
+    batch = read_documents(frame(x12("850", *ORDER, *body)))
+    assert [(r[3], r[4]) for r in by_store(batch)] == [("S1", 1.0), (None, 9.0)]
+    assert batch.rejects.select("segment_no", "element_no", "error_code").rows() == [(5, 6, "AK4:1"), (6, 4, "AK4:6")]
+
+
+def test_860_splits_by_store_what_is_ordered_or_left() -> None:
+    head = "BCH*04*SA*P1***20260101"
+    change = ("POC*1*QI*30*12*EA*2**IN*I1", "SDQ*EA*92*S1*10*S2*2", "POC*2*DI***EA*2**IN*I2")
+    batch = read_documents(frame(x12("860", head, *change)), grammar=True)
+    assert [(r[2], r[3], r[4]) for r in by_store(batch)] == [("1", "S1", 10.0), ("1", "S2", 2.0), ("2", None, 0.0)]
+    assert batch.findings.is_empty()
+
+
+def test_852_quantity_of_no_store_is_set_aside_and_not_the_senders() -> None:
+    batch = read_documents(frame(x12("852", "XQ*H*20260101", "LIN**UP*1", "ZA*QS*8*EA", "SDQ*EA*92*S1*3**5")))
+    assert batch.facts["raw_edi__product_activity"].select("site_id", "quantity").rows() == [("S1", 3.0)]
+    assert batch.rejects["reason"].str.contains("site_id is missing").to_list() == [True]
+
+
+def test_every_store_of_a_real_850_is_an_order_line() -> None:
+    path = shared() / "x12" / "850__bots-plugins__850-004010VICS-01.x12"
+    content = path.read_bytes()
+    text = content.decode("latin-1")
+    lines: list[tuple[str, str, float]] = []
+    item = total = ""
+    totals = 0.0
+    for segment in text[106:].split(text[105]):
+        part = segment.strip().split(text[3])
+        if part[0] == "PO1":
+            total, item = part[2], part[part.index("IN") + 1]
+            totals += float(total)
+        if part[0] == "SDQ":
+            lines += [(item, part[n], float(part[n + 1])) for n in range(3, len(part), 2)]
+    assert sum(n for *_, n in lines) == totals and len(lines) > 1000
+    batch = read_documents(frame(content), grammar=True)
+    got = batch.facts["raw_edi__order_lines"].select("item_id", "ship_to_site_id", "quantity").rows()
+    assert sorted(got) == sorted(lines)  # type: ignore[type-var]
+    assert batch.findings.filter(pl.col("tag") == "PO1").is_empty()
 
 
 def test_850_line_values_override_the_header() -> None:
