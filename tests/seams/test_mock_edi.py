@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import queue
+import threading
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pytest
 
@@ -13,6 +19,7 @@ from aios_assets.edi import EdiBatch, read_documents
 from aios_assets.edi.ack import acknowledge
 from aios_assets.edi.reconcile import match_acknowledgements, order_findings
 from aios_assets.edi.writing import Partner, write
+from aios_assets.resources.as2 import parse_mdn, request_headers
 from aios_assets.resources.control_numbers import ControlNumbers
 from tests.unit.edi.make import frame
 
@@ -135,3 +142,62 @@ def test_each_fault_of_a_seller_is_found(
             assert batch.facts["raw_edi__invoice_lines"].is_empty()
         else:
             assert batch.rejects.filter(pl.col("kind_code") == "envelope").is_empty()
+
+
+def as2_order(mock: Any, store: Path, headers: dict[str, str]) -> tuple[bytes, httpx.Response]:
+    """Send an 850 over AS2."""
+    partner = Partner(
+        name="mock", our_id="ACME", partner_id="MOCKEDI", usage="T", item_qualifier="SK", party_qualifier="92"
+    )
+    with ControlNumbers(store) as numbers:
+        content: bytes = write("850", orders("850"), partner, numbers=numbers.take, now=NOW).documents["content"][0]
+    return content, httpx.post(f"{mock.base}/as2", content=content, headers=headers)
+
+
+def is_digest(mic: str, content: bytes) -> bool:
+    """Whether a MIC, taken by whichever of the two algorithms the partner names, is that of the content."""
+    digest, algorithm = mic.split(", ")
+    return base64.b64encode(hashlib.new(algorithm.replace("-", ""), content).digest()).decode() == digest
+
+
+def test_an_order_over_as2_is_receipted_at_once_and_answered(tmp_path: Path) -> None:
+    with testing.Mock.start() as mock:
+        headers = request_headers("ACME", "MOCKEDI", "<m1@acme>")
+        content, answer = as2_order(mock, tmp_path / "n.sqlite", headers)
+        mdn = parse_mdn(answer.headers["Content-Type"], answer.content)
+        assert (answer.status_code, mdn.original_message_id, mdn.is_processed) == (200, "<m1@acme>", True)
+        assert is_digest(mdn.mic, content)
+        mock.advance(7200)
+        mock.settle()
+        box = [d["payload"].encode() for d in mock.mailbox(partner="ACME", leave=True)]
+        assert sorted(read_documents(frame(*box)).sets["set_code"]) == ["810", "855", "856", "997"]
+
+
+def test_an_order_over_as2_to_the_wrong_partner_is_no_receipt_of_success(tmp_path: Path) -> None:
+    with testing.Mock.start() as mock:
+        _, answer = as2_order(mock, tmp_path / "n.sqlite", request_headers("ACME", "SOMEBODY", "<m2@acme>"))
+        assert not parse_mdn(answer.headers["Content-Type"], answer.content).is_processed
+
+
+def test_an_order_over_as2_is_receipted_later_where_we_ask_for_it(tmp_path: Path) -> None:
+    got: queue.Queue[tuple[str, bytes]] = queue.Queue()
+
+    class Us(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.put((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Us) as us, testing.Mock.start() as mock:
+        threading.Thread(target=us.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        where = f"http://127.0.0.1:{us.server_address[1]}/mdn"
+        headers = request_headers("ACME", "MOCKEDI", "<m3@acme>", receipt_url=where)
+        content, answer = as2_order(mock, tmp_path / "n.sqlite", headers)
+        assert answer.status_code == 202
+        mdn = parse_mdn(*got.get(timeout=10))
+        us.shutdown()
+        assert (mdn.original_message_id, mdn.is_processed) == ("<m3@acme>", True)
+        assert is_digest(mdn.mic, content)
