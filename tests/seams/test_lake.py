@@ -230,7 +230,7 @@ def rebuild(lake: Lake) -> None:
 
 
 def drift(n: int) -> pl.DataFrame:
-    row = (day(n), "feat", "x", "all", "psi", 0.1 * n, 0.2, False, 10, 20, AT)
+    row = (day(n), "feat", "x", "all", "psi", 0.1 * n, 0.2, None, False, 10, 20, AT)
     return pl.DataFrame([row], schema=TABLES["mon_drift"].schema, orient="row")
 
 
