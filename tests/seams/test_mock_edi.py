@@ -144,6 +144,54 @@ def test_each_fault_of_a_seller_is_found(
             assert batch.rejects.filter(pl.col("kind_code") == "envelope").is_empty()
 
 
+def response(quantity: float) -> pl.DataFrame:
+    """Our answer to the order of a buyer: taken as it is."""
+    return pl.DataFrame(
+        {
+            "order_number": ["B1"],
+            "response_date": [date(2026, 1, 3)],
+            "order_line": ["1"],
+            "response_code": ["IA"],
+            "item_id": ["BRKT-050"],
+            "quantity": [quantity],
+            "unit_code": ["EA"],
+            "unit_price": [4.15],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("duplicate-order", [("850", "new", 10.0), ("850", "new", 10.0)]),
+        ("change-after-confirm", [("850", "new", 10.0), ("860", "change", 5.0)]),
+    ],
+)
+def test_what_each_fault_of_a_buyer_says_is_read(
+    behaviour: str, said: list[tuple[str, str, float]], tmp_path: Path
+) -> None:
+    us = Partner(
+        name="mock", our_id="NORTHWIND", partner_id="MOCKEDI", usage="T", item_qualifier="VP", party_qualifier="92"
+    )
+    with testing.Mock.start() as mock, ControlNumbers(tmp_path / "n.sqlite") as numbers:
+        mock.behaviour("NORTHWIND", behaviour)
+        line = {"sku": "BRKT-050", "quantity": 10, "price": "4.15"}
+        placed = mock.post("/_mock/purchase", {"partner": "NORTHWIND", "po_number": "B1", "lines": [line]})
+        assert placed.status == 201
+        content = write("855", response(10.0), us, numbers=numbers.take, now=NOW).documents["content"][0]
+        reply = mock.post("/edi", content.decode())
+        assert (reply.status, reply.body["accepted"]) == (200, True), str(reply.body)
+        mock.advance(7200)
+        mock.settle()
+        box = [d["payload"].encode() for d in mock.mailbox(partner="NORTHWIND", leave=True)]
+        batch = read_documents(frame(*box), grammar=True)
+        assert batch.rejects.is_empty() and batch.findings.is_empty()
+        lines = batch.facts["raw_edi__order_lines"].sort("control_number")
+        assert lines["order_number"].unique().to_list() == ["B1"]
+        assert lines.select("set_code", "action_code", "quantity").rows() == said
+        assert lines["control_number"].n_unique() == 2, "an order sent again is no interchange sent again"
+
+
 def as2_order(mock: Any, store: Path, headers: dict[str, str]) -> tuple[bytes, httpx.Response]:
     """Send an 850 over AS2."""
     partner = Partner(
