@@ -24,7 +24,6 @@ WATCHED = (
     "price_rel_28d",
     "sales_vs_weekday_log",
 )
-PREDICTED = ("demand_qty_ea_mean", "demand_qty_ea_p50", "demand_qty_ea_p90")
 
 
 def watched_rows(world: World, first: date, last: date) -> pl.DataFrame:

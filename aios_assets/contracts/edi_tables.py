@@ -86,7 +86,7 @@ RAW_EDI_INVENTORY_POSITIONS = _fact(
 )
 RAW_EDI_ORDER_LINES = _fact(
     "raw_edi__order_lines",
-    "one line of one purchase order or order change",
+    "one line of one purchase order or order change; a line for several stores is one row per store",
     "X12 850, 860, 875; EDIFACT ORDERS, ORDCHG; orders CSV",
     (
         Column("order_number", "str", "purchase order number given by the buyer"),
