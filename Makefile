@@ -30,7 +30,7 @@ ui: install ## Dagster UI on port 3000, MLflow UI on port 5000, report pages on 
 	@$(VENV)/bin/aios ui
 
 test: install lint ## All tests
-	@$(PY) -m pytest tests -n 2 --dist loadfile --durations=15
+	@$(PY) -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 test-fast: install ## Unit and contract tests only
 	@$(PY) -m pytest tests/unit tests/contracts -n 2
