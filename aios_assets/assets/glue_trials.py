@@ -13,7 +13,7 @@ import polars as pl
 
 from aios_assets.assets.common import settled
 from aios_assets.assets.glue_monitoring import BASELINE_DAYS, current_demand
-from aios_assets.assets.glue_rollout import DEMAND, champion_policy, live_row, policy_of
+from aios_assets.assets.glue_rollout import DEMAND, champion_policy, live_row, policy_of, rollout_code
 from aios_assets.assets.glue_scoring import covariates, deployed, scoring_features
 from aios_assets.contracts.decision_tables import MON_COST_TRIALS
 from aios_assets.contracts.errors import AiosError, BadInputError
@@ -149,7 +149,7 @@ def _play(
         for role, (forecasts, rules) in sides.items()
     ]
     out = pl.concat(rows).with_columns(
-        pl.lit(f"{row['model_name']}:{row['model_version']}").alias("rollout_code"),
+        pl.lit(rollout_code(row)).alias("rollout_code"),
         pl.lit(day).alias("trial_date"),
         pl.lit(world.cutoff(day)).cast(pl.Datetime("us", "UTC")).alias("available_at_utc"),
     )

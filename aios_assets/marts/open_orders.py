@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from aios_assets.contracts.mart_tables import FCT_PURCHASE_ORDER_LINES
+from aios_assets.marts.versions import known_at
 
 LINE = ["order_number", "item_id"]
 SHORT_CLOSE_DAYS = 14
@@ -32,8 +33,7 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
     Returns:
         Lines sorted by order and item.
     """
-    superseded = pl.col("superseded_at_utc") <= instant
-    known = events.filter((pl.col("available_at_utc") <= instant) & ~superseded.fill_null(value=False))
+    known = events.filter(known_at(instant))
     if known.is_empty():
         return FCT_PURCHASE_ORDER_LINES.empty()
     ranked = _ranked(known)

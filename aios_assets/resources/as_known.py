@@ -14,15 +14,10 @@ import polars as pl
 
 from aios_assets.contracts.mart_tables import DIM_ITEM, DIM_SITE, DIM_SUPPLIER
 from aios_assets.contracts.table import Table
+from aios_assets.marts.versions import known_at as known_at
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
-
-
-def known_at(instant: datetime) -> pl.Expr:
-    """Whether a versioned row was the best known at `instant`."""
-    superseded = pl.col("superseded_at_utc")
-    return (pl.col("available_at_utc") <= instant) & (superseded.is_null() | (superseded > instant))
 
 
 def demand_versions(lake: Lake, first: date, last: date) -> pl.DataFrame:

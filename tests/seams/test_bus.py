@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from aios_assets.resources.lake_check import check_lake
 from aios_assets.resources.transport import Incoming, RawStore, Receipt
 from aios_assets.telemetry import read_telemetry
 from tests.conftest import need_service
+from tests.seams.receipts import receipt_box
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SENT = 300
@@ -242,32 +242,13 @@ def test_as2_answers_with_a_receipt_that_holds_the_digest(lake: Lake) -> None:
 
 
 def test_as2_sends_the_receipt_later_where_it_is_asked_to(lake: Lake) -> None:
-    got: queue.Queue[tuple[str, bytes]] = queue.Queue()
-
-    class Partner(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.put((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    partner = HTTPServer(("127.0.0.1", 0), Partner)
-    thread = threading.Thread(target=partner.serve_forever, daemon=True)
-    thread.start()
-    try:
-        with listening(lake) as url:
-            where = f"http://127.0.0.1:{partner.server_address[1]}/mdn"
-            answer = httpx.post(
-                f"{url}/as2", content=b"UNB+x'", headers=request_headers("A", "B", "<m2@a>", receipt_url=where)
-            )
-            assert (answer.status_code, answer.content) == (200, b"")
-            mdn = parse_mdn(*got.get(timeout=10))
-            assert (mdn.original_message_id, mdn.is_processed, mdn.mic) == ("<m2@a>", True, mic_of(b"UNB+x'"))
-    finally:
-        partner.shutdown()
-        partner.server_close()
+    with receipt_box() as (where, got), listening(lake) as url:
+        answer = httpx.post(
+            f"{url}/as2", content=b"UNB+x'", headers=request_headers("A", "B", "<m2@a>", receipt_url=where)
+        )
+        assert (answer.status_code, answer.content) == (200, b"")
+        mdn = parse_mdn(*got.get(timeout=10))
+        assert (mdn.original_message_id, mdn.is_processed, mdn.mic) == ("<m2@a>", True, mic_of(b"UNB+x'"))
 
 
 def test_as2_calls_nobody_it_does_not_know_and_refuses_what_it_cannot_read(lake: Lake) -> None:

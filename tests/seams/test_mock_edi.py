@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import queue
-import threading
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from aios_assets.edi.reconcile import match_acknowledgements, order_findings
 from aios_assets.edi.writing import Partner, write
 from aios_assets.resources.as2 import parse_mdn, request_headers
 from aios_assets.resources.control_numbers import ControlNumbers
+from tests.seams.receipts import receipt_box
 from tests.unit.edi.make import frame
 
 testing = pytest.importorskip("mockedi.testing")
@@ -228,24 +226,10 @@ def test_an_order_over_as2_to_the_wrong_partner_is_no_receipt_of_success(tmp_pat
 
 
 def test_an_order_over_as2_is_receipted_later_where_we_ask_for_it(tmp_path: Path) -> None:
-    got: queue.Queue[tuple[str, bytes]] = queue.Queue()
-
-    class Us(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.put((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with HTTPServer(("127.0.0.1", 0), Us) as us, testing.Mock.start() as mock:
-        threading.Thread(target=us.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        where = f"http://127.0.0.1:{us.server_address[1]}/mdn"
+    with receipt_box() as (where, got), testing.Mock.start() as mock:
         headers = request_headers("ACME", "MOCKEDI", "<m3@acme>", receipt_url=where)
         content, answer = as2_order(mock, tmp_path / "n.sqlite", headers)
         assert answer.status_code == 202
         mdn = parse_mdn(*got.get(timeout=10))
-        us.shutdown()
         assert (mdn.original_message_id, mdn.is_processed) == ("<m3@acme>", True)
         assert is_digest(mdn.mic, content)

@@ -18,9 +18,7 @@ totals as (
 versions as (
     select
         *,
-        min(available_at_utc) over (
-            partition by order_number, item_id, shipment_id order by set_rank rows between 1 following and unbounded following
-        ) as superseded_at_utc
+        {{ superseded_at('order_number, item_id, shipment_id') }} as superseded_at_utc
     from totals
 )
 

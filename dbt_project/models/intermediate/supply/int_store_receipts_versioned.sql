@@ -17,9 +17,7 @@ stated as (
 newest as (
     select
         *,
-        min(available_at_utc) over (
-            partition by item_id, site_id, activity_date order by set_rank rows between 1 following and unbounded following
-        ) as superseded_at_utc
+        {{ superseded_at('item_id, site_id, activity_date') }} as superseded_at_utc
     from stated
     qualify superseded_at_utc is null or superseded_at_utc > available_at_utc
 ),
