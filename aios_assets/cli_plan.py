@@ -220,18 +220,26 @@ def simulate(
 ) -> None:
     """Replay rounds on the history, showing the planner only what was known at each; prints cost and service, draws a plot."""
     from aios_assets.plan_forecasts import STEP, Planner
-    from planning.simulate.compare import compare, draw
+    from planning.simulate.compare import compare, draw, opening, stretch
 
     panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config)
+    begin, stop = parse_day(start, "--from"), parse_day(end, "--to")
+    late = opening(panel, stock, *stretch(panel, begin, stop, skip))
+    joined, absent = int(late.joining.sum()), int(late.absent.sum())
+    if joined:
+        note(f"{joined:,} series are first sold after --from: each joins when it starts")
+    if absent:
+        note(f"{absent:,} series are first sold after --to and are not played")
     planner = Planner(settings, source, model, terms, keep=STEP[settings.period])
     found = compare(
-        panel, stock, settings, terms, parse_day(start, "--from"), parse_day(end, "--to"),
-        [p.strip() for p in policy.split(",") if p.strip()], planner.paths, skip, planner.ratio,
+        panel, stock, settings, terms, begin, stop, [p.strip() for p in policy.split(",") if p.strip()],
+        planner.paths, skip, planner.ratio,
     )  # fmt: skip
     if plot:
         draw(found, plot)
     rows = [{"policy": name, **{k: round(v, 4) for k, v in r.totals(skip).items()}} for name, r in found.items()]
-    emit({"policies": rows, "plot": str(plot) if plot else None} if as_json else rows, as_json)
+    played = {"series": panel.keys.height - absent, "joined_series": joined, "absent_series": absent}
+    emit({"policies": rows, **played, "plot": str(plot) if plot else None} if as_json else rows, as_json)
 
 
 @handle_errors

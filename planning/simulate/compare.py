@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from aios_assets.contracts.errors import BadInputError, UsageError
 from planning.config import PlanConfig
 from planning.explain_plan import blocked
-from planning.panel import Panel, State
+from planning.panel import Bools, Panel, State
 from planning.policies.simple import cover, tsb_order_up_to
 from planning.simulate.replay import Policy, Replay, replay
 from planning.stateless import F64, Terms, decide
@@ -38,15 +39,11 @@ def make_policy(
     return known[name]
 
 
-def compare(
-    panel: Panel, state: State, config: PlanConfig, terms: Terms, start: date, end: date, names: list[str],
-    forecast: Callable[[Panel, int], Any], skip: int = 0, ratio: Callable[[Panel], Any] | None = None,
-) -> dict[str, Replay]:  # fmt: skip
-    """Replay each policy from the end of the period that holds `start` to the period that holds `end`.
+def stretch(panel: Panel, start: date, end: date, skip: int = 0) -> tuple[int, int]:
+    """Indices of the periods that hold `start` and `end`.
 
     Raises:
-        BadInputError: the days lie outside the history, or a series cannot be played.
-        UsageError: a policy has no such name.
+        BadInputError: the days lie outside the history, or nothing is left to score.
     """
     first = int(np.searchsorted(np.array(panel.periods), np.datetime64(start).astype(object), side="right")) - 1
     last = int(np.searchsorted(np.array(panel.periods), np.datetime64(end).astype(object), side="right")) - 1
@@ -55,7 +52,54 @@ def compare(
             f"nothing can be played from {start} to {end}: the history covers {panel.periods[0]} to {panel.periods[-1]}",
             where="--from, --to",
         )
-    texts = [t for t in blocked(panel.upto(first + 1), state, terms) if t]
+    return first, last
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """State of a replay's first evening, and the series that are not sold yet.
+
+    Attributes:
+        state: stock and transit; zero for a series that starts later and has no row in the state.
+        joining: (series,) first sold after the start of the replay and before its end: it joins when it starts.
+        absent: (series,) first sold after the end: never played.
+    """
+
+    state: State
+    joining: Bools
+    absent: Bools
+
+
+def opening(panel: Panel, state: State, first: int, last: int) -> Opening:
+    """The opening of a replay from the end of period index `first` to period index `last`.
+
+    A series without history at `first` needs no row in the state; one with a row opens with that stock.
+    """
+    begins = np.where(~np.isnan(panel.demand), np.arange(len(panel.periods)), len(panel.periods)).min(axis=1)
+    on_hand = np.where((begins > first) & np.isnan(state.on_hand), 0.0, state.on_hand)
+    return Opening(replace(state, on_hand=on_hand), (begins > first) & (begins <= last), begins > last)
+
+
+def compare(
+    panel: Panel, state: State, config: PlanConfig, terms: Terms, start: date, end: date, names: list[str],
+    forecast: Callable[[Panel, int], Any], skip: int = 0, ratio: Callable[[Panel], Any] | None = None,
+) -> dict[str, Replay]:  # fmt: skip
+    """Replay each policy from the end of the period that holds `start` to the period that holds `end`.
+
+    A series that is first sold later joins with its first period. No policy can know of it before, so what it sells until a
+    first order arrives is lost under each of them, unless the state holds stock of it.
+
+    Raises:
+        BadInputError: the days lie outside the history, or a series cannot be played.
+        UsageError: a policy has no such name.
+    """
+    first, last = stretch(panel, start, end, skip)
+    begun = opening(panel, state, first, last)
+    state = begun.state
+    late = begun.joining | begun.absent
+    # what is asked of a series that has not started is everything but a history
+    seen = np.where(late[:, None], True, panel.seen[:, : first + 1])
+    texts = [t for t in blocked(replace(panel.upto(first + 1), seen=seen), state, terms) if t]
     if texts:
         raise BadInputError(
             f"a series cannot be played: {texts[0]}", where="state", count=len(texts), todo="correct the state or costs"

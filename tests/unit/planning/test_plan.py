@@ -147,6 +147,51 @@ def test_simulate_command(tmp_path: Path) -> None:
     assert (tmp_path / "p.png").stat().st_size > 1000
 
 
+def simulate_from(tmp: Path, hist: pl.DataFrame, st: pl.DataFrame, policy: str = "recommended,cover,tsb") -> Any:
+    hist.write_parquet(tmp / "h.parquet")
+    st.write_csv(tmp / "s.csv")
+    (tmp / "c.yaml").write_text(yaml.safe_dump(GOOD))
+    return CliRunner().invoke(
+        app,
+        ["simulate", str(tmp / "h.parquet"), "--keys", "store,product", "--time", "week", "--target", "units", "--state", str(tmp / "s.csv"),
+         "--config", str(tmp / "c.yaml"), "--from", "2025-02-03", "--to", "2025-03-17", "--policy", policy, "--json"],
+    )  # fmt: skip
+
+
+def test_a_series_that_starts_later_joins_when_it_starts(tmp_path: Path) -> None:
+    late = [("c", "x", START + timedelta(weeks=w), 4, True) for w in range(6, 12)]  # sold from 2025-02-17 on
+    after = [("d", "x", START + timedelta(weeks=11), 4, True)]  # sold after --to only
+    hist = pl.concat([history(), pl.DataFrame([*late, *after], schema=history().schema, orient="row")])
+    result = simulate_from(tmp_path, hist, state())
+    assert result.exit_code == 0, result.output
+    text = result.stderr or result.output
+    assert "1 series are first sold after --from" in text and "1 series are first sold after --to" in text
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert (found["series"], found["joined_series"], found["absent_series"]) == (3, 1, 1)
+    alone = json.loads(simulate_from(tmp_path, history(), state()).stdout.splitlines()[-1])
+    for both, one in zip(found["policies"], alone["policies"], strict=True):
+        assert both["units_demanded"] == one["units_demanded"] + 5 * 4, "played from its first week to --to"
+
+
+def test_nothing_is_ordered_before_a_series_starts() -> None:
+    from planning.simulate.compare import compare
+
+    late = pl.DataFrame(
+        [("c", "x", START + timedelta(weeks=w), 4, True) for w in range(6, 12)], schema=history().schema, orient="row"
+    )
+    panel = build_panel(pl.concat([history(), late]), ["store", "product"], "week", "units", "W", in_stock="in_stock")
+    stock = build_state(state(), panel)
+    found = compare(
+        panel, stock, CONFIG, terms(3), date(2025, 2, 3), date(2025, 3, 17), ["recommended", "cover", "tsb"],
+        lambda p, h: np.nan_to_num(np.repeat(p.demand[:, None, -1:], 16, axis=1).repeat(h, axis=2)).astype(np.float32),
+    )  # fmt: skip
+    for name, played in found.items():
+        # rounds are the evenings of 3, 10, 17 February …; the first week sold is that of the 17th
+        assert played.ordered[2, :2].sum() == 0, name
+        assert played.demand[2].tolist() == [0, 4, 4, 4, 4, 4], name
+        assert played.served[2, 1:4].sum() == 0, name
+
+
 def terms(n: int, **change: float) -> Terms:
     base = {"holding": 0.2, "shortage": 1.0, "pack": 1.0, "minimum": 0.0, "capacity": np.nan} | change
     return Terms(**{k: np.full(n, v) for k, v in base.items()})
