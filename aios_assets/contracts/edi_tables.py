@@ -103,6 +103,19 @@ RAW_EDI_ORDER_LINES = _fact(
     ),
     "order_date",
 )
+RAW_EDI_WHOLE_ORDERS = _fact(
+    "raw_edi__whole_orders",
+    "one message that speaks of one whole order and names no line of it",
+    "X12 850, 860, 875, 855, 865; EDIFACT ORDERS, ORDCHG, ORDRSP",
+    (
+        Column("order_number", "str", "purchase order number given by the buyer"),
+        Column("said_date", "date", "date of the message"),
+        Column("action_code", "str", "what it does to every line", codes=("cancel", "refuse", "accept")),
+        Column("buyer_id", "str", "buying party", null_means="not named"),
+        Column("seller_id", "str", "selling party", null_means="not named"),
+    ),
+    "said_date",
+)
 RAW_EDI_ORDER_RESPONSES = _fact(
     "raw_edi__order_responses",
     "one answer of a supplier to one order line",
@@ -476,6 +489,7 @@ EDI_FACT_TABLES: tuple[Table, ...] = (
     RAW_EDI_PRODUCT_ACTIVITY,
     RAW_EDI_INVENTORY_POSITIONS,
     RAW_EDI_ORDER_LINES,
+    RAW_EDI_WHOLE_ORDERS,
     RAW_EDI_ORDER_RESPONSES,
     RAW_EDI_SHIPMENT_LINES,
     RAW_EDI_RECEIPT_LINES,

@@ -7,6 +7,7 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, attach, having, header, lines, numbered
+from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
 
 REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
 PROMISED = ("69", "67", "2", "79", "17", "10", "76", "44")
@@ -124,7 +125,7 @@ def opening(view: View) -> pl.DataFrame:
 
 
 def orders(view: View, code: str) -> list[Typed]:
-    """ORDERS and ORDCHG to order lines: one row per LIN.
+    """ORDERS and ORDCHG to order lines, one row per LIN; without a line to whole orders.
 
     Args:
         view: messages of one type; lines opened by LIN.
@@ -156,7 +157,18 @@ def orders(view: View, code: str) -> list[Typed]:
         .then(pl.col("quantity").fill_null("0"))
         .otherwise("quantity")
     )
-    return [finish(RAW_EDI_ORDER_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+    typed = finish(RAW_EDI_ORDER_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
+    head = opening(view).with_columns(action_code=says("purpose", "cancel", *EDIFACT_CANCELS))
+    return [typed, _whole(view, head, named if code == "ORDCHG" else named.clear())]
+
+
+def _whole(view: View, head: pl.DataFrame, named: pl.DataFrame) -> Typed:
+    """Messages without a line: what they do to all of an order, which RFF names or else BGM."""
+    head = attach(head, named, "set", "value").with_columns(order_number=pl.coalesce("value", "number"))
+    head = attach(head, header(having(dtm(view), "kind", "137", "4")), "set", "day").rename({"day": "said_date"})
+    nad = parties(view)
+    head = party(party(head, nad, "buyer_id", "BY", "OB"), nad, "seller_id", "SU", "SE")
+    return whole_orders(view, "LIN", head, "EDIFACT")
 
 
 def _action(code: str) -> pl.Expr:
@@ -174,11 +186,12 @@ def _action(code: str) -> pl.Expr:
     )
 
 
+_WHOLE = (("refuse", EDIFACT_REFUSES), ("accept", EDIFACT_ACCEPTS))
 _ANSWERS = {"5": "IA", "1": "IA", "6": "IC", "3": "IQ", "7": "IR", "2": "IR", "10": "IR", "24": "IA", "4": "IA"}
 
 
 def responses(view: View) -> list[Typed]:
-    """ORDRSP to order responses: one row per LIN, its answer in X12 668 terms.
+    """ORDRSP to order responses, one row per LIN, its answer in X12 668 terms; without a line to whole orders.
 
     Args:
         view: messages; lines opened by LIN.
@@ -205,4 +218,6 @@ def responses(view: View) -> list[Typed]:
         ),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    return [finish(RAW_EDI_ORDER_RESPONSES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+    typed = finish(RAW_EDI_ORDER_RESPONSES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
+    said = [says(c, action, *codes) for action, codes in _WHOLE for c in ("purpose", "answer")]
+    return [typed, _whole(view, opening(view).with_columns(action_code=pl.coalesce(said)), header(rff))]

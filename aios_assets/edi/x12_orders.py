@@ -8,8 +8,10 @@ from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_
 from aios_assets.edi.stores import by_store
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered
+from aios_assets.edi.whole_orders import X12_ACCEPTS, X12_CANCELS, X12_REFUSES, says, whole_orders
 
 REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
+OPENERS = {"850": "PO1", "860": "POC", "875": "G68"}
 PROMISED = ("067", "068", "017", "002", "079", "010", "011", "038", "037", "063")
 
 
@@ -47,7 +49,7 @@ def dates(view: View) -> pl.DataFrame:
 
 
 def orders(view: View, code: str) -> list[Typed]:
-    """850, 875 and 860 to order lines, one per store where SDQ splits them.
+    """850, 875 and 860 to order lines, one per store where SDQ splits them; without a line to whole orders.
 
     Args:
         view: sets of one type; lines opened by PO1 or POC.
@@ -90,7 +92,16 @@ def orders(view: View, code: str) -> list[Typed]:
     at = {"quantity": "quantity_at"} | (
         {"unit_price": 6, "item_id": 9} if code == "860" else {"unit_price": 4, "item_id": 7}
     )
-    return [finish(RAW_EDI_ORDER_LINES, base, at)]
+    return [finish(RAW_EDI_ORDER_LINES, base, at), _whole(view, OPENERS[code], head, n1)]
+
+
+def _whole(view: View, opener: str, head: pl.DataFrame, n1: pl.DataFrame) -> Typed:
+    """Messages without a line: the cancellation of all of an order."""
+    head = head.with_columns(
+        action_code=says("purpose", "cancel", *X12_CANCELS), said_date=pl.coalesce("changed", "order_date")
+    )
+    head = with_party(head, n1, "buyer_id", "BY", "BO")
+    return whole_orders(view, opener, with_party(head, n1, "seller_id", "SE", "SU", "VN"))
 
 
 def _for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
@@ -141,7 +152,7 @@ def _action(code: str) -> pl.Expr:
 
 
 def responses(view: View, code: str) -> list[Typed]:
-    """855 and 865 to order responses: one row per ACK, or per line where there is none.
+    """855 and 865 to order responses: one row per ACK, or per line without one; without a line to whole orders.
 
     Args:
         view: sets of one type; lines opened by PO1 or POC.
@@ -155,7 +166,8 @@ def responses(view: View, code: str) -> list[Typed]:
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3)
     base = numbered(first_component(item(base), "unit_code"), view)
     base = attach(base, head, "set", "verdict", "order_number", "response_date", "changed")
-    base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN")
+    n1 = parties(view)
+    base = with_party(base, n1, "seller_id", "SE", "SU", "VN")
     base = with_date(base, dates(view), "promised_date", *PROMISED)
     ack = lines(view.pick("ACK", response_code=1, ack_quantity=2, ack_unit=3, ack_kind=4, ack_day=5))
     base = base.join(ack.drop("set").rename({"row": "ack_row"}), on="line", how="left", maintain_order="left_right")
@@ -168,4 +180,10 @@ def responses(view: View, code: str) -> list[Typed]:
         promised_date=pl.coalesce("ack_day", "promised_date"),
         response_date=pl.coalesce("changed", "response_date"),
     )
-    return [finish(RAW_EDI_ORDER_RESPONSES, base, {"quantity": 2, "promised_date": 5, "item_id": 7})]
+    typed = finish(RAW_EDI_ORDER_RESPONSES, base, {"quantity": 2, "promised_date": 5, "item_id": 7})
+    head = head.with_columns(
+        action_code=pl.coalesce(says("verdict", "refuse", *X12_REFUSES), says("verdict", "accept", *X12_ACCEPTS)),
+        said_date=pl.coalesce("changed", "response_date"),
+    )
+    head = with_party(head, n1, "seller_id", "SE", "SU", "VN")
+    return [typed, whole_orders(view, "POC" if code == "865" else "PO1", head)]

@@ -37,6 +37,7 @@ DATED_FACTS = {
     "raw_edi__product_activity": "activity_date",
     "raw_edi__inventory_positions": "position_date",
     "raw_edi__order_lines": "order_date",
+    "raw_edi__whole_orders": "said_date",
     "raw_edi__order_responses": "response_date",
     "raw_edi__shipment_lines": "shipped_date",
     "raw_edi__receipt_lines": "received_date",

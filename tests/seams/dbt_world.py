@@ -135,6 +135,12 @@ class World:
             "raw_edi__order_lines", known or at(day), line, set_code="850" if action == "new" else "860", sent=sent
         )
 
+    def whole(self, number: str, day: date, action: str, *, source: str, known: datetime | None = None) -> str:
+        """One 860 (cancel) or 855 (refuse) that names no line."""
+        line = {"order_number": number, "said_date": day, "action_code": action, "buyer_id": None, "seller_id": source}
+        code = "860" if action == "cancel" else "855"
+        return self.message("raw_edi__whole_orders", known or at(day), line, set_code=code)
+
     def answer(
         self,
         number: str,

@@ -63,6 +63,12 @@ def fill(world: World) -> World:
     world.order("PO3", day(0), "B", 10, source="SUP", site="DC")
     world.order("PO3", day(0), "B", 6, source="SUP", site="DC", action="change", known=at(day(1)), sent=at(day(0), 8))
     world.order("PO3", day(0), "B", 8, source="SUP", site="DC", action="change", known=at(day(2)), sent=at(day(0), 7))
+    # An order of two items cancelled by a message that names none of them and arrives first, and one refused as a whole.
+    world.whole("PO4", day(1), "cancel", source="SUP", known=at(day(1)))
+    world.order("PO4", day(0), "A", 5, source="SUP", site="S2", known=at(day(2)), sent=at(day(0)))
+    world.order("PO4", day(0), "B", 7, source="SUP", site="S2", known=at(day(0)))
+    world.order("PO5", day(0), "A", 3, source="SUP", site="S2")
+    world.whole("PO5", day(1), "refuse", source="SUP")
     return world
 
 
@@ -160,6 +166,20 @@ def test_an_order_is_what_its_messages_say_in_the_order_they_were_sent(lake: Lak
     assert cancelled["is_cancelled"] and cancelled["open_qty_ea"] == 0
     changed = rows(lake, "fct_purchase_order_lines", order_number="PO3")[0]
     assert (changed["ordered_qty_ea"], changed["open_qty_ea"]) == (6, 6)
+
+
+def test_what_is_said_of_a_whole_order_is_said_of_each_line_once_both_are_known(lake: Lake) -> None:
+    first, second = rows(lake, "fct_purchase_order_lines", order_number="PO4")
+    assert (first["is_cancelled"], first["open_qty_ea"], second["is_cancelled"], second["open_qty_ea"]) == (
+        True,
+        0,
+        True,
+        0,
+    )
+    events = rows(lake, "fct_order_events", order_number="PO4", event_code="cancelled")
+    assert [(e["item_id"], e["available_at_utc"]) for e in events] == [("A", at(day(2))), ("B", at(day(1)))]
+    refused = rows(lake, "fct_purchase_order_lines", order_number="PO5")[0]
+    assert (refused["confirmed_qty_ea"], refused["open_qty_ea"], refused["is_cancelled"]) == (0, 0, False)
 
 
 def test_the_fold_in_python_is_the_fold_in_sql(lake: Lake) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 from aios_assets.edi import EdiBatch, read_documents
 from aios_assets.edi.ack import acknowledge
-from aios_assets.edi.reconcile import match_acknowledgements, order_findings
+from aios_assets.edi.reconcile import match_acknowledgements, order_findings, order_state
 from aios_assets.edi.writing import Partner, write
 from aios_assets.resources.as2 import parse_mdn, request_headers
 from aios_assets.resources.control_numbers import ControlNumbers
@@ -22,6 +24,7 @@ from tests.seams.receipts import receipt_box
 from tests.unit.edi.make import frame
 
 testing = pytest.importorskip("mockedi.testing")
+faults = pytest.importorskip("mockedi.db")
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
 US = {"850": ("ACME", "ZZ"), "ORDERS": ("EURODIS", "14")}
 
@@ -42,10 +45,10 @@ def orders(kind: str) -> pl.DataFrame:
     )
 
 
-def trade(mock: Any, kind: str, store: Path) -> tuple[EdiBatch, pl.DataFrame, dict[str, bytes]]:
-    """Send one order, let the partner do its work, collect and read everything it sent."""
+def partner_of(kind: str) -> Partner:
+    """The partner as our 850 or ORDERS addresses it."""
     us, qualifier = US[kind]
-    partner = Partner(
+    return Partner(
         name="mock",
         our_id=us,
         our_qualifier=qualifier,
@@ -54,95 +57,173 @@ def trade(mock: Any, kind: str, store: Path) -> tuple[EdiBatch, pl.DataFrame, di
         item_qualifier="SK" if kind == "850" else "SA",
         party_qualifier="92",
     )
-    with ControlNumbers(store) as numbers:
-        written = write(kind, orders(kind), partner, numbers=numbers.take, now=NOW)
-    content = written.documents["content"][0]
-    assert mock.post("/edi", content.decode()).status == 200
-    mock.advance(7200)
-    mock.settle()
-    box = mock.mailbox(partner=us, leave=True)
-    contents = [d["payload"].encode() for d in box]
-    batch = read_documents(frame(*dict.fromkeys(contents)), grammar=True)
-    sent = pl.DataFrame(
-        {
-            "control_number": written.documents["control_number"],
-            "standard_code": ["X12" if kind == "850" else "EDIFACT"],
-            "our_id": [us],
-            "partner_id": ["MOCKEDI"],
-            "sent_at_utc": [NOW],
+
+
+class Trade:
+    """Both sides of the trade with one partner: what we sent, what it put into our mailbox, and what we acknowledged."""
+
+    def __init__(self, mock: Any, us: str, store: Path) -> None:
+        self.mock, self.us, self.numbers = mock, us, ControlNumbers(store)
+        self.ours: list[bytes] = []
+        self.sent: list[dict[str, Any]] = []
+        self.known: dict[bytes, datetime] = {}
+        self.acknowledged: set[str] = set()
+
+    def send(self, kind: str, rows: pl.DataFrame, partner: Partner) -> dict[str, Any]:
+        """Write a document, hand it over, and note when."""
+        written = write(kind, rows, partner, numbers=self.numbers.take, now=NOW).documents
+        content = written["content"][0]
+        self.ours.append(content)
+        self.known[content] = self.moment()
+        standard = "X12" if partner.our_id != "EURODIS" else "EDIFACT"
+        head = {"standard_code": standard, "our_id": partner.our_id, "partner_id": "MOCKEDI", "sent_at_utc": NOW}
+        self.sent.append({"control_number": written["control_number"][0], **head})
+        reply = self.mock.post("/edi", content.decode())
+        assert reply.status == 200, reply.body
+        return dict(reply.body)
+
+    def moment(self) -> datetime:
+        """The next tick of our own clock: one second for each document that went or came."""
+        return NOW + timedelta(seconds=len(self.known))
+
+    def collect(self) -> None:
+        """Let the partner do its work, and note what it sent as it comes."""
+        self.mock.advance(7200)
+        for document in self.mock.mailbox(partner=self.us, leave=True):
+            self.known.setdefault(document["payload"].encode(), self.moment())
+
+    def read(self) -> EdiBatch:
+        """Everything that the partner sent."""
+        theirs = [c for c in self.known if c not in self.ours]
+        return read_documents(frame(*theirs, when=[self.known[c] for c in theirs]), grammar=True)
+
+    def state(self) -> pl.DataFrame:
+        """Where each order line stands, by what both sides sent."""
+        whens = list(self.known.values())
+        return order_state(read_documents(frame(*self.known, when=whens), grammar=True).facts)
+
+    def findings(self) -> list[str]:
+        return sorted(order_findings(self.state())["finding_code"].unique().to_list())
+
+    def acknowledgements(self, as_of: datetime) -> list[str]:
+        sent = pl.DataFrame(self.sent)
+        return match_acknowledgements(sent, self.read().facts["raw_edi__acknowledgements"], as_of=as_of)[
+            "state"
+        ].to_list()
+
+    def acknowledge(self) -> int:
+        """Acknowledge everything that was not yet; returns how many interchanges that were."""
+        theirs = {
+            d: c for d, c in zip(frame(*self.known)["document_id"], self.known, strict=True) if c not in self.ours
         }
-    )
-    return batch, sent, dict(zip(frame(*contents)["document_id"], contents, strict=True))
+        acks = acknowledge(theirs, self.read(), number=self.numbers.next, now=NOW)
+        fresh = [a for a in acks if a.document_id not in self.acknowledged]
+        for ack in fresh:
+            reply = self.mock.post("/edi", ack.content.decode())
+            assert (reply.status, len(reply.body["acknowledged"])) == (200, 1), reply.body
+            self.acknowledged.add(ack.document_id)
+        return len(fresh)
+
+    def open_items(self) -> int:
+        """Documents without an acknowledgement, and lines with something to answer, ship or invoice."""
+        open_ = pl.col("open_to_answer") | (pl.col("open_to_ship") > 0) | (pl.col("open_to_invoice") > 0)
+        return len(self.mock.unacknowledged()) + self.state().filter(open_).height
 
 
-def findings(kind: str, batch: EdiBatch) -> list[str]:
-    f = batch.facts
-    found = order_findings(
-        orders(kind), f["raw_edi__order_responses"], f["raw_edi__shipment_lines"], f["raw_edi__invoice_lines"]
-    )
-    return sorted(found["finding_code"].unique().to_list())
+@contextmanager
+def trading(kind: str, store: Path, behaviour: str = "accept") -> Iterator[Trade]:
+    """An order of ours to a partner that behaves so, and what came of it."""
+    us, _ = US[kind]
+    with testing.Mock.start() as mock:
+        mock.behaviour(us, behaviour)
+        trade = Trade(mock, us, store)
+        trade.send(kind, orders(kind), partner_of(kind))
+        trade.collect()
+        yield trade
+        trade.numbers.close()
 
 
 @pytest.mark.parametrize("kind", ["850", "ORDERS"])
 def test_an_order_comes_back_acknowledged_confirmed_shipped_and_invoiced(kind: str, tmp_path: Path) -> None:
-    with testing.Mock.start() as mock:
-        batch, sent, contents = trade(mock, kind, tmp_path / "n.sqlite")
+    with trading(kind, tmp_path / "n.sqlite") as trade:
+        batch = trade.read()
         assert batch.rejects.is_empty(), batch.rejects["reason"].to_list()
         assert sorted(batch.sets["set_code"]) == sorted(
             ["997", "855", "856", "810"] if kind == "850" else ["CONTRL", "ORDRSP", "DESADV", "INVOIC"]
         )
-        state = match_acknowledgements(sent, batch.facts["raw_edi__acknowledgements"], as_of=NOW + timedelta(days=1))
-        assert state["state"].to_list() == ["accepted"]
-        assert findings(kind, batch) == []
-        with ControlNumbers(tmp_path / "n.sqlite") as numbers:
-            acks = acknowledge(contents, batch, number=numbers.next, now=NOW)
-        assert len(acks) == 3, "its own acknowledgement is not acknowledged"
-        for ack in acks:
-            reply = mock.post("/edi", ack.content.decode())
-            assert reply.status == 200, reply.body
-            assert len(reply.body["acknowledged"]) == 1
-        assert mock.unacknowledged() == []
+        assert trade.acknowledgements(NOW + timedelta(days=1)) == ["accepted"]
+        assert trade.findings() == []
+        assert trade.acknowledge() == 3, "its own acknowledgement is not acknowledged"
+        assert trade.open_items() == 0
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "state", "expected"),
-    [
-        ("accept", "accepted", []),
-        ("short-ship", "accepted", ["confirmed_short"]),
-        ("over-ship", "accepted", ["shipped_over"]),
-        ("reject-line", "accepted", ["line_refused"]),
-        ("reject-all", "accepted", None),
-        ("no-ack", "overdue", ["not_answered", "shipped_short"]),
-        ("duplicate-invoice", "accepted", ["invoiced_twice"]),
-        ("strict", "accepted", []),
-        ("out-of-order", "accepted", []),
-        ("late", "accepted", []),
-        ("corrupt", "accepted", ["not_answered", "shipped_short"]),
-        ("reject-ack", "rejected", ["not_answered", "shipped_short"]),
-        ("no-invoice", "accepted", ["not_invoiced"]),
-    ],
-)
-def test_each_fault_of_a_seller_is_found(
-    behaviour: str, state: str, expected: list[str] | None, tmp_path: Path
-) -> None:
-    with testing.Mock.start() as mock:
-        mock.behaviour("ACME", behaviour)
-        batch, sent, _ = trade(mock, "850", tmp_path / "n.sqlite")
-        got = match_acknowledgements(sent, batch.facts["raw_edi__acknowledgements"], as_of=NOW + timedelta(days=2))
-        assert got["state"].to_list() == [state]
-        if expected is not None:
-            assert findings("850", batch) == expected
-        else:
-            assert findings("850", batch), "a refused order leaves open items"
+# Behaviour of a seller: state of our order's acknowledgement after two days, findings, and what a person does about it.
+SELLERS = {
+    "accept": ("accepted", [], None),
+    "strict": ("accepted", [], None),
+    "out-of-order": ("accepted", [], None),
+    "late": ("accepted", [], None),
+    "short-ship": ("accepted", ["confirmed_short"], None),
+    "over-ship": ("accepted", ["shipped_over"], None),
+    "reject-line": ("accepted", ["line_refused"], None),
+    "reject-all": ("accepted", ["line_refused"], None),
+    "duplicate-invoice": ("accepted", ["invoiced_twice"], None),
+    "no-invoice": ("accepted", ["not_invoiced"], "ask again"),
+    "no-ack": ("overdue", ["not_answered", "shipped_short"], "ask again"),
+    "corrupt": ("accepted", ["not_answered", "shipped_short"], "ask again"),
+    "reject-ack": ("rejected", ["not_answered", "shipped_short"], "order anew"),
+}
+# Behaviour of a buyer: findings.
+BUYERS = {
+    "duplicate-order": ["ordered_twice"],
+    "change-after-confirm": ["changed_after_confirm"],
+    "cancel-late": ["cancelled_after_shipment"],
+}
+
+
+def test_every_fault_that_the_partner_knows_is_tried() -> None:
+    assert set(SELLERS) | set(BUYERS) == set(faults.BEHAVIOURS)
+    assert len(faults.BEHAVIOURS) == 16
+
+
+@pytest.mark.parametrize("behaviour", SELLERS)
+def test_each_fault_of_a_seller_is_found_and_ends_with_nothing_open(behaviour: str, tmp_path: Path) -> None:
+    state, expected, remedy = SELLERS[behaviour]
+    with trading("850", tmp_path / "n.sqlite", behaviour) as trade:
+        assert trade.acknowledgements(NOW + timedelta(days=2)) == [state]
+        assert trade.findings() == expected
+        batch = trade.read()
         if behaviour == "corrupt":
-            codes = set(batch.rejects["error_code"])
-            assert codes == {"AK5:4"}, codes
+            assert set(batch.rejects["error_code"]) == {"AK5:4"}
             assert batch.facts["raw_edi__invoice_lines"].is_empty()
         else:
             assert batch.rejects.filter(pl.col("kind_code") == "envelope").is_empty()
+        trade.acknowledge()
+        assert (trade.open_items() == 0) == (remedy is None)
+        if remedy is not None:
+            put_right(trade, remedy)
+        assert trade.open_items() == 0
+        left = trade.findings()
+        assert left == (expected if remedy is None else [])
 
 
-def response(quantity: float) -> pl.DataFrame:
+def put_right(trade: Trade, remedy: str) -> None:
+    """What a person does once the finding is there: has the partner mend its system and send again, or orders anew."""
+    trade.mock.behaviour(trade.us, "accept")
+    if remedy == "order anew":
+        partner = partner_of("850")
+        gone = orders("850").with_columns(action_code=pl.lit("cancel"), quantity=0.0)
+        trade.send("860", gone, partner)
+        trade.send("850", orders("850").with_columns(order_number=pl.lit("PO-again")), partner)
+    else:
+        for kind in ("response", "despatch", "invoice"):
+            order = {"partner": trade.us, "kind": kind, "order": "PO-850"}
+            assert trade.mock.post("/_mock/send", order).status == 201, kind
+    trade.collect()
+    trade.acknowledge()
+
+
+def answer(quantity: float) -> pl.DataFrame:
     """Our answer to the order of a buyer: taken as it is."""
     return pl.DataFrame(
         {
@@ -158,36 +239,53 @@ def response(quantity: float) -> pl.DataFrame:
     )
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "said"),
-    [
-        ("duplicate-order", [("850", "new", 10.0), ("850", "new", 10.0)]),
-        ("change-after-confirm", [("850", "new", 10.0), ("860", "change", 5.0)]),
-    ],
-)
-def test_what_each_fault_of_a_buyer_says_is_read(
-    behaviour: str, said: list[tuple[str, str, float]], tmp_path: Path
-) -> None:
+def notice(quantity: float) -> pl.DataFrame:
+    """Our shipment notice for the order of a buyer."""
+    return pl.DataFrame(
+        {
+            "shipment_id": ["SH1"],
+            "shipped_date": [date(2026, 1, 4)],
+            "order_number": ["B1"],
+            "order_line": ["1"],
+            "ship_from_id": ["NORTHWIND"],
+            "ship_to_site_id": ["S1"],
+            "carrier_id": ["UPSN"],
+            "item_id": ["BRKT-050"],
+            "quantity": [quantity],
+            "unit_code": ["EA"],
+        }
+    )
+
+
+@pytest.mark.parametrize("behaviour", BUYERS)
+def test_each_fault_of_a_buyer_is_found_and_counts_once(behaviour: str, tmp_path: Path) -> None:
     us = Partner(
         name="mock", our_id="NORTHWIND", partner_id="MOCKEDI", usage="T", item_qualifier="VP", party_qualifier="92"
     )
-    with testing.Mock.start() as mock, ControlNumbers(tmp_path / "n.sqlite") as numbers:
+    with testing.Mock.start() as mock:
+        trade = Trade(mock, "NORTHWIND", tmp_path / "n.sqlite")
         mock.behaviour("NORTHWIND", behaviour)
         line = {"sku": "BRKT-050", "quantity": 10, "price": "4.15"}
-        placed = mock.post("/_mock/purchase", {"partner": "NORTHWIND", "po_number": "B1", "lines": [line]})
-        assert placed.status == 201
-        content = write("855", response(10.0), us, numbers=numbers.take, now=NOW).documents["content"][0]
-        reply = mock.post("/edi", content.decode())
-        assert (reply.status, reply.body["accepted"]) == (200, True), str(reply.body)
-        mock.advance(7200)
-        mock.settle()
-        box = [d["payload"].encode() for d in mock.mailbox(partner="NORTHWIND", leave=True)]
-        batch = read_documents(frame(*box), grammar=True)
+        order = {"partner": "NORTHWIND", "po_number": "B1", "lines": [line]}
+        assert mock.post("/_mock/purchase", order).status == 201
+        trade.collect()
+        again = BUYERS[behaviour] if behaviour == "duplicate-order" else []
+        assert trade.findings() == sorted(["not_answered", "shipped_short", *again])
+        assert trade.send("855", answer(10.0), us)["accepted"]
+        trade.collect()
+        to_ship = trade.state()["expected"].to_list()
+        assert to_ship == ([5.0] if behaviour == "change-after-confirm" else [10.0]), "ordered twice is ordered once"
+        assert trade.send("856", notice(to_ship[0]), us)["accepted"]
+        trade.collect()
+        assert trade.findings() == sorted([*BUYERS[behaviour], "not_invoiced"])
+        batch = trade.read()
         assert batch.rejects.is_empty() and batch.findings.is_empty()
-        lines = batch.facts["raw_edi__order_lines"].sort("control_number")
-        assert lines["order_number"].unique().to_list() == ["B1"]
-        assert lines.select("set_code", "action_code", "quantity").rows() == said
-        assert lines["control_number"].n_unique() == 2, "an order sent again is no interchange sent again"
+        trade.acknowledge()
+        assert mock.unacknowledged() == []
+        state = trade.state().row(0, named=True)
+        assert (state["shipped"], state["open_to_answer"], state["open_to_ship"]) == (to_ship[0], False, 0)
+        assert trade.acknowledgements(NOW + timedelta(days=2)) == ["accepted", "accepted"]
+        trade.numbers.close()
 
 
 def as2_order(mock: Any, store: Path, headers: dict[str, str]) -> tuple[bytes, httpx.Response]:

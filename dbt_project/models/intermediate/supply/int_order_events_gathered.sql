@@ -22,6 +22,30 @@ ordered as (
     where reject_code is null
 ),
 
+-- What is said of a whole order is said of each line of it, and known when both are.
+first_lines as (
+    select order_number, item_id, arg_min(lines.set_rank, (sets.available_at_utc, lines.set_rank)) as order_rank
+    from {{ ref('int_order_lines_conformed') }} as lines
+    inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
+    where lines.reject_code is null
+    group by order_number, item_id
+),
+
+wholly as (
+    select
+        whole.order_number, first_lines.item_id, if(whole.action_code = 'cancel', 'cancelled', 'confirmed'), whole.said_date,
+        0, null,
+        if(whole.action_code = 'cancel', null, coalesce(sellers.party_id, whole.seller_id, whole.sender_id)), null, null, null, null, null,
+        sets.set_rank, whole.segment_no, whole.line_no, first_lines.order_rank, null, null
+    from {{ ref('stg_edi__whole_orders') }} as whole
+    inner join {{ ref('int_sets_ranked') }} as sets
+        on whole.document_id = sets.document_id and whole.interchange_no = sets.interchange_no and whole.set_no = sets.set_no
+    inner join first_lines using (order_number)
+    left join parties as sellers on coalesce(whole.seller_id, whole.sender_id) = sellers.alias
+    -- An acceptance without figures says nothing that the order does not.
+    where whole.action_code in ('cancel', 'refuse')
+),
+
 confirmed as (
     select
         lines.order_number, lines.item_id, 'confirmed', lines.response_date,
@@ -73,6 +97,7 @@ travelled as (
 
 events as (
     select * from ordered
+    union all select * from wholly
     union all select * from confirmed
     union all select * from shipped
     union all select * from received
