@@ -1,4 +1,4 @@
-"""What monitoring looks at in a night: matured forecasts, drift against pinned references, findings, gates."""
+"""What monitoring looks at in a night: matured forecasts, gates, the request to retrain, the pages."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -6,31 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from aios_assets.contracts.decision_tables import MON_DRIFT
+from aios_assets.assets.glue_drift import CURRENT_DAYS, FEATURES, WATCHED, reference_sample, subjects, watched_rows
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
-CURRENT_DAYS = 3
-REFERENCE_DAYS = 56
 QUALITY_DAYS = 28
 BASELINE_DAYS = 70
-WATCHED = (
-    "sales_qty_ea_lag_0",
-    "sales_qty_ea_mean_7d",
-    "sales_qty_ea_mean_28d",
-    "zero_frac_28d",
-    "in_stock_frac_28d",
-    "days_since_sale",
-    "price_rel_28d",
-    "sales_vs_weekday_log",
-)
-
-
-def watched_rows(world: World, first: date, last: date) -> pl.DataFrame:
-    """Feature rows of those days, with each day's sales against what is usual for the series on that weekday."""
-    from monitoring.drift import with_surprise
-
-    return with_surprise(world.feature_rows(first, last))
 
 
 def current_demand(world: World, day: date, days: int) -> pl.DataFrame:
@@ -54,71 +35,9 @@ def quality_rows(world: World, day: date) -> pl.DataFrame:
     )
 
 
-def pinned_reference(world: World, day: date) -> list[Any]:
-    """The feature window pinned when the live champion was trained; empty while there is no champion.
-
-    A reference is a file named by the champion's version, written once, so that the yardstick never drifts along.
-    """
-    from monitoring.drift import Reference, build_reference
-
-    name = world.champion_label("demand", day)
-    if name == "none":
-        return []
-    path, rows = _pinned(world, name)
-    if path.exists() and rows.exists():
-        return [Reference.from_bytes(path.read_bytes())]
-    window = _reference_window(world, day)
-    if window.is_empty():
-        return []
-    reference = build_reference(
-        window, subject="feat_item_site__demand", columns=WATCHED, date_column="feature_date", window_days=CURRENT_DAYS
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.write_bytes(reference.to_bytes())
-    _shown(world, window).write_parquet(rows)
-    return [Reference.from_bytes(path.read_bytes())]
-
-
-def _pinned(world: World, name: str) -> tuple[Path, Path]:
-    """Files of a pinned reference: what decides, and the sample of its rows that the report shows."""
-    folder = Path(world.home) / "references"
-    return folder / f"feat_item_site__demand__{name}.json", folder / f"feat_item_site__demand__{name}.parquet"
-
-
-def _shown(world: World, window: pl.DataFrame) -> pl.DataFrame:
-    from monitoring.reports import SAMPLE_ROWS, sample
-
-    return sample(window.select(WATCHED), SAMPLE_ROWS, world.seed)
-
-
-def reference_sample(world: World, day: date) -> pl.DataFrame:
-    """Rows of the reference that the report shows: those pinned with the champion, or of the weeks before `day` without one."""
-    name = world.champion_label("demand", day)
-    if name != "none":
-        rows = _pinned(world, name)[1]
-        return pl.read_parquet(rows) if rows.exists() or pinned_reference(world, day) else pl.DataFrame()
-    window = _reference_window(world, day)
-    return _shown(world, window) if window.height else window
-
-
-def drift_rows(world: World, day: date) -> pl.DataFrame:
-    """Rows of `mon_drift`: this week's features against the window pinned with the champion."""
-    from monitoring.drift import measure_drift
-    from monitoring.gates import load_thresholds
-
-    references = pinned_reference(world, day)
-    current = watched_rows(world, day - timedelta(days=CURRENT_DAYS - 1), day)
-    if not references or current.is_empty():
-        return MON_DRIFT.empty()
-    return measure_drift(
-        references, current, drift_date=day, available_at_utc=world.cutoff(day), thresholds=load_thresholds()
-    )
-
-
 def gate_rows(world: World, day: date) -> pl.DataFrame:
     """Rows of `mon_gate_verdicts` of one day: forecast quality, drift, freshness of labels, age of the champion, data quality."""
-    from aios_assets.contracts.gates import Evidence, verdict_frame
+    from aios_assets.contracts.gates import verdict_frame
     from monitoring.gates import champion_age, data_quality, label_delay, load_thresholds, quality_gates
 
     limits = load_thresholds()
@@ -127,16 +46,14 @@ def gate_rows(world: World, day: date) -> pl.DataFrame:
     name = _judged_model(quality)
     newest = current_demand(world, day, CURRENT_DAYS)["demand_date"].max()
     assert newest is None or isinstance(newest, date)
-    drifted = (
-        Evidence(float(drift.filter("is_drifted")["column_name"].n_unique()), drift.height, day)
-        if drift.height
-        else None
-    )
     verdicts = [
         *quality_gates(
             quality, model_name=name, baseline_name="seasonal_naive", as_of=day, thresholds=limits, newest=newest
         ),
-        limits.judge("drift_night", drifted, subject="feat_item_site__demand", as_of=day),
+        *(
+            limits.judge("drift_night", drifted_columns(drift, s.name, day), subject=s.name, as_of=day)
+            for s in subjects()
+        ),
         label_delay(newest, as_of=day, thresholds=limits),
         champion_age(
             _trained_on(world, day), version=world.champion_label("demand", day), as_of=day, thresholds=limits
@@ -144,6 +61,16 @@ def gate_rows(world: World, day: date) -> pl.DataFrame:
         data_quality(world.blocking_faults(day), world.blocking_checks, as_of=day, thresholds=limits),
     ]
     return verdict_frame(verdicts, available_at_utc=world.cutoff(day))
+
+
+def drifted_columns(drift: pl.DataFrame, subject: str, day: date) -> Any:
+    """Evidence of `drift_night`: how many columns of a subject drifted; None where nothing was measured."""
+    from aios_assets.contracts.gates import Evidence
+
+    mine = drift.filter(pl.col("subject") == subject)
+    return (
+        Evidence(float(mine.filter("is_drifted")["column_name"].n_unique()), mine.height, day) if mine.height else None
+    )
 
 
 def _judged_model(quality: pl.DataFrame) -> str:
@@ -220,7 +147,7 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
     if current.height and reference.height:
         report = drift_report(
             reference, current, columns=WATCHED, thresholds=load_thresholds(), seed=world.seed,
-            workspace=Path(world.home) / "evidently", title="feat_item_site__demand",
+            workspace=Path(world.home) / "evidently", title=FEATURES,
         )  # fmt: skip
         pages["drift"] = world.report_path(day, "drift.html")
         pages["drift"].write_bytes(report.html)
@@ -268,13 +195,3 @@ def night_notes(world: World, day: date) -> list[str]:
     ]
     asked = world.lake.read("mon_retrain_requests", where=pl.col("request_date") == day).sort("request_id")
     return notes + [f"Retraining was asked for: {r['model_name']}, {r['reason']}" for r in asked.iter_rows(named=True)]
-
-
-def _reference_window(world: World, day: date) -> pl.DataFrame:
-    from aios_assets.contracts.errors import RefusedError
-
-    try:
-        pinned_on = world.champion_since("demand", day)
-    except RefusedError:
-        pinned_on = day
-    return watched_rows(world, pinned_on - timedelta(days=REFERENCE_DAYS), pinned_on)

@@ -21,22 +21,27 @@ def decide_night(world: World, day: date, inputs: Any) -> tuple[pl.DataFrame, li
     from planning.recommend import recommend
 
     spec, name = champion_policy(world, day)
-    plan = recommend(inputs, day, spec)
+    plan = naming(recommend(inputs, day, spec), name)
     canary, served = split_by_canary(world, POLICY, day, plan)
     if canary is None or not served.any():
         return plan, [name]
     try:
-        other = recommend(inputs, day, policy_of(world, canary))
+        other = naming(recommend(inputs, day, policy_of(world, canary)), rollout_code(canary))
     except AiosError:
         return plan, [name]
-    return merge_plans(plan, other, plan.filter(served).select(KEYS).unique(), rollout_code(canary)), [
-        name,
-        rollout_code(canary),
-    ]
+    return merge_plans(plan, other, plan.filter(served).select(KEYS).unique()), [name, rollout_code(canary)]
 
 
-def merge_plans(plan: pl.DataFrame, other: pl.DataFrame, units: pl.DataFrame, code: str) -> pl.DataFrame:
-    """The champion's plan with the lines of `units` taken from the challenger's, each of those lines naming its policy.
+def naming(plan: pl.DataFrame, policy: str) -> pl.DataFrame:
+    """The plan, every line of it naming the policy that decided it in `drivers_json`."""
+    field = f'"policy":{json.dumps(policy)}}}'
+    body = pl.col("drivers_json").str.strip_suffix("}")
+    comma = pl.when(body == "{").then(pl.lit("")).otherwise(pl.lit(","))
+    return plan.with_columns(pl.concat_str(body, comma, pl.lit(field)).alias("drivers_json"))
+
+
+def merge_plans(plan: pl.DataFrame, other: pl.DataFrame, units: pl.DataFrame) -> pl.DataFrame:
+    """The champion's plan with the lines of `units` taken from the challenger's.
 
     Each plan on its own promises a source no more than it has. Where both together would promise more of an item than either
     plan does alone, the canary's lines for that item and source stay the champion's.
@@ -45,7 +50,6 @@ def merge_plans(plan: pl.DataFrame, other: pl.DataFrame, units: pl.DataFrame, co
         plan: the champion's decisions of the night.
         other: the challenger's.
         units: `item_id, site_id` of the canary.
-        code: name of the rollout.
     """
     place = ["item_id", "source_id"]
     total = pl.col("quantity_ea").sum()
@@ -57,14 +61,8 @@ def merge_plans(plan: pl.DataFrame, other: pl.DataFrame, units: pl.DataFrame, co
         .join(most, on=place).filter(pl.col("quantity_ea") > pl.col("most_ea") + 1e-9)
     )  # fmt: skip
     kept = units.join(over.select("item_id").unique(), on="item_id", how="anti")
-    named = pl.col("drivers_json").map_elements(lambda text: _named(text, code), return_dtype=pl.String)
-    taken = other.join(kept, on=KEYS, how="semi").with_columns(named)
-    merged = pl.concat([plan.join(kept, on=KEYS, how="anti"), taken])
+    merged = pl.concat([plan.join(kept, on=KEYS, how="anti"), other.join(kept, on=KEYS, how="semi")])
     order = merged.sort(
         pl.col("decision_code") == "none", "money_at_stake_usd", "rec_id", descending=[False, True, False]
     )
     return order.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).alias("rank_no"))
-
-
-def _named(drivers: str, code: str) -> str:
-    return json.dumps({**json.loads(drivers), "policy": code}, sort_keys=True)

@@ -13,8 +13,9 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, settled, write
 from aios_assets.assets.describe import asset_spec
+from aios_assets.assets.glue_drift import drift_rows
 from aios_assets.assets.glue_findings import finding_rows
-from aios_assets.assets.glue_monitoring import drift_rows, gate_rows, quality_rows, retrain_rows, write_reports
+from aios_assets.assets.glue_monitoring import gate_rows, quality_rows, retrain_rows, write_reports
 from aios_assets.automation.partitions import DAILY
 from aios_assets.resources.handles import World
 
@@ -50,14 +51,14 @@ def find_anomalies(context: AssetExecutionContext, world: World) -> Iterator[Mat
     name="measure_quality_and_drift",
     specs=[
         asset_spec("mon_forecast_quality", ["pred_demand__28d", "fct_demand_daily"]),
-        asset_spec("mon_drift", ["feat_item_site__demand", "mon_deployments"]),
+        asset_spec("mon_drift", ["feat_item_site__demand", "pred_demand__28d", "mon_deployments"]),
     ],
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRY,
     pool="mon_drift",
 )
 def measure_quality_and_drift(context: AssetExecutionContext, world: World) -> Iterator[MaterializeResult[Any]]:
-    """Matured forecasts beside the baseline, and this week's features beside the pinned reference."""
+    """Matured forecasts beside the baseline, and this week's features and predictions beside the pinned windows."""
     days = days_of(context)
     window = (days[0], days[-1] + DAY)
     yield write(

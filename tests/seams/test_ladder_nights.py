@@ -12,12 +12,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from dagster import build_sensor_context, materialize
+from dagster import RunConfig, build_sensor_context, materialize
 from typer.testing import CliRunner
 
 from aios_assets.assets.glue_canary import canary_assignment, tick_all
 from aios_assets.assets.glue_rollout import live_row
 from aios_assets.assets.glue_scoring import covariates, scoring_features
+from aios_assets.assets.s4_train import train
 from aios_assets.assets.s5_promote import promote
 from aios_assets.assets.s6_score import pred_demand__28d
 from aios_assets.assets.s7_recommend import rec_decisions
@@ -47,18 +48,20 @@ class Climb:
     live: dict[date, dict[tuple[str, str], tuple[str, float]]] = field(default_factory=dict)
     said: dict[str, tuple[int, str]] = field(default_factory=dict)
     copies: dict[date, Path] = field(default_factory=dict)
+    weak: Any = None
 
 
 def models(world: World, made: DemandWorld) -> list[Any]:
-    """Two demand versions, the second with more trees, registered and signed."""
+    """Three demand versions, the second with more trees than the first and the last a quarter too high, registered and signed."""
     origins = [DAY0 - timedelta(days=28 + 7 * k) for k in range(9)]
     features = pl.concat([scoring_features(world, o, o) for o in origins])
     labels, encoding = labels_as_of(made.versions, world.cutoff(DAY0)), Encoding.fit(features)
     frame = demand_frame(features, covariates(world, DAY0), encoding, labels=labels)
     refs = []
-    for trees in (25, 40):
+    for trees, bias in ((25, 1.0), (40, 1.0), (5, 1.25)):
         model = BoostedModel(BoostSpec(trees=trees, spread_trees=10, threads=1))
         model.fit(replace(frame.design), 7)
+        model.bias = dict.fromkeys(map(str, set(frame.design.segment)), bias)
         model.extra = {"maps": {k: dict(v) for k, v in encoding.maps.items()}, "horizon": 28, "as_of": str(DAY0), "drop": []}  # fmt: skip
         refs.append(world.tracking.log_artifact("demand", model.to_bytes(), data_versions={}))
     return refs
@@ -84,7 +87,7 @@ def play(climb: Climb, day: date) -> None:
 
 @pytest.fixture(scope="module")
 def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
-    """Twelve nights: a demand version climbs from shadow, a policy is rejected on cost, another climbs into its canary."""
+    """Thirteen nights: a demand version climbs from shadow to full, a policy is rejected on cost, another climbs to full."""
     home = tmp_path_factory.mktemp("ladder") / "home"
     with pytest.MonkeyPatch.context() as env:
         for name, value in (("AIOS_HOME", str(home)), ("AIOS_BUSINESS_TZ", "UTC"), ("AIOS_PROFILE", "tiny")):
@@ -92,7 +95,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
         world, made = build_world(home)
         (home / "nights").mkdir()
         climb = Climb(world, made)
-        first, second = models(world, made)
+        first, second, climb.weak = models(world, made)
         deploy(world, first, "champion", DAY0 - timedelta(days=1), "first")
         deploy(world, second, "shadow", DAY0, "promote")
         play(climb, DAY0)
@@ -106,7 +109,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
         climb.said["promote"] = call(*by_hand)
         climb.said["promote against"] = call(*by_hand, "--against-gates", "--json")
         climb.said["propose richer"] = call("propose", str(home / "richer.yaml"), "--reason", "fewer lost sales")
-        for k in range(2, 12):
+        for k in range(2, 13):
             play(climb, DAY0 + timedelta(days=k))
             if k in (6, 11):
                 climb.copies[DAY0 + timedelta(days=k)] = home.with_name(f"after-{k}")
@@ -198,11 +201,44 @@ def test_a_policy_that_costs_more_is_rejected_and_one_that_saves_climbs(climb: C
     assert on(climb, 5, "policy", "canary") == ("3", 0.25)
     assert on(climb, 11, "policy", "canary") == ("3", 0.25)
     plans = climb.world.lake.read("rec_decisions", where=pl.col("as_of_date") == DAY0 + timedelta(days=6))
-    named = plans.filter(pl.col("drivers_json").str.contains('"policy": "policy:3"'))
+    named = plans.filter(pl.col("drivers_json").str.contains('"policy":"policy:3"'))
     row = live_row(climb.world, "policy", "canary", DAY0 + timedelta(days=6))
     assert row is not None
     inside = canary_assignment(climb.world, row).filter("is_canary")
     assert named.join(inside, on=["item_id", "site_id"], how="anti").is_empty() and named.height > 0
+
+
+def test_a_policy_climbs_to_the_whole_network(climb: Climb) -> None:
+    assert on(climb, 12, "policy", "champion") == ("3", 1.0) and on(climb, 12, "policy", "canary") is None
+    assert climb.world.tracking.alias_version("policy", "champion") == "3"
+    plans = climb.world.lake.read("rec_decisions", where=pl.col("as_of_date") == DAY0 + timedelta(days=12))
+    assert plans["drivers_json"].str.contains('"policy":"policy:3"').all()
+    history = climb.world.lake.read("mon_deployments", where=pl.col("model_name") == "policy").sort("valid_from_utc")
+    steps = history.filter(pl.col("model_version") == "3").select("alias", "share_frac").rows()
+    assert steps[-1] == ("champion", 1.0) and ("canary", 0.25) in steps and ("shadow", 1.0) in steps
+
+
+def test_a_trained_challenger_meets_quality_and_then_the_cost_trial(climb: Climb, tmp_path: Path) -> None:
+    """Through Feast: the challenger, its twin and the champion's twin are trained on point-in-time frames."""
+    day = DAY0 + timedelta(days=12)
+    world = copied(climb, 11, tmp_path / "home")
+    deploy(world, climb.weak, "champion", day - timedelta(days=1), "promote")
+    config = RunConfig(ops={"train": {"config": {"force": True, "reason": "a trial"}}})
+    done = materialize([train, promote], partition_key=day.isoformat(), resources={"world": world}, run_config=config)
+    assert done.success
+    verdicts = world.lake.read("mon_promotion_verdicts", where=pl.col("subject") == "demand:4")
+    quality = verdicts.filter(pl.col("gate_code") == "promote_pinball_vs_champion").row(0, named=True)
+    scores = world.lake.read("mon_backtest_scores", where=pl.col("model_version") == "4")
+    sums = dict(scores.group_by("role").agg(pl.col("pinball_sum_ea").sum()).iter_rows())
+    assert quality["value"] == pytest.approx(sums["challenger"] / sums["champion"])
+    trial = world.lake.read("mon_cost_trials", where=pl.col("rollout_code") == "demand:4")
+    live = live_row(world, "demand", "shadow", day)
+    failed = verdicts.filter(~pl.col("is_passed"))["reason"].to_list()
+    assert set(trial["role"]) == {"champion", "challenger"} and trial["week_date"].n_unique() == 8, failed
+    cost = verdicts.filter(pl.col("gate_code") == "promote_cost").row(0, named=True)
+    details = json.loads(cost["evidence_json"])
+    assert "its recipe, trained on what was known on" in details["challenger"] and "champion" in details
+    assert (live is not None) == bool(verdicts["is_passed"].all()), "nobody stands in shadow without a saving"
 
 
 def test_the_cost_verdict_is_the_bootstrap_of_the_stored_trial(climb: Climb) -> None:
@@ -277,6 +313,38 @@ def test_the_champion_alias_moves_back_when_service_breaks_after_full(climb: Cli
     assert done["demand"].rolled_back and done["demand"].aliases["champion"] == "1"
     assert world.tracking.alias_version("demand", "champion") == "1"
     assert world.lake.read("mon_findings", where=pl.col("kind_code") == "incident_rollback").height >= 1
+
+
+def prediction_drift(world: World, day: date) -> tuple[pl.DataFrame, Any]:
+    """Drift rows of the predictions of a night, and the verdict on them."""
+    from aios_assets.assets.glue_drift import drift_rows
+    from aios_assets.assets.glue_monitoring import drifted_columns
+    from monitoring.gates import load_thresholds
+
+    drift = drift_rows(world, day)
+    evidence = drifted_columns(drift, "pred_demand__28d", day)
+    verdict = load_thresholds().judge("drift_night", evidence, subject="pred_demand__28d", as_of=day)
+    return drift.filter(pl.col("subject") == "pred_demand__28d"), verdict
+
+
+def test_predictions_that_change_have_drifted_and_quiet_ones_have_not(climb: Climb, tmp_path: Path) -> None:
+    day = DAY0 + timedelta(days=6)
+    world = copied(climb, 6, tmp_path / "home")
+    quiet, verdict = prediction_drift(world, day)
+    assert set(quiet["column_name"]) == {"forecast_week_ea", "forecast_vs_recent_log", "forecast_spread_frac"}
+    assert verdict.is_passed, verdict.reason
+    assert quiet["current_rows"].max() < 3 * 105, "the canary's units are answered by another version"  # type: ignore[operator]
+    assert prediction_drift(world, day)[0].equals(quiet), "the pinned window is read again, not made again"
+    nights = world.lake.read("pred_demand__28d", where=pl.col("origin_date") > day - timedelta(days=3))
+    window = (day - timedelta(days=2), day + timedelta(days=1))
+    doubled = nights.with_columns(pl.col("^demand_qty_ea_.*$") * 2.0)
+    world.lake.write("pred_demand__28d", doubled, window=window)
+    loud, verdict = prediction_drift(world, day)
+    assert "forecast_vs_recent_log" in set(loud.filter("is_drifted")["column_name"]) and not verdict.is_passed
+    silent = nights.with_columns(is_fallback=pl.lit(True))
+    world.lake.write("pred_demand__28d", silent, window=window)
+    gone, verdict = prediction_drift(world, day)
+    assert gone["is_drifted"].all() and not verdict.is_passed, "a champion that does not answer cannot be measured"
 
 
 def tamper(world: World, how: str) -> None:

@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 
-from aios_assets.assets.glue_policy import merge_plans
+from aios_assets.assets.glue_policy import merge_plans, naming
 from aios_assets.contracts.decision_tables import REC_DECISIONS
 
 
@@ -25,9 +25,10 @@ def merged(
     champion: pl.DataFrame, challenger: pl.DataFrame, units: list[tuple[str, str]]
 ) -> dict[tuple[str, str], float]:
     canary = pl.DataFrame(units, schema=["item_id", "site_id"], orient="row")
-    out = merge_plans(champion, challenger, canary, "policy:2")
+    out = merge_plans(naming(champion, "planning/policy.yaml"), naming(challenger, "policy:2"), canary)
     assert out["rank_no"].to_list() == list(range(1, out.height + 1))
     for row in out.iter_rows(named=True):
+        assert json.loads(row["drivers_json"])["policy"] in ("planning/policy.yaml", "policy:2")
         named = json.loads(row["drivers_json"]).get("policy") == "policy:2"
         source = challenger if named else champion
         same = source.filter(item_id=row["item_id"], site_id=row["site_id"])
@@ -50,3 +51,11 @@ def test_a_source_is_never_promised_more_than_one_plan_alone_promises() -> None:
     challenger = plan([("A", "S1", "DC", 15.0), ("A", "S2", "DC", 5.0), ("B", "S1", "DC", 2.0)])
     found = merged(champion, challenger, [("A", "S1"), ("B", "S1")])
     assert found == {("A", "S1"): 5.0, ("A", "S2"): 15.0, ("B", "S1"): 2.0}
+
+
+def test_every_line_names_its_policy_beside_what_it_said_before() -> None:
+    lines = plan([("A", "S1", "DC", 5.0)]).with_columns(
+        drivers_json=pl.lit('{"cover_days":3,"why":"a \\"quoted\\" word}"}')
+    )
+    (said,) = naming(lines, 'policy "2"')["drivers_json"].to_list()
+    assert json.loads(said) == {"cover_days": 3, "why": 'a "quoted" word}', "policy": 'policy "2"'}
