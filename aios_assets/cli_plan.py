@@ -96,6 +96,7 @@ def load(
     """
     from aios_assets.plan_forecasts import Source
     from planning.config import by_key, load_config
+    from planning.limits import limits_of
     from planning.panel import build_panel, build_state
     from planning.stateless import Terms
 
@@ -117,7 +118,8 @@ def load(
         *(
             by_key(settings, name, panel.keys, read_table)
             for name in ("holding_cost", "shortage_cost", "pack_units", "minimum_order_units", "capacity_units")
-        )
+        ),
+        limits=limits_of(settings, panel, read_table),
     )
     ahead = read_table(future) if future else None
     return panel, stock, settings, terms, Source(rows, tuple(names), time, target, in_stock, ahead)
@@ -175,6 +177,8 @@ def plan(
     orders = order_table(panel, stock, settings, terms, planner.paths, planner.ratio)
     for problem, count in orders.problems.items():
         note(f"{problem}: {count:,} rows, nothing ordered for them")
+    for place in orders.overfull:
+        note(f"{place}: nothing more is ordered there")
     write_table(orders.frame, out)
     tuned = planner.tuned(panel)
     chosen = words_of(tuned) if tuned else {"tuned_on_periods": 0}

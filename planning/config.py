@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from aios_assets.contracts.errors import BadInputError, InfeasibleError
 
 F64 = NDArray[np.float64]
-BY_KEY = ("holding_cost", "shortage_cost", "pack_units", "minimum_order_units", "capacity_units")
+BY_KEY = (
+    "holding_cost", "shortage_cost", "pack_units", "minimum_order_units", "capacity_units", "maximum_order_units", "unit_volume",
+    "unit_weight",
+)  # fmt: skip
+BY_GROUP = ("truck_units", "truck_volume", "truck_weight", "storage_units", "storage_volume")
+FILES = BY_KEY + BY_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,12 @@ class PlanConfig:
         holding_cost: per unit left at the end of a period; number, or path of a file by key.
         shortage_cost: per unit of unmet demand (each period it waits, when backordered); number, or path.
         pack_units: order multiples; minimum_order_units: smallest order; capacity_units: most stock that fits.
+        maximum_order_units: largest order of one series; null for no limit.
+        truck_units, truck_volume, truck_weight: what the truck of one shipment holds: of all orders made together that share
+            the columns of `truck_by` (keys, or columns constant per series such as a supplier); number, or path of a file by
+            those columns. storage_units, storage_volume: what fits in one place at once, stock and transit included; the
+            same with `storage_by`.
+        unit_volume, unit_weight: of one unit; number, or path of a file by key.
         budget: most units that all orders together may hold this time; null for no limit.
         critical_ratio: replaces shortage / (shortage + overage); null takes it from the costs.
         overage_periods: periods that a unit too many is kept on average. The textbook says 1, as if the next order could
@@ -47,6 +58,16 @@ class PlanConfig:
     pack_units: float | str = 1.0
     minimum_order_units: float | str = 0.0
     capacity_units: float | str | None = None
+    maximum_order_units: float | str | None = None
+    truck_units: float | str | None = None
+    truck_volume: float | str | None = None
+    truck_weight: float | str | None = None
+    truck_by: tuple[str, ...] = ()
+    storage_units: float | str | None = None
+    storage_volume: float | str | None = None
+    storage_by: tuple[str, ...] = ()
+    unit_volume: float | str | None = None
+    unit_weight: float | str | None = None
     budget: float | None = None
     critical_ratio: float | None = None
     overage_periods: float = 1.5
@@ -116,8 +137,10 @@ def parse_config(values: Any, where: str) -> PlanConfig:
     for name in ("holding_cost", "shortage_cost"):
         if values.get(name) is None:
             raise BadInputError(f"{name} is missing", where=where, todo="state it per unit and period")
-    for name in (*BY_KEY, "budget", "critical_ratio", "overage_periods"):
+    for name in (*FILES, "budget", "critical_ratio", "overage_periods"):
         _number(values, name, where)
+    for name in ("truck_by", "storage_by"):
+        values[name] = _columns(values.get(name), name, where)
     for name, low in (("review_periods", 1), ("scenarios", 16), ("seed", 0)):
         if name in values and (not isinstance(values[name], int) or values[name] < low):
             raise BadInputError(f"{name} is {values[name]!r}, needed is a whole number from {low}", where=where)
@@ -125,12 +148,45 @@ def parse_config(values: Any, where: str) -> PlanConfig:
     if ratio is not None and not 0 < ratio < 1:
         raise BadInputError(f"critical_ratio is {ratio}, needed is a number between 0 and 1", where=where)
     config = PlanConfig(lead_time=lead, **values)
-    budget, pack = config.budget, config.pack_units
-    if budget is not None and isinstance(pack, float) and budget < pack:
-        raise InfeasibleError(
-            f"the budget of {budget:g} units is {pack - budget:g} below a single pack of {pack:g}", where=where
-        )
+    _refuse_small(config, where)
     return config
+
+
+def _columns(value: Any, name: str, where: str) -> tuple[str, ...]:
+    """A column, or a list of them."""
+    found = [value] if isinstance(value, str) else (value or [])
+    if not isinstance(found, list | tuple) or not all(isinstance(c, str) for c in found):
+        raise BadInputError(f"{name} is {value!r}, needed is a column or a list of columns", where=where)
+    return tuple(found)
+
+
+def _refuse_small(config: PlanConfig, where: str) -> None:
+    """Refuse what no order can ever meet, as far as numbers for all series say so; files by key are judged series by series.
+
+    Raises:
+        InfeasibleError: a limit is below a single pack, or no volume or weight is stated for a limit on it.
+    """
+    pack = config.pack_units
+    measures = {"units": 1.0, "volume": config.unit_volume, "weight": config.unit_weight}
+    limits = [("budget", "units", config.budget), ("maximum order", "units", config.maximum_order_units)]
+    for name in BY_GROUP:
+        what, measure = name.split("_")
+        limits.append((what, measure, getattr(config, name)))
+    for what, measure, room in limits:
+        use = measures[measure]
+        if room is None:
+            continue
+        if use is None:
+            raise InfeasibleError(
+                f"{what}_{measure} limits the {measure}, but unit_{measure} is not stated", where=where,
+                todo=f"state unit_{measure}: a number or a file by key",
+            )  # fmt: skip
+        if isinstance(room, float) and isinstance(use, float) and isinstance(pack, float) and room < pack * use - 1e-9:
+            takes = "" if measure == "units" else f", which takes {measure} {pack * use:g}"
+            raise InfeasibleError(
+                f"the {what} of {room:g} {measure} is {pack * use - room:g} below a single pack of {pack:g}{takes}", where=where,
+                todo=f"give the {what} more room, or a smaller pack",
+            )  # fmt: skip
 
 
 def _number(values: dict[str, Any], name: str, where: str) -> None:
@@ -139,11 +195,11 @@ def _number(values: dict[str, Any], name: str, where: str) -> None:
     if value is None:
         values.pop(name, None)
         return
-    if isinstance(value, str) and name in BY_KEY:
+    if isinstance(value, str) and name in FILES:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise BadInputError(
-            f"{name} is {value!r}, needed is a number" + (" or a file by key" if name in BY_KEY else ""), where=where
+            f"{name} is {value!r}, needed is a number" + (" or a file by key" if name in FILES else ""), where=where
         )
     if value <= 0 and name in ("holding_cost", "shortage_cost"):
         raise BadInputError(
@@ -170,7 +226,7 @@ def load_config(path: Path) -> PlanConfig:
         raise BadInputError(f"the configuration cannot be read: {error}", where=str(path)) from error
     config = parse_config(values, str(path))
     beside = {
-        name: str((path.parent / value).resolve()) for name in BY_KEY if isinstance(value := getattr(config, name), str)
+        name: str((path.parent / value).resolve()) for name in FILES if isinstance(value := getattr(config, name), str)
     }
     return replace(config, **beside)  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aios_assets.contracts.errors import BadInputError
 from planning.config import PlanConfig
+from planning.limits import Limit, problem
 from planning.panel import Panel, State
 from planning.rationale import words
 from planning.stateless import Decision, Terms, decide
@@ -27,11 +28,13 @@ class Orders:
         frame: keys, quantity_units, expected_cost, reason and the figures the reason uses.
         problems: rows that could not be decided, by reason.
         summary: totals.
+        overfull: places that hold more than fits before anything is ordered, in words.
     """
 
     frame: pl.DataFrame
     problems: dict[str, int]
     summary: dict[str, Any]
+    overfull: list[str] = field(default_factory=list)
 
 
 def blocked(panel: Panel, state: State, terms: Terms) -> list[str]:
@@ -52,9 +55,9 @@ def blocked(panel: Panel, state: State, terms: Terms) -> list[str]:
         elif not pack > 0:
             text = "pack size is missing or not above zero"
         elif room < pack:
-            text = "capacity is below a single pack"
+            text = f"capacity is below a single pack: {words(room)} against a pack of {words(pack)}, {words(pack - room)} too few"
         else:
-            text = ""
+            text = problem(terms.limits, i, float(pack), float(np.nan_to_num(terms.minimum[i])))
         out.append(text)
     return out
 
@@ -67,7 +70,7 @@ def _reason(i: int, d: Decision, state: State, config: PlanConfig, text: str) ->
         f"{words(d.stock_at_arrival[i])} are expected when an order could arrive, {words(d.demand_exposed[i])} wanted over the "
         f"{config.review_periods} period(s) it must last"
     )
-    cut = f" Cut by the {d.cut[i]}." if d.cut[i] else ""
+    cut = f" {words(d.wanted[i])} wanted, cut by the {d.cut[i]}." if d.cut[i] else ""
     if d.quantity[i] > 0:
         return (
             f"Order {words(d.quantity[i])}: of {have} {lasts}; expected cost {words(d.expected_cost[i])} instead of "
@@ -96,15 +99,18 @@ def order_table(
     texts = blocked(panel, state, terms)
     fine = np.array([not t for t in texts])
     problems: dict[str, int] = {}
+    examples: dict[str, str] = {}
     for t in texts:
         if t:
-            problems[t] = problems.get(t, 0) + 1
+            kind = t.split(":")[0]
+            problems[kind] = problems.get(kind, 0) + 1
+            examples.setdefault(kind, t)
     if state.unknown.height:
         problems["unknown to the history"] = state.unknown.height
     if not fine.any():
         worst = max(problems, key=lambda k: problems[k])
         raise BadInputError(
-            f"no series can be decided: {worst}",
+            f"no series can be decided: {examples.get(worst, worst)}",
             where="state",
             count=problems[worst],
             todo="correct the state or costs",
@@ -119,11 +125,13 @@ def order_table(
                 (terms.minimum, 0.0),
                 (terms.capacity, np.nan),
             )
-        )
+        ),
+        limits=terms.limits,
     )
     paths = forecast(panel, config.horizon)
-    on_hand = np.where(fine, state.on_hand, 0.0)
-    transit = np.where(fine[:, None], state.in_transit, 0.0)
+    # what is not decided takes room all the same
+    on_hand = np.maximum(np.nan_to_num(state.on_hand), 0.0)
+    transit = np.maximum(state.in_transit, 0.0)
     d = decide(
         np.where(fine[:, None, None], paths, 0.0).astype(np.float32),
         on_hand,
@@ -143,15 +151,36 @@ def order_table(
         pl.Series("expected_demand_units", d.demand_exposed),
         pl.Series("stock_at_arrival_units", d.stock_at_arrival),
         pl.Series("critical_ratio_frac", d.critical_ratio),
+        pl.Series("wanted_units", np.where(fine, d.wanted, 0.0)),
+        pl.Series("cut_by", [c or None for c in np.where(fine, d.cut, "").tolist()], dtype=pl.String),
     )
     ghosts = state.unknown.with_columns(
         pl.lit(0.0).alias("quantity_units"), pl.lit(None, dtype=pl.Float64).alias("expected_cost"),
         pl.lit("Nothing ordered: the history has never seen this item.").alias("reason"),
         *(pl.lit(None, dtype=pl.Float64).alias(c) for c in ("expected_demand_units", "stock_at_arrival_units", "critical_ratio_frac")),
+        pl.lit(0.0).alias("wanted_units"), pl.lit(None, dtype=pl.String).alias("cut_by"),
     )  # fmt: skip
     summary = {
         "series": panel.keys.height, "ordered_series": int((frame["quantity_units"] > 0).sum()),
         "units_ordered": float(frame["quantity_units"].sum()), "expected_cost": round(float(frame["expected_cost"].sum()), 2),
         "not_decided": int((~fine).sum()) + state.unknown.height,
     }  # fmt: skip
-    return Orders(pl.concat([frame, ghosts]), problems, summary)
+    if d.cut.any():
+        summary["units_cut"] = float((d.wanted - d.quantity)[fine].sum())
+    return Orders(pl.concat([frame, ghosts]), problems, summary, overfull(terms.limits, on_hand + transit.sum(axis=1)))
+
+
+def overfull(limits: tuple[Limit, ...], position: F64) -> list[str]:
+    """Places that are too full before anything is ordered, and by how much."""
+    out = []
+    for limit in limits:
+        if not limit.holds_stock:
+            continue
+        taken = limit.taken(position)
+        for g in np.flatnonzero(taken > np.where(np.isnan(limit.room), np.inf, limit.room) + 1e-9):
+            place = f" of {limit.names[g]}" if limit.names[g] else ""
+            out.append(
+                f"the {limit.what}{place} holds {limit.measure} {words(float(limit.room[g]))} and "
+                f"{words(float(taken[g]))} are there or on the way, {words(float(taken[g] - limit.room[g]))} too many"
+            )
+    return out

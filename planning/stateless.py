@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planning.config import PlanConfig
+from planning.limits import Limit, fit_limits
 from planning.projection import packs_to_order
 
 F32 = NDArray[np.float32]
@@ -21,18 +22,19 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Costs and constraints per series, (series,) each; NaN in capacity means no limit."""
+    """Costs and constraints per series, (series,) each; NaN in capacity means no limit; `limits` are shared by several series."""
 
     holding: F64
     shortage: F64
     pack: F64
     minimum: F64
     capacity: F64
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Orders and what they are expected to do, (series,) each, in units and money."""
+    """Orders and what they are expected to do, (series,) each, in units and money; `wanted` before any limit, `cut` names it."""
 
     quantity: F64
     expected_cost: F64
@@ -41,6 +43,7 @@ class Decision:
     demand_exposed: F64
     critical_ratio: F64
     cut: NDArray[np.str_]
+    wanted: F64
 
 
 def lead_scenarios(config: PlanConfig, scenarios: int) -> I64:
@@ -97,13 +100,18 @@ def decide(
         natural = terms.shortage / (terms.shortage + terms.holding * config.review_periods * config.overage_periods)
         ratio = natural if config.critical_ratio is None else np.full_like(natural, config.critical_ratio)
     quantity = packs_to_order(need, ratio, terms.pack, terms.minimum) * terms.pack
-    quantity, cut = _fit_capacity(quantity, on_hand + in_transit.sum(axis=1), terms)
-    if config.budget is not None:
-        quantity, cut = _fit_budget(quantity, need, terms, config.budget, cut)
+    wanted, position = quantity, on_hand + in_transit.sum(axis=1)
+    quantity, cut = _fit_capacity(quantity, position, terms)
+    limits = (*terms.limits, *_budget(config.budget, quantity.size))
+    if limits:
+        quantity, shared = fit_limits(
+            quantity, need, position, terms.shortage, terms.holding, terms.pack, terms.minimum, limits
+        )
+        cut = np.where(shared == "", cut, shared).astype(np.str_)
     zero = np.zeros_like(quantity)
     return Decision(
         quantity, exposed_cost(stock, exposed, quantity, terms), exposed_cost(stock, exposed, zero, terms),
-        stock.mean(axis=1, dtype=np.float64), exposed.mean(axis=1, dtype=np.float64), ratio, cut,
+        stock.mean(axis=1, dtype=np.float64), exposed.mean(axis=1, dtype=np.float64), ratio, cut, wanted,
     )  # fmt: skip
 
 
@@ -115,33 +123,8 @@ def _fit_capacity(quantity: F64, position: F64, terms: Terms) -> tuple[F64, NDAr
     return fits, np.where(fits < quantity, "capacity", "").astype(np.str_)
 
 
-def _fit_budget(
-    quantity: F64, need: F32, terms: Terms, budget: float, cut: NDArray[np.str_]
-) -> tuple[F64, NDArray[np.str_]]:
-    """Give the budget's units to the packs worth most each: units are ranked, not items.
-
-    The value of a pack falls with every pack of its series, so taking the best pack first is optimal up to the last pack.
-    """
-    if quantity.sum() <= budget + 1e-9:
-        return quantity, cut
-    offers = []
-    for row in np.flatnonzero(quantity > 0):
-        i = int(row)
-        p, first = terms.pack[i], max(terms.minimum[i], terms.pack[i])
-        steps = [np.ceil(first / p) * p]
-        while steps[-1] < quantity[i] - 1e-9:
-            steps.append(steps[-1] + p)
-        low = 0.0
-        for k, high in enumerate(steps):
-            used = float(np.clip(need[i] - low, 0, high - low).mean())
-            gain = (terms.shortage[i] * used - terms.holding[i] * (high - low - used)) / (high - low)
-            offers.append((-gain, i, k, high - low))
-            low = high
-    granted, taken = np.zeros_like(quantity), np.zeros(len(quantity), dtype=np.int64)
-    left = budget
-    for _, i, k, size in sorted(offers):
-        if taken[i] == k and size <= left + 1e-9:
-            granted[i] += size
-            taken[i] += 1
-            left -= size
-    return granted, np.where(granted < quantity, "budget", cut).astype(np.str_)
+def _budget(units: float | None, series: int) -> tuple[Limit, ...]:
+    """The budget of all orders together as a limit; none where none is stated."""
+    if units is None:
+        return ()
+    return (Limit("budget", "units", np.zeros(series, dtype=np.int64), ("",), np.ones(series), np.array([units])),)

@@ -13,6 +13,7 @@ import numpy as np
 from aios_assets.contracts.errors import BadInputError, UsageError
 from planning.config import PlanConfig
 from planning.explain_plan import blocked
+from planning.limits import cut_evenly
 from planning.panel import Bools, Panel, State
 from planning.policies.simple import cover, tsb_order_up_to
 from planning.simulate.replay import Policy, Replay, replay
@@ -22,17 +23,21 @@ from planning.stateless import F64, Terms, decide
 def make_policy(
     name: str, config: PlanConfig, terms: Terms, forecast: Callable[[Panel, int], Any], ratio: Callable[[Panel], Any] | None = None
 ) -> Policy:  # fmt: skip
-    """The policy of that name; `ratio` gives the critical ratios that a panel was tuned to.
+    """The policy of that name; `ratio` gives the critical ratios that a panel was tuned to. Yardsticks are cut evenly to shared limits.
 
     Raises:
         UsageError: there is none.
     """
+
+    def within(quantity: F64, on_hand: F64, in_transit: F64) -> F64:
+        return cut_evenly(quantity, on_hand + in_transit.sum(axis=1), terms.pack, terms.minimum, terms.limits)
+
     known: dict[str, Policy] = {
         "recommended": lambda p, x, t, r: (
             decide(forecast(p, config.horizon), x, t, config, terms, ratio(p) if ratio else None).quantity
         ),
-        "cover": lambda p, x, t, r: cover(p, x, t),
-        "tsb": lambda p, x, t, r: tsb_order_up_to(p, x, t, config, terms),
+        "cover": lambda p, x, t, r: within(cover(p, x, t), x, t),
+        "tsb": lambda p, x, t, r: within(tsb_order_up_to(p, x, t, config, terms), x, t),
     }
     if name not in known:
         raise UsageError(f"there is no policy '{name}'", todo=f"use {', '.join(known)}")
