@@ -63,6 +63,7 @@ def world_of(settings: Settings) -> World:
         pages_url=settings.pages_url,
         retrain_every_days=settings.retrain_every_days,
         training_days=settings.training_days,
+        engine=settings.engine,
         training_stride_days=settings.training_stride_days,
     )
 

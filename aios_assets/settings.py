@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     retrain_every_days: int = Field(28, description="age in days at which the champion is retrained without any drift")
     training_days: int = Field(728, description="days of history that a training run reads")
     training_stride_days: int = Field(7, description="days between training origins")
+    engine: str = Field(
+        "inprocess",
+        description="where scoring and backtests run: inprocess, dask (local workers) or a Dask scheduler's tcp://host:port",
+    )
 
     @property
     def lake_root(self) -> Path:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aios_assets.contracts.errors import BadInputError, ContractError
+from ml.distribution import text_draws
 from ml.features import LAGS, WINDOWS
 from ml.models.base import F64, Counted, Design
 from ml.models.statistical import demand_class
@@ -258,8 +259,16 @@ def _design(
     start = (rows["origin_date"] - EPOCH).dt.total_days().to_numpy()
     return Design(
         x, tuple(columns), tuple(c for c in CODES if c in columns), scale[origin], classes_of(features)[origin],
-        rows["horizon_days"].to_numpy(), target, start, y, None,
+        rows["horizon_days"].to_numpy(), target, start, y, None, _ties(features)[origin],
     )  # fmt: skip
+
+
+def _ties(features: pl.DataFrame) -> F64:
+    """A number in [0, 1) per feature row from its item and site (neighbouring rows of one series are hashed once)."""
+    names = features.select(pl.concat_str(KEYS, separator="|")).to_series()
+    runs = names.rle().struct.field("value").to_list()
+    out: F64 = text_draws(runs)[names.rle_id().to_numpy()]
+    return out
 
 
 def _origin_columns(features: pl.DataFrame, scale: F64, encoding: Encoding) -> dict[str, F64]:

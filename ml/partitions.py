@@ -7,12 +7,17 @@ sets of series do not). Results come back in the order of the parts, whoever com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
 from aios_assets.contracts.errors import UsageError
 
+if TYPE_CHECKING:
+    from ml.datasets import Covariates
+    from ml.scoring import Scorer
+
+SERIES_A_PART = 5_000
 P = TypeVar("P")
 R = TypeVar("R")
 
@@ -82,6 +87,29 @@ def score_parts(
     work = partial(_score_part, artifact, digest, version, promotions, holidays)
     done = map_partitions(work, by_series(features, ["item_id", "site_id"], parts), engine=engine, workers=workers)
     return pl.concat(done).sort("item_id", "site_id", "origin_date", "horizon_days")
+
+
+def score_on(engine: str, scorer: Scorer, features: pl.DataFrame, covariates: Covariates) -> pl.DataFrame:
+    """`ml.scoring.score_demand` on the engine of the settings: the same rows to the last digit, whatever the engine.
+
+    The baseline is cheap and answers here. If the model cannot answer for one part, the baseline answers for the whole, as it
+    does in one process.
+
+    Args:
+        engine: see `map_partitions`.
+        scorer: model or fallback.
+        features: feature rows at the origin.
+        covariates: promotions and holidays.
+    """
+    from ml.scoring import score_demand
+
+    if engine == "inprocess" or scorer.model is None or features.height == 0:
+        return score_demand(scorer, features, covariates)
+    parts = max(2, -(-features.height // SERIES_A_PART))
+    done = score_parts(
+        scorer.artifact, scorer.digest, scorer.version, features, covariates.promotions, covariates.holidays, parts=parts, engine=engine
+    )  # fmt: skip
+    return score_demand(scorer, features, covariates) if done["is_fallback"].any() else done
 
 
 def _score_part(

@@ -6,7 +6,7 @@ there is no healthy champion the named baseline answers, and every row says so w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -30,6 +30,7 @@ class Scorer:
         version: registered version; "0" for the baseline.
         digest: SHA-256 of the artefact, or of the baseline's specification.
         reason: why the baseline answers; empty when the model does.
+        artifact: the model's bytes as registered, for workers elsewhere; empty for the baseline.
     """
 
     model: BoostedModel | None
@@ -37,6 +38,7 @@ class Scorer:
     version: str
     digest: str
     reason: str = ""
+    artifact: bytes = field(default=b"", repr=False)
 
     @classmethod
     def fallback(cls, reason: str) -> Scorer:
@@ -47,7 +49,7 @@ class Scorer:
     def of(cls, artifact: bytes, name: str, version: str, digest: str) -> Scorer:
         """A scorer from verified bytes; bytes that fail verification give the fallback."""
         try:
-            return cls(BoostedModel.from_bytes(artifact, digest), name, version, digest)
+            return cls(BoostedModel.from_bytes(artifact, digest), name, version, digest, artifact=artifact)
         except AiosError as error:
             return cls.fallback(str(error))
 

@@ -21,7 +21,7 @@ from aios_assets.contracts.errors import BadInputError
 from ml.datasets import HORIZON, KEYS, Covariates, DemandFrame, Encoding, demand_frame, describe
 from ml.metrics import pinball_matrix, score_by
 from ml.models.base import F64, Design, Forecast
-from ml.models.boosted import BoostedModel, BoostSpec, digest_of
+from ml.models.boosted import BoostedModel, BoostSpec, digest_of, tie_draws
 from ml.models.naive import SeasonalNaive, column
 from ml.models.statistical import FLAT
 
@@ -249,7 +249,7 @@ def _statistical(
     levels: Sequence[float],
 ) -> dict[str, Forecast]:  # fmt: skip
     """The statistical baselines at the same origins, with the same calibration of quantiles as the model's."""
-    from ml.distribution import calibrated, fit_levels, fit_shape, row_draws, shape_quantiles
+    from ml.distribution import calibrated, fit_levels, fit_shape, shape_quantiles
 
     wide, series, first_day = wide_panel(labels)
     place = rows.join(series, on=list(KEYS), how="left")["s"].to_numpy()
@@ -259,7 +259,7 @@ def _statistical(
     }
     assert design.y is not None
     spread = np.maximum(np.nan_to_num(column(design, "std_56") * design.scale), 1e-3)
-    draws = row_draws(design.scale[test], design.target_index[test], design.horizon[test])
+    draws = tie_draws(design)[test]
     out = {}
     for name, flat in flats.items():
         mean = np.maximum(np.nan_to_num(flat), 1e-3)

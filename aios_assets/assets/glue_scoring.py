@@ -63,20 +63,20 @@ def demand_rows(world: World, day: date) -> pl.DataFrame:
     """Rows of `pred_demand__28d` for one origin day: every series that reported within the last weeks.
 
     While a canary runs, its units are answered by the challenger, and their rows name its version. A challenger that cannot be
-    used leaves its units to the champion.
+    used leaves its units to the champion. The setting `AIOS_ENGINE` says where the rows are computed; their digits do not depend on it.
     """
-    from ml.scoring import score_demand
+    from ml.partitions import score_on
 
     features, known = series_to_score(world, day), covariates(world, day)
     canary, served = split_by_canary(world, MODEL, day, features)
     if canary is None:
-        return score_demand(champion(world, day), features, known)
+        return score_on(world.engine, champion(world, day), features, known)
     challenger = deployed(world, canary)
     if challenger.model is None:
-        return score_demand(champion(world, day), features, known)
+        return score_on(world.engine, champion(world, day), features, known)
     rows = [
-        score_demand(champion(world, day), features.filter(~served), known),
-        score_demand(challenger, features.filter(served), known),
+        score_on(world.engine, champion(world, day), features.filter(~served), known),
+        score_on(world.engine, challenger, features.filter(served), known),
     ]
     return pl.concat(rows).sort(PRED_DEMAND_28D.key)
 

@@ -50,6 +50,7 @@ class World(ConfigurableResource[Any]):
         retrain_every_days: age of the champion that makes training due.
         training_days: days of history a training run reads.
         training_stride_days: days between training origins.
+        engine: where the night's scoring runs, see `ml.partitions`.
     """
 
     home: str
@@ -63,6 +64,7 @@ class World(ConfigurableResource[Any]):
     retrain_every_days: int = 28
     training_days: int = 728
     training_stride_days: int = 14
+    engine: str = "inprocess"
 
     @cached_property
     def lake(self) -> Lake:

@@ -29,6 +29,7 @@ class Design:
         origin_index: index of the origin period.
         y: actuals, or None when scoring.
         weight: weight of each row when learning.
+        tie: number in [0, 1) of the row's series, from its key alone; decides which rows tied at zero are put above it.
     """
 
     x: F32
@@ -41,6 +42,7 @@ class Design:
     origin_index: npt.NDArray[np.int64]
     y: F64 | None = None
     weight: F64 | None = None
+    tie: F64 | None = None
 
     @property
     def rows(self) -> int:
@@ -53,6 +55,7 @@ class Design:
             self.x[pick], self.names, self.categorical, self.scale[pick], self.segment[pick], self.horizon[pick],
             self.target_index[pick], self.origin_index[pick],
             None if self.y is None else self.y[pick], None if self.weight is None else self.weight[pick],
+            None if self.tie is None else self.tie[pick],
         )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from ml.distribution import (
     Shape,
     at_levels,
     coded,
+    even_draws,
     fit_levels,
     fit_shape,
     quantiles_at,
@@ -146,6 +147,16 @@ def cells_of(segment: Labels, horizon: npt.NDArray[np.int32], edges: Sequence[in
     kinds = np.array([[f"{name}|h{k}" for k in range(len(edges) + 1)] for name in names], dtype=np.str_)
     out: Labels = kinds[place, group]
     return out
+
+
+def tie_draws(frame: Design) -> F64:
+    """A number in [0, 1) per row for ties at zero: from series and target day, so that it is even over days and series.
+
+    Rows without a key fall back on their own values; then series of the same level share their draws.
+    """
+    if frame.tie is not None:
+        return even_draws(frame.tie, frame.target_index)
+    return row_draws(frame.scale, frame.target_index, frame.horizon)
 
 
 class BoostedModel:
@@ -282,12 +293,11 @@ class BoostedModel:
         kinds = np.array([[f"{name}|h{k}" for k in range(edges.size + 1)] for name in names], dtype=np.str_)
         table = self._levels.groups(kinds.ravel()).reshape(kinds.shape)
         group = table[label, np.searchsorted(edges, frame.horizon, side="left")]
-        out = np.empty((frame.rows, len(asked)))
+        out, draws = np.empty((frame.rows, len(asked))), tie_draws(frame)
         for low in range(0, frame.rows, SCORE_ROWS):
             rows = slice(low, low + SCORE_ROWS)
             limits = quantiles_at(self._shape, mean[rows], spread[rows], group[rows], moved)
-            draws = row_draws(frame.scale[rows], frame.target_index[rows], frame.horizon[rows])
-            out[rows] = split_ties(limits, nudge[group[rows]], draws)
+            out[rows] = split_ties(limits, nudge[group[rows]], draws[rows])
         return Forecast(mean, out, asked)
 
     def _corrected(self, frame: Design) -> tuple[F64, F64]:
@@ -363,6 +373,7 @@ __all__ = [
     "booster_of",
     "cells_of",
     "digest_of",
+    "tie_draws",
     "train_booster",
     "train_stopped",
 ]

@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 
 from aios_assets.contracts.errors import UsageError
+from aios_assets.settings import Settings
+from ml import partitions
 from ml.backtest import backtest_panel
 from ml.datasets import labels_as_of, training_origins
 from ml.features import demand_features
 from ml.forecasting import PanelSpec
 from ml.models.boosted import BoostSpec
-from ml.partitions import by_series, map_partitions, score_parts
+from ml.partitions import by_series, map_partitions, score_on, score_parts
 from ml.scoring import Scorer, score_demand
 from ml.training import TrainSpec, train_demand
 from tests.model.demand_world import FIRST, cutoff, make_world
@@ -35,6 +37,29 @@ def test_two_workers_give_the_same_digits_as_one_process() -> None:
             trained.artifact, trained.digest, "1", newest, cov.promotions, cov.holidays, parts=4, engine=engine
         )
         assert parts.equals(whole), engine
+
+
+@pytest.mark.slow
+def test_the_setting_alone_sends_the_nights_scoring_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, last = make_world(6, 2, 200, 4), FIRST + timedelta(days=199)
+    features = demand_features(world.versions, training_origins(last, 200, 28), cutoff)
+    spec = TrainSpec(boost=BoostSpec(trees=10, spread_trees=5), most_rows=5_000)
+    trained = train_demand(
+        features, labels_as_of(world.versions, cutoff(last)), world.covariates, spec, 7, as_of=last, with_plots=False
+    )
+    newest = demand_features(world.versions, (last, last), cutoff)
+    scorer = Scorer.of(trained.artifact, "demand", "1", trained.digest)
+    here = score_on("inprocess", scorer, newest, world.covariates)
+    engines: list[str] = []
+    plain = partitions.map_partitions
+    monkeypatch.setattr(
+        partitions, "map_partitions", lambda f, parts, *, engine, workers: engines.append(engine) or plain(f, parts)
+    )
+    monkeypatch.setenv("AIOS_ENGINE", "tcp://scheduler:8786")
+    assert score_on(Settings().engine, scorer, newest, world.covariates).equals(here) and not here["is_fallback"].any()
+    assert engines == ["tcp://scheduler:8786"]
+    away = score_on("dask", Scorer.fallback("no champion"), newest, world.covariates)
+    assert away["is_fallback"].all() and engines == ["tcp://scheduler:8786"]
 
 
 @pytest.mark.slow
