@@ -1,4 +1,4 @@
-"""What only many lines together can decide: one order per source and site, its minimum value and fixed cost, room, daily cap."""
+"""What only many lines together can decide: one order per source and site, its minimum value and fixed cost, truck, room, daily cap."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from planning.inputs import PlanSpec
+from planning.limits import Limit, fit_limits
+from planning.network import TRUCKS
 from planning.options import Offer
 from planning.projection import F32
 from planning.rationale import words
@@ -67,10 +69,10 @@ class Line:
 
 
 def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None:
-    """Apply shelf life, minimum order values with fixed costs, storage room and the daily cap, in that order; lines change in place."""
+    """Apply shelf life, minimum order values with fixed costs, trucks, storage and the daily cap, in that order; lines change in place."""
     columns = ["source_id", "site_id", "minimum_order_usd", "cost_per_order_usd", "cycle_days", "unit_cost_usd",
                "storage_capacity_ea", "order_day", "next_order_day", "daily_qty_ea_mean", "item_id", "shelf_life_days",
-               "minimum_order_ea"]  # fmt: skip
+               "minimum_order_ea", *(f"truck_capacity_{m}" for m in TRUCKS), *filter(None, TRUCKS.values())]  # fmt: skip
     facts = book.select(columns).to_dict(as_series=False)
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
@@ -79,6 +81,7 @@ def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None
             groups.setdefault((facts["source_id"][line.row], facts["site_id"][line.row]), []).append(line)
     for key in sorted(groups):
         _release(groups[key], facts, spec.order_cost_share_frac)
+        _fit_truck([line for line in groups[key] if line.packs > 0], facts)
     by_site: dict[str, list[Line]] = {}
     for line in lines:
         if line.limits.get("minimum_order_usd") is not None:
@@ -168,6 +171,63 @@ def _top_up(group: list[Line], facts: dict[str, list[Any]], missing: float) -> f
         if line.limits.get("topped_up"):
             line.revalue()
     return cost
+
+
+def _truck_limits(lines: list[Line], facts: dict[str, list[Any]]) -> list[Limit]:
+    """What the truck of these lines' lane holds, by measure; empty where nothing is stated."""
+    row, one, out = lines[0].row, np.zeros(len(lines), dtype=np.int64), []
+    for measure, column in TRUCKS.items():
+        room = facts[f"truck_capacity_{measure}"][row]
+        if room is not None:
+            each = np.array([1.0 if column is None else facts[column][line.row] for line in lines])
+            out.append(Limit("truck", measure, one, ("",), each, np.array([room])))
+    return out
+
+
+def _fit_truck(lines: list[Line], facts: dict[str, list[Any]]) -> None:
+    """Load the truck of one lane with the packs worth most for the room they take; what stays waits for the next order day."""
+    limits = _truck_limits(lines, facts) if lines else []
+    wanted = np.array([line.packs * line.pack for line in lines])
+    over = [limit for limit in limits if limit.taken(wanted)[0] > limit.room[0] + 1e-9]
+    if not over:
+        return
+    need = np.stack([line.need for line in lines if line.need is not None])
+    shortage, held, pack = (np.array([getattr(x, name) for x in lines]) for name in ("shortage", "held", "pack"))
+    least = np.array([facts["minimum_order_ea"][line.row] or 0.0 for line in lines])
+    granted, _ = fit_limits(wanted, need, np.zeros_like(wanted), shortage, held, pack, least, limits)
+    source, site = facts["source_id"][lines[0].row], facts["site_id"][lines[0].row]
+    full = " and ".join(
+        f"{words(float(x.room[0]))} {x.measure} and {words(float(x.taken(wanted)[0]))} are wanted" for x in over
+    )
+    figures = {f"truck_capacity_{x.measure}": float(x.room[0]) for x in over}
+    figures |= {f"truck_wanted_{x.measure}": float(x.taken(wanted)[0]) for x in over}
+    for line, units, asked in zip(lines, granted, wanted, strict=True):
+        if units < asked - 1e-9:
+            _cut(
+                line,
+                float(units),
+                f"the truck from {source} to {site} holds {full}",
+                {**figures, "wanted_ea": float(asked)},
+            )
+    minimum = facts["minimum_order_usd"][lines[0].row] or 0.0
+    value = sum(line.packs * line.pack * facts["unit_cost_usd"][line.row] for line in lines)
+    if 0 < value < minimum:
+        for line in lines:
+            if line.packs > 0:
+                line.drop(
+                    f"the truck from {source} to {site} holds {full}: what fits is worth {words(value)} USD, the minimum is {words(minimum)} USD",
+                    **figures, group_value_usd=value, minimum_order_usd=minimum,
+                )  # fmt: skip
+
+
+def _cut(line: Line, units: float, text: str, figures: dict[str, float]) -> None:
+    """Order so many units for this reason, or nothing."""
+    if units <= 0:
+        line.drop(text, **figures)
+        return
+    line.packs, line.limit = units / line.pack, text[0].upper() + text[1:]
+    line.limits.update(figures)
+    line.revalue()
 
 
 def _fit_room(lines: list[Line], facts: dict[str, list[Any]], position: list[float]) -> None:

@@ -22,6 +22,7 @@ OPEN_ORDER_SCHEMA: dict[str, Any] = {
     "open_qty_ea": pl.Float64, "order_date": pl.Date, "expected_date": pl.Date, "promised_date": pl.Date,
     "requested_date": pl.Date,
 }  # fmt: skip
+LOAD_SCHEMA: dict[str, Any] = {"item_id": pl.String, "unit_volume_m3": pl.Float64, "unit_weight_kg": pl.Float64}
 _CONTRACTS = {
     "forecasts": PRED_DEMAND_28D,
     "lead_times": PRED_LEAD_TIME_LANE,
@@ -50,6 +51,7 @@ class PlanInputs:
         suppliers: `dim_supplier`.
         lanes: `raw_master__lanes`, latest statement.
         supplier_items: `raw_master__supplier_items`, latest statement.
+        loads: item_id, unit_volume_m3, unit_weight_kg: what one each takes in a truck, where master data says so.
     """
 
     forecasts: pl.DataFrame | None = None
@@ -62,6 +64,7 @@ class PlanInputs:
     suppliers: pl.DataFrame | None = None
     lanes: pl.DataFrame | None = None
     supplier_items: pl.DataFrame | None = None
+    loads: pl.DataFrame | None = None
 
     def frame(self, name: str) -> pl.DataFrame:
         """The frame with every contract column, missing ones as null, rows sorted; empty when nothing is known."""
@@ -69,6 +72,8 @@ class PlanInputs:
             schema = dict(STOCK_SCHEMA)
         elif name == "open_orders":
             schema = {**OPEN_ORDER_SCHEMA, "shipped_qty_ea": pl.Float64, "received_qty_ea": pl.Float64}
+        elif name == "loads":
+            schema = dict(LOAD_SCHEMA)
         else:
             schema = dict(_CONTRACTS[name].schema)
         given: pl.DataFrame | None = getattr(self, name)
@@ -169,6 +174,7 @@ def check_inputs(inputs: PlanInputs, as_of: date) -> None:
         ("forecasts", inputs.frame("forecasts"), ["item_id", "site_id", "origin_date", "horizon_days"]),
         ("items", inputs.frame("items"), ["item_id"]),
         ("sites", inputs.frame("sites"), ["site_id"]),
+        ("loads", inputs.frame("loads"), ["item_id"]),
     ):
         extra = frame.height - frame.select(key).n_unique()
         if extra > 0:

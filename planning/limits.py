@@ -64,7 +64,8 @@ class Limit:
 
     def taken(self, quantity: F64) -> F64:
         """What these units (series,) take up per group (groups,)."""
-        return np.bincount(self.group, weights=np.nan_to_num(quantity * self.use), minlength=self.room.size)
+        weights = np.nan_to_num(quantity * self.use)
+        return np.bincount(self.group, weights=weights, minlength=self.room.size).astype(np.float64)
 
 
 def smallest_order(pack: F64, minimum: F64) -> F64:

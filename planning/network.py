@@ -13,6 +13,7 @@ import polars as pl
 from aios_assets.contracts.decision_tables import QUANTILES
 from planning.inputs import PlanInputs, PlanSpec
 
+TRUCKS = {"ea": None, "m3": "unit_volume_m3", "kg": "unit_weight_kg"}  # measure of a truck → what one each takes of it
 LEAD_COLUMNS = [f"lead_time_days_p{round(q * 100):02d}" for q in QUANTILES]
 
 
@@ -140,6 +141,36 @@ def _costs(frame: pl.DataFrame, inputs: PlanInputs, spec: PlanSpec) -> pl.DataFr
     )
 
 
+def _loads(frame: pl.DataFrame, inputs: PlanInputs) -> pl.DataFrame:
+    """Add what the truck of the row's lane holds, and what one each takes of it."""
+    trucks = inputs.frame("lanes").filter(pl.col("mode_code") == "standard").unique(
+        ["origin_id", "destination_id"], keep="last", maintain_order=True
+    ).select(
+        pl.col("origin_id").alias("source_id"), pl.col("destination_id").alias("site_id"), *(f"truck_capacity_{m}" for m in TRUCKS)
+    )  # fmt: skip
+    return frame.join(trucks, on=["source_id", "site_id"], how="left").join(
+        inputs.frame("loads"), on="item_id", how="left"
+    )
+
+
+def _unloadable() -> pl.Expr:
+    """Why not even the smallest order fits on the lane's truck, with the amount; null where it does."""
+    lane = [pl.col("source_id"), pl.col("site_id")]
+    pack, least = pl.col("pack_ea"), (pl.col("minimum_order_ea") / pl.col("pack_ea")).ceil() * pl.col("pack_ea")
+    found = []
+    for measure, column in TRUCKS.items():
+        room = pl.col(f"truck_capacity_{measure}")
+        each = pl.lit(1.0) if column is None else pl.col(column)
+        text = "the truck from {} to {} is limited in " + measure + " and nothing says what the item takes"
+        found.append(pl.when(room.is_not_null() & each.is_null()).then(pl.format(text, *lane)))
+        for size, name in ((pack, "single pack"), (least, "minimum order")):
+            text = "a " + name + " of {} takes {} " + measure + ", {} more than the truck from {} to {} holds"
+            takes = size * each
+            figures = [size, takes.round(4), (takes - room).round(4), *lane]
+            found.append(pl.when(takes > room + 1e-9).then(pl.format(text, *figures)))
+    return pl.coalesce(*found)
+
+
 def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
     """The first thing that keeps us from ordering, in words; null when nothing is missing."""
     number = pl.col("on_hand_qty_ea")
@@ -164,6 +195,7 @@ def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
         .when(pl.col("pack_ea") < 1).then(pl.format("the pack size is {}", "pack_ea"))
         .when(pl.col("storage_capacity_ea") < pl.col("pack_ea"))
         .then(pl.format("the storage capacity {} is below a single pack of {}", "storage_capacity_ea", "pack_ea"))
+        .otherwise(_unloadable())
     )  # fmt: skip
 
 
@@ -177,7 +209,7 @@ def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.Da
     frame = frame.join(
         lane_costs(inputs, "standard").drop("quoted_lead_time_days"), on=["source_id", "site_id"], how="left"
     )
-    frame = _costs(frame, inputs, spec)
+    frame = _loads(_costs(frame, inputs, spec), inputs)
     forecasts = inputs.frame("forecasts")
     forecast = forecasts.group_by("item_id", "site_id").agg(
         pl.col("model_version").first(), pl.col("is_fallback").first(), pl.col("available_at_utc").max(),

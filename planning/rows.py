@@ -11,6 +11,7 @@ import polars as pl
 
 from planning.groups import Line
 from planning.inputs import PlanSpec
+from planning.network import TRUCKS
 from planning.options import Offer
 from planning.rationale import (
     base_drivers,
@@ -77,6 +78,8 @@ def _missing_row(row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
             "source_id",
         )
     }
+    loads = [f"truck_capacity_{m}" for m in TRUCKS] + [c for c in TRUCKS.values() if c]
+    drivers |= {k: figure(row[k]) for k in loads if row[k] is not None}
     drivers["missing"] = row["missing"]
     return out | {
         "reason": f"Nothing can be decided: {row['missing']}.",

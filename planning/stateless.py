@@ -6,7 +6,7 @@ now is on the shelf at the start of period lead time + 1 and is judged over the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class Terms:
     pack: F64
     minimum: F64
     capacity: F64
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[Limit, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

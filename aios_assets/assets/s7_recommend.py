@@ -40,6 +40,7 @@ def plan_inputs(world: World, day: date) -> Any:
         suppliers=as_known.suppliers_as_known(lake, cutoff),
         lanes=as_known.master_as_known(lake, "raw_master__lanes", ["origin_id", "destination_id", "mode_code"], cutoff),
         supplier_items=as_known.master_as_known(lake, "raw_master__supplier_items", ["supplier_id", "item_id"], cutoff),
+        loads=as_known.master_as_known(lake, "raw_master__items", ["item_id"], cutoff),
     )
 
 

@@ -182,6 +182,8 @@ RAW_MASTER_ITEMS = _master(
         Column("shelf_life_days", "i32", "days until unsaleable", unit="days", null_means="does not spoil"),
         Column("introduced_date", "date", "first selling day", null_means="always"),
         Column("discontinued_date", "date", "last selling day", null_means="still sold"),
+        Column("unit_volume_m3", "f64", "space one each takes", unit="m3", low=0, null_means="unknown"),
+        Column("unit_weight_kg", "f64", "weight of one each", unit="kg", low=0, null_means="unknown"),
     ),
 )
 RAW_MASTER_SITES = _master(
@@ -223,6 +225,23 @@ RAW_MASTER_LANES = _master(
         Column("quoted_lead_time_days", "f64", "as agreed", unit="days", low=0, high=365),
         Column("cost_per_order_usd", "f64", "fixed cost of one order or shipment", unit="usd"),
         Column("cost_per_ea_usd", "f64", "freight per each", unit="usd"),
+        Column("truck_capacity_ea", "f64", "most eaches in the shipment of a day", unit="ea", null_means="not limited"),
+        Column(
+            "truck_capacity_m3",
+            "f64",
+            "most volume in the shipment of a day",
+            unit="m3",
+            low=0,
+            null_means="not limited",
+        ),
+        Column(
+            "truck_capacity_kg",
+            "f64",
+            "most weight in the shipment of a day",
+            unit="kg",
+            low=0,
+            null_means="not limited",
+        ),
     ),
 )
 RAW_MASTER_SUPPLIER_ITEMS = _master(

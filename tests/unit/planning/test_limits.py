@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planning.inputs import PlanInputs, load_spec
 from planning.limits import Limit, cut_evenly, fit_limits
+from planning.recommend import recommend
 from planning.stateless import Terms, decide
+from tests.unit.planning.planning_world import AS_OF, forecast, items, lane, simple, sites, stock
 from tests.unit.planning.test_plan import CONFIG, GOOD, START, history, paths, run, state, terms
 
 ONE = np.zeros(1, dtype=np.int64)
@@ -153,3 +158,62 @@ def test_a_place_too_full_is_told(tmp_path: Path) -> None:
     said = result.output + (result.stderr or "")
     assert "the storage of a holds units 5 and 11 are there or on the way, 6 too many: nothing more is ordered" in said
     assert pl.read_csv(tmp_path / "o.csv")["quantity_units"][0] == 0
+
+
+def three(loads: dict[str, tuple[float | None, float | None]] | None = None, **limits: float) -> PlanInputs:
+    """Three items of one supplier at one store, on one truck; B earns most per each, C least."""
+    given = loads or dict.fromkeys("ABC", (0.1, 2.0))
+    return simple(
+        forecasts=pl.concat([forecast(i, "S1", 5.0) for i in "ABC"]),
+        stock=stock(*((i, "S1", 0.0) for i in "ABC")),
+        items=items(("A", 6, 2.0, 3.0), ("B", 6, 2.0, 5.0), ("C", 6, 2.0, 2.4)),
+        sites=sites(("S1", "store", None)),
+        lanes=pl.DataFrame([{**lane("SUP", "S1", 3.0), **limits}]),
+        loads=pl.DataFrame([(i, *v) for i, v in given.items()], schema=["item_id", "unit_volume_m3", "unit_weight_kg"], orient="row"),
+    )  # fmt: skip
+
+
+def test_the_night_loads_what_is_worth_most() -> None:
+    free = recommend(three(), AS_OF, load_spec())
+    wanted = dict(free.select("item_id", "quantity_ea").iter_rows())
+    assert min(wanted.values()) >= 6
+    most = 0.1 * (sum(wanted.values()) - 9)
+    tight = recommend(three(truck_capacity_m3=most), AS_OF, load_spec())
+    got = dict(tight.select("item_id", "quantity_ea").iter_rows())
+    assert got["B"] == wanted["B"] and got["A"] + got["C"] < wanted["A"] + wanted["C"]
+    assert 0.1 * sum(got.values()) <= most + 1e-9 and all(q % 6 == 0 for q in got.values())
+    cut = tight.filter(pl.col("quantity_ea") < pl.col("item_id").replace_strict(wanted))
+    for row in cut.iter_rows(named=True):
+        drivers = json.loads(row["drivers_json"])
+        assert "ruck from SUP to S1 holds" in row["reason"]
+        assert (
+            drivers["truck_wanted_m3"] == pytest.approx(0.1 * sum(wanted.values()))
+            and drivers["wanted_ea"] == wanted[row["item_id"]]
+        )
+        sentence = row["reason"][row["reason"].index("ruck from") :]
+        for number in re.findall(r"(?<![A-Z\w])\d+(?:\.\d+)?", sentence.split(" holds ")[1]):
+            assert float(number) in {v for v in drivers.values() if isinstance(v, float)}, number
+
+
+def test_two_measures_bind_at_once_and_a_wide_truck_changes_nothing() -> None:
+    heavy = {"A": (0.1, 1.0), "B": (0.1, 10.0), "C": (0.1, 1.0)}
+    free = recommend(three(heavy), AS_OF, load_spec())
+    wide = recommend(
+        three(heavy, truck_capacity_m3=1e6, truck_capacity_kg=1e6, truck_capacity_ea=1e6), AS_OF, load_spec()
+    )
+    assert free["quantity_ea"].to_list() == wide["quantity_ea"].to_list()
+    both = recommend(three(heavy, truck_capacity_ea=40.0, truck_capacity_kg=100.0), AS_OF, load_spec())
+    got = dict(both.select("item_id", "quantity_ea").iter_rows())
+    assert sum(got.values()) <= 40 and got["A"] + 10 * got["B"] + got["C"] <= 100
+
+
+def test_what_cannot_be_loaded_is_not_ordered_and_says_by_how_much() -> None:
+    loads = {"A": (0.1, 2.0), "B": (2.0, 2.0), "C": (None, 2.0)}
+    out = {
+        r["item_id"]: r
+        for r in recommend(three(loads, truck_capacity_m3=9.0), AS_OF, load_spec()).iter_rows(named=True)
+    }
+    assert out["A"]["quantity_ea"] > 0
+    assert "a single pack of 6.0 takes 12.0 m3, 3.0 more than the truck from SUP to S1 holds" in out["B"]["reason"]
+    assert "limited in m3 and nothing says what the item takes" in out["C"]["reason"]
+    assert out["B"]["quantity_ea"] == out["C"]["quantity_ea"] == 0
