@@ -14,7 +14,7 @@ import polars as pl
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D, QUANTILES
 from aios_assets.contracts.errors import AiosError
 from ml.datasets import HORIZON, Covariates, Encoding, demand_frame
-from ml.models import naive
+from ml.models import average
 from ml.models.base import Forecast
 from ml.models.boosted import BoostedModel
 from ml.training import encoding_of, without
@@ -43,7 +43,7 @@ class Scorer:
     @classmethod
     def fallback(cls, reason: str) -> Scorer:
         """The named baseline, with the reason why it answers."""
-        return cls(None, naive.NAME, "0", naive.specification_digest(), reason)
+        return cls(None, average.NAME, "0", average.specification_digest(), reason)
 
     @classmethod
     def of(cls, artifact: bytes, name: str, version: str, digest: str) -> Scorer:
@@ -99,4 +99,4 @@ def _forecast(
         except (AiosError, KeyError) as error:
             scorer = Scorer.fallback(f"{scorer.name} {scorer.version} could not score: {error}")
     frame = demand_frame(features, covariates, Encoding({}), horizon=horizon)
-    return naive.SeasonalNaive().predict(frame.design, QUANTILES), frame.rows, frame.design.segment, scorer
+    return average.RecentAverage().predict(frame.design, QUANTILES), frame.rows, frame.design.segment, scorer

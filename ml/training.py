@@ -20,6 +20,7 @@ import polars as pl
 from aios_assets.contracts.errors import BadInputError
 from ml.datasets import HORIZON, KEYS, Covariates, DemandFrame, Encoding, demand_frame, describe
 from ml.metrics import pinball_matrix, score_by
+from ml.models.average import RecentAverage
 from ml.models.base import F64, Design, Forecast
 from ml.models.boosted import BoostedModel, BoostSpec, digest_of, tie_draws
 from ml.models.naive import SeasonalNaive, column
@@ -63,7 +64,7 @@ class TrainedModel:
         feature_names: the model's input.
         figures: rows asked, kept and set aside, bias corrections.
         seed: seed.
-        backtest: forecasts of rows the measured model had not seen, with actuals; `role` is challenger or naive.
+        backtest: forecasts of rows the measured model had not seen, with actuals; `role` is challenger, fallback or naive.
     """
 
     name: str
@@ -145,7 +146,7 @@ def train_demand(
 
 
 def backtest_rows(model: BoostedModel, design: Design, rows: pl.DataFrame) -> pl.DataFrame:
-    """Held-out rows with actuals and forecasts, of the model and of seasonal naive: what a promotion gate judges.
+    """Held-out rows with actuals and forecasts, of the model, of what answers without one, and of seasonal naive: what a promotion gate judges.
 
     Grain: role, item, site, origin, horizon. Columns: those of `rows`, `demand_class`, `actual_ea`, mean and quantiles.
     """
@@ -157,7 +158,11 @@ def backtest_rows(model: BoostedModel, design: Design, rows: pl.DataFrame) -> pl
     base = rows.filter(pl.Series(pick)).with_columns(
         pl.Series("demand_class", test.segment), pl.Series("actual_ea", test.y)
     )
-    forecasts = {"challenger": forecast, "naive": SeasonalNaive().predict(test, model.spec.levels)}
+    forecasts = {
+        "challenger": forecast,
+        "fallback": RecentAverage().predict(test, model.spec.levels),
+        "naive": SeasonalNaive().predict(test, model.spec.levels),
+    }
     return pl.concat(
         base.with_columns(
             pl.lit(role).alias("role"),
@@ -230,7 +235,8 @@ def _compare(model: BoostedModel, design: Design, rows: pl.DataFrame, labels: pl
     test = design.take(pick)
     assert test.y is not None
     levels = model.spec.levels
-    forecasts: dict[str, Forecast] = {model.name: forecast, "seasonal_naive": SeasonalNaive().predict(test, levels)}
+    plain: tuple[SeasonalNaive | RecentAverage, ...] = (SeasonalNaive(), RecentAverage())
+    forecasts: dict[str, Forecast] = {model.name: forecast} | {m.name: m.predict(test, levels) for m in plain}
     first = model.held_out & ~pick
     forecasts |= _statistical(design, rows, labels, first if first.any() else pick, pick, levels)
     labelled = {

@@ -135,10 +135,10 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
 
 
 def _scores(world: World, day: date, trained: Any, ref: Any) -> pl.DataFrame:
-    """Rolling-origin scores of challenger and seasonal naive, and of the live champion on exactly the same rows."""
+    """Rolling-origin scores of challenger, fallback and seasonal naive, and of the live champion on exactly the same rows."""
     from ml.promotion.judge import score_rows
 
-    roles = {role: trained.backtest.filter(pl.col("role") == role) for role in ("challenger", "naive")}
+    roles = {role: trained.backtest.filter(pl.col("role") == role) for role in ("challenger", "fallback", "naive")}
     champion = _champion_backtest(world, day, roles["challenger"])
     if champion is not None:
         roles["champion"] = champion

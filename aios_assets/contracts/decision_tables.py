@@ -338,7 +338,7 @@ MON_BACKTEST_SCORES = Table(
         Column("model_version", "str", "version trained"),
         Column("model_digest", "str", "SHA-256 of its artefact"),
         Column("trained_on_date", "date", "last business day it learned from"),
-        Column("role", "str", "who was scored", codes=("challenger", "champion", "naive")),
+        Column("role", "str", "who was scored", codes=("challenger", "champion", "fallback", "naive")),
         Column("demand_class", "str", "ADI/CV² class of the series at the origin"),
         Column("origin_date", "date", "last business day known to the forecast"),
         Column("newest_date", "date", "newest target day scored"),

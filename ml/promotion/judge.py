@@ -1,6 +1,7 @@
 """Judge a challenger on rolling origins: against the champion, against seasonal naive, in every demand class, calibrated.
 
-The first model has no champion to beat: it must clearly beat seasonal naive, in every class no worse than it.
+The first model has no champion to beat: it must clearly beat seasonal naive, and what would answer without it (the fallback), in
+every class no worse than its limit.
 Evidence that is missing, thin, stale or not finite refuses.
 """
 
@@ -19,7 +20,12 @@ from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.gates import Evidence, GateDecision, Limit, judge
 
 QUANTILE_COLUMNS: dict[float, str] = {q: f"demand_qty_ea_p{round(q * 100):02d}" for q in QUANTILES}
-ROLES = ("challenger", "champion", "naive")
+ROLES = ("challenger", "champion", "fallback", "naive")
+AGAINST = {
+    "champion": "the champion",
+    "fallback": "what answers without a model (there is no champion yet)",
+    "naive": "seasonal naive (there is no champion yet)",
+}
 SCORES_SCHEMA = pl.Schema(
     {
         "role": pl.String(), "demand_class": pl.String(), "origin_date": pl.Date(), "newest_date": pl.Date(), "rows": pl.Int64(),
@@ -50,7 +56,7 @@ def score_rows(forecasts: pl.DataFrame, role: str) -> pl.DataFrame:
     Args:
         forecasts: `demand_class, origin_date, target_date, actual_ea, demand_qty_ea_mean` and the seven quantiles, one row
             per item, site, origin and horizon.
-        role: `challenger`, `champion` or `naive`.
+        role: `challenger`, `champion`, `fallback` or `naive`.
 
     Returns:
         Frame of `SCORES_SCHEMA`. A calibrated forecast of discrete demand covers at least 80 % with both ends of p10 to
@@ -108,7 +114,7 @@ def judge_challenger(
     """Decide on a challenger from its rolling-origin scores.
 
     Args:
-        scores: rows of `score_rows` for challenger, naive and, when one is live, champion; same classes and origins.
+        scores: rows of `score_rows` for challenger, fallback, naive and, when one is live, champion; same classes and origins.
         subject: model version judged, `name:version`.
         as_of: day of the verdict.
         limits: limits by gate code (`monitoring/thresholds.yaml`, handed over as values).
@@ -121,13 +127,15 @@ def judge_challenger(
         The verdict with one decision per gate.
     """
     found = _Tally(scores, details or {})
-    reference = "champion" if found.has("champion") else "naive"
+    reference = next((role for role in ("champion", "fallback") if found.has(role)), "naive")
     gates: list[tuple[str, Evidence | None]] = [
         ("promote_pinball_vs_naive", found.ratio("naive")),
         ("promote_class_worst", found.worst_class(reference, limits)),
         ("promote_coverage", found.coverage(limits)),
         ("promote_bias", found.bias()),
     ]
+    if reference == "fallback":
+        gates.append(("promote_pinball_vs_fallback", found.ratio("fallback")))
     if reference == "champion":
         gates += [
             ("promote_pinball_vs_champion", found.ratio("champion")),
@@ -142,7 +150,7 @@ def judge_challenger(
         return PromotionVerdict("reject", "; ".join(f"{d.gate_code} {d.reason}" for d in failed), tuple(everything))
     ratio = found.ratio(reference)
     gain = 100.0 * (1.0 - ratio.value) if ratio is not None and ratio.value is not None else 0.0
-    against = "the champion" if reference == "champion" else "seasonal naive (there is no champion yet)"
+    against = AGAINST[reference]
     reason = f"pinball loss {gain:.1f} % below {against}, calibrated, no demand class worse than its limit"
     return PromotionVerdict("promote", reason, tuple(everything))
 

@@ -26,6 +26,7 @@ MIN_CANARY_UNITS = 10
 REFUSED = "refused: "
 RUNG_OF_GATE: dict[str, Rung] = {
     "promote_pinball_vs_naive": "quality", "promote_pinball_vs_champion": "quality", "promote_gain_too_good": "quality",
+    "promote_pinball_vs_fallback": "quality",
     "promote_class_worst": "quality", "promote_coverage": "quality", "promote_bias": "quality",
     "promote_lead_time": "quality", "promote_cost": "cost", "fairness_site_size": "cost", "fairness_supplier_size": "cost",
     "shadow_divergence": "shadow", "supplier_concentration": "shadow",

@@ -380,7 +380,7 @@ def test_a_tampered_champion_is_refused_and_the_baseline_answers(climb: Climb, h
     try:
         tamper(world, how)
         rows = demand_rows(world, day)
-        assert rows["is_fallback"].all() and set(rows["model_name"]) == {"seasonal_naive"}
+        assert rows["is_fallback"].all() and set(rows["model_name"]) == {"recent_average"}
         assert rows["fallback_reason"].str.len_chars().min() > 20  # type: ignore[operator]
     finally:
         for name, data in kept.items():

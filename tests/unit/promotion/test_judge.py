@@ -81,6 +81,16 @@ def test_a_first_model_must_beat_seasonal_naive() -> None:
     assert decision == "reject" and not gates["promote_pinball_vs_naive"].is_passed
 
 
+def test_a_first_model_must_not_lose_to_what_answers_without_it() -> None:
+    fallback = score_rows(backtest(0.25, seed=4), "fallback")
+    decision, gates = judge(pl.concat([fallback, scores(noise=0.1)]), champion=False)
+    assert decision == "promote" and gates["promote_pinball_vs_fallback"].is_passed
+    decision, gates = judge(pl.concat([fallback, scores(noise=0.4, width=1.5)]), champion=False)
+    assert decision == "reject" and not gates["promote_pinball_vs_fallback"].is_passed
+    assert gates["promote_pinball_vs_naive"].is_passed, "better than last week's sales is not enough"
+    assert "promote_pinball_vs_fallback" not in judge(pl.concat([fallback, scores(noise=0.1)]))[1]
+
+
 def test_a_worse_challenger_is_rejected() -> None:
     decision, gates = judge(scores(noise=0.3))
     assert decision == "reject" and not gates["promote_pinball_vs_champion"].is_passed
