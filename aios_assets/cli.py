@@ -19,6 +19,7 @@ from aios_assets import (
     cli_model,
     cli_plan,
     cli_sandbox,
+    cli_whatif,
 )
 from aios_assets.cli_common import emit, handle_errors
 from aios_assets.contracts.errors import UsageError
@@ -40,6 +41,7 @@ app.add_typer(cli_model.app, name="model", help="What is live, what was live, an
 app.add_typer(
     cli_experiment.app, name="experiment", help="Run an experiment from one file; reproduce one from its run."
 )
+app.add_typer(cli_whatif.app, name="whatif", help="Plan a night again with something changed, on a branch of the lake.")
 cli_lake.mount(app)
 app.command("forecast")(cli_forecast.forecast)
 app.command("backtest")(cli_forecast.backtest)
