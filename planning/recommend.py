@@ -97,14 +97,16 @@ def _order_lines(inputs: PlanInputs, orders: pl.DataFrame, book: pl.DataFrame, a
     arrivals = (
         inputs.frame("arrivals")
         .sort("origin_date")
-        .unique(["order_number", "item_id"], keep="last", maintain_order=True)
-        .select("order_number", "item_id", "remaining_days_p50", "remaining_days_p90", "late_probability_frac")
+        .unique(["order_number", "item_id", "site_id"], keep="last", maintain_order=True)
+        .select(
+            "order_number", "item_id", "site_id", "remaining_days_p50", "remaining_days_p90", "late_probability_frac"
+        )
     )
     start = pl.lit(as_of)
     lane = pl.coalesce("source_id", "regular_id", pl.lit("unknown"))
     return (
         orders.join(keys, on=["item_id", "site_id"])
-        .join(arrivals, on=["order_number", "item_id"], how="left")
+        .join(arrivals, on=["order_number", "item_id", "site_id"], how="left")
         .select(
             pl.col("row").cast(pl.Int64), "order_number", "item_id", "site_id", "source_id",
             pl.col("open_qty_ea").alias("qty"), pl.format("{}>{}", lane, "site_id").alias("lane"),

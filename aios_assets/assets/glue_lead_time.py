@@ -32,7 +32,8 @@ def lead_time_rows(world: World, day: date) -> tuple[pl.DataFrame, pl.DataFrame]
             return _none()
         naming = {"fallback_reason": str(why)}
     lanes = orders.select("source_id", "site_id").drop_nulls().unique()
-    open_lines = orders.filter((pl.col("open_qty_ea") > 0) & pl.col("source_id").is_not_null())
+    named = pl.col("source_id").is_not_null() & pl.col("site_id").is_not_null()
+    open_lines = orders.filter((pl.col("open_qty_ea") > 0) & named)
     return (
         predict_lanes(model, lanes, origin_date=day, available_at_utc=cutoff, **naming),
         predict_open_orders(model, open_lines, day, available_at_utc=cutoff),

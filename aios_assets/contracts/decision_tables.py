@@ -83,8 +83,8 @@ PRED_LEAD_TIME_LANE = Table(
 PRED_ORDER_ARRIVAL = Table(
     name="pred_order__arrival",
     stage="s6_score",
-    grain="one open order line and origin day",
-    key=("order_number", "item_id", "origin_date"),
+    grain="one open order line of one receiving site and origin day",
+    key=("order_number", "item_id", "site_id", "origin_date"),
     columns=(
         Column("order_number", "str", "order"),
         _ITEM,

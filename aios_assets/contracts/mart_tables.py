@@ -100,11 +100,16 @@ FCT_INVENTORY_DAILY = Table(
 FCT_PURCHASE_ORDER_LINES = Table(
     name="fct_purchase_order_lines",
     stage="s2_curate",
-    grain="one item of one purchase or stock transfer order, as known now",
-    key=("order_number", "item_id"),
+    grain="one item of one purchase or stock transfer order for one receiving site, as known now",
+    key=("order_number", "item_id", "ship_to_no"),
     columns=(
         Column("order_number", "str", "order"),
         _ITEM,
+        Column(
+            "ship_to_no",
+            "i32",
+            "ordinal of the receiving site among those the line was ever ordered for, by name from 1",
+        ),
         Column("source_id", "str", "supplier or site that delivers", null_means="not named"),
         Column("site_id", "str", "site that receives", null_means="not named"),
         Column("order_date", "date", "ordered"),
@@ -132,7 +137,7 @@ FCT_PURCHASE_ORDER_LINES = Table(
         Column("unit_price_usd", "f64", "price per each", unit="usd", null_means="not stated"),
         Column("carrier_id", "str", "carrier", null_means="not shipped"),
         Column("shipment_id", "str", "latest shipment", null_means="not shipped"),
-        Column("is_cancelled", "bool", "cancelled or deleted"),
+        Column("is_cancelled", "bool", "cancelled or deleted, or no longer ordered for this site"),
         Column("document_id", "str", "raw document of the order"),
         Column("set_no", "i32", "its transaction set"),
         Column("segment_no", "i32", "its segment"),

@@ -14,8 +14,10 @@ from aios_assets.contracts.mart_tables import FCT_PURCHASE_ORDER_LINES
 from aios_assets.marts.versions import known_at
 
 LINE = ["order_number", "item_id"]
+SITE = [*LINE, "ship_to_no"]
 SHORT_CLOSE_DAYS = 14
 PLACED = ("ordered", "changed", "cancelled")
+HEARD = ("confirmed", "shipped", "received", "status")
 _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "set_no"]
 _EVENT = [*_MESSAGE, "segment_no", "line_no", *LINE, "event_code"]
 
@@ -23,7 +25,10 @@ _EVENT = [*_MESSAGE, "segment_no", "line_no", *LINE, "event_code"]
 def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed: bool = False) -> pl.DataFrame:
     """Order lines as known at `instant`.
 
-    Grain: one item of one order. Units: eaches. Columns: those of `fct_purchase_order_lines`.
+    A message that names a site for a line names all of them: what it leaves out is no longer ordered. A word about the line that
+    names none of its sites is one about all of them, its quantity in proportion to what they ordered.
+
+    Grain: one item of one order for one receiving site. Units: eaches. Columns: those of `fct_purchase_order_lines`.
 
     Args:
         events: rows of `fct_order_events`; what became known after `instant`, or was superseded by then, is not looked at.
@@ -31,21 +36,29 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
         include_closed: also lines of which nothing is to come (received, cancelled).
 
     Returns:
-        Lines sorted by order and item.
+        Lines sorted by order, item and receiving site.
     """
     known = events.filter(known_at(instant))
-    if known.is_empty():
-        return FCT_PURCHASE_ORDER_LINES.empty()
     ranked = _ranked(known)
+    orders = _orders(ranked)
+    if orders.is_empty():
+        return FCT_PURCHASE_ORDER_LINES.empty()
+    sites = _sites(orders)
+    heard = _at_sites(_heard(ranked, sites), sites)
     lines = (
-        _placed(ranked)
-        .join(_confirmed(ranked), on=LINE, how="left")
-        .join(_moved(ranked), on=LINE, how="left")
-        .join(_estimates(ranked), on=LINE, how="left")
+        _placed(_at_sites(orders, sites))
+        .join(_stated(orders), on=LINE, how="left")
+        .join(sites.select(*SITE, "site_id"), on=SITE, how="left")
+        .join(_confirmed(heard), on=SITE, how="left")
+        .join(_moved(heard), on=SITE, how="left")
+        .join(_estimates(heard), on=SITE, how="left")
     )
+    stated = ("order_date", "requested_date", "source_id", "unit_price_usd")
+    lines = lines.with_columns(pl.coalesce(c, f"{c}_stated") for c in stated)
+    lines = lines.with_columns(pl.coalesce("order_date", "changed_date").alias("order_date"))
     last = known["available_at_utc"].dt.date().max()
     folded = _with_open_quantity(lines, last).select(FCT_PURCHASE_ORDER_LINES.names)
-    folded = folded.cast(dict(FCT_PURCHASE_ORDER_LINES.schema)).sort(LINE)  # type: ignore[arg-type]
+    folded = folded.cast(dict(FCT_PURCHASE_ORDER_LINES.schema)).sort(SITE)  # type: ignore[arg-type]
     return folded if include_closed else folded.filter(pl.col("open_qty_ea") > 0)
 
 
@@ -58,28 +71,94 @@ def _ranked(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _orders(ranked: pl.DataFrame) -> pl.DataFrame:
+    """What was ordered, changed and cancelled; `is_everywhere` where the message names no site for the line."""
+    message = [*LINE, "message_rank"]
+    orders = ranked.filter(pl.col("event_code").is_in(PLACED)).with_columns(
+        pl.col("message_rank").max().over(LINE).alias("last_rank"),
+        pl.col("site_id").is_null().all().over(message).alias("is_everywhere"),
+    )
+    splits = ~pl.col("is_everywhere") & (pl.col("quantity_ea").sum().over(message) > 0)
+    return orders.with_columns(
+        (splits & (pl.col("message_rank") == pl.col("message_rank").filter(splits).max().over(LINE)))
+        .fill_null(value=False)
+        .alias("is_split")
+    )
+
+
+def _sites(orders: pl.DataFrame) -> pl.DataFrame:
+    """Every site a line was ever ordered for, with the part of the whole that the newest split among sites gives it."""
+    named = orders.filter(~pl.col("is_everywhere"))
+    parts = named.group_by(*LINE, "site_id").agg(pl.col("quantity_ea").filter("is_split").sum().alias("part_ea"))
+    nowhere = orders.join(named, on=LINE, how="anti").select(*LINE).unique()
+    nowhere = nowhere.with_columns(pl.lit(None, dtype=pl.String).alias("site_id"), pl.lit(0.0).alias("part_ea"))
+    sites = pl.concat([parts, nowhere]).sort([*LINE, "site_id"], nulls_last=False)
+    is_split = pl.col("part_ea").sum().over(LINE) > 0
+    sites = sites.with_columns(pl.when(is_split).then("part_ea").otherwise(1.0).alias("part_ea"))
+    return sites.with_columns(
+        pl.col("part_ea").sum().over(LINE).alias("whole_ea"),
+        pl.int_range(1, pl.len() + 1).over(LINE).cast(pl.Int32).alias("ship_to_no"),
+    )
+
+
+def _at_sites(events: pl.DataFrame, sites: pl.DataFrame) -> pl.DataFrame:
+    """Events at their site; those that name none of a line's sites at each that has a part, with that part of the quantity."""
+    there = events.filter(~pl.col("is_everywhere")).join(
+        sites.select(*LINE, "site_id", "ship_to_no"), on=[*LINE, "site_id"], nulls_equal=True
+    )
+    parts = sites.filter(pl.col("part_ea") > 0).drop("site_id")
+    part, whole, quantity = pl.col("part_ea"), pl.col("whole_ea"), pl.col("quantity_ea")
+    spread = events.filter("is_everywhere").join(parts, on=LINE)
+    spread = spread.with_columns(
+        pl.when(part == whole).then(quantity).otherwise(quantity * part / whole).alias("quantity_ea")
+    )
+    return pl.concat([there, spread.select(there.columns)]).sort("event_rank", "ship_to_no")
+
+
+def _heard(ranked: pl.DataFrame, sites: pl.DataFrame) -> pl.DataFrame:
+    """What was answered and moved; a notice sent again replaces the one of its number, and two sites may number receipts alike."""
+    heard = ranked.filter(pl.col("event_code").is_in(HEARD))
+    one = [*LINE, "event_code", "reference_id", pl.when(pl.col("event_code") == "received").then("site_id").alias("at")]
+    named = sites.filter(pl.col("site_id").is_not_null()).select(*LINE, "site_id", pl.lit(value=False).alias("away"))
+    return (
+        heard.with_columns(pl.col("message_rank").max().over(one).alias("last_rank"))
+        .join(named, on=[*LINE, "site_id"], how="left", maintain_order="left")
+        .with_columns(pl.col("away").fill_null(value=True).alias("is_everywhere"))
+        .drop("away")
+    )
+
+
 def _last(column: str, where: pl.Expr | None = None) -> pl.Expr:
     """The newest value stated."""
     condition = pl.col(column).is_not_null()
     return pl.col(column).filter(condition if where is None else condition & where).last()
 
 
-def _placed(ranked: pl.DataFrame) -> pl.DataFrame:
+def _stated(orders: pl.DataFrame) -> pl.DataFrame:
+    """What the order says of the item, whichever site: it holds where nothing was said of a site."""
+    return orders.group_by(LINE, maintain_order=True).agg(
+        pl.col("event_date").filter(pl.col("event_code") == "ordered").min().alias("order_date_stated"),
+        _last("expected_date").alias("requested_date_stated"),
+        _last("source_id").alias("source_id_stated"),
+        _last("unit_price_usd").alias("unit_price_usd_stated"),
+    )
+
+
+def _placed(orders: pl.DataFrame) -> pl.DataFrame:
     """What was ordered after all changes, and where that stands in the raw documents."""
-    orders = ranked.filter(pl.col("event_code").is_in(PLACED))
-    first, is_last = pl.col("event_code") == "ordered", pl.col("message_rank") == pl.col("message_rank").max()
+    first, is_last = pl.col("event_code") == "ordered", pl.col("message_rank") == pl.col("last_rank")
 
     def pointer(column: str) -> pl.Expr:
         return pl.coalesce(pl.col(column).filter(first).first(), pl.col(column).first()).alias(column)
 
-    return orders.group_by(LINE, maintain_order=True).agg(
-        pl.coalesce(pl.col("event_date").filter(first).min(), pl.col("event_date").min()).alias("order_date"),
+    return orders.group_by(SITE, maintain_order=True).agg(
+        pl.col("event_date").filter(first).min().alias("order_date"),
+        pl.col("event_date").min().alias("changed_date"),
         _last("expected_date").alias("requested_date"),
         _last("source_id"),
-        _last("site_id"),
         _last("unit_price_usd"),
-        _total(pl.col("quantity_ea").filter(is_last)).alias("ordered_qty_ea"),
-        (pl.col("event_code").last() == "cancelled").alias("is_cancelled"),
+        pl.col("quantity_ea").filter(is_last).sum().alias("ordered_qty_ea"),
+        ((pl.col("event_code").last() == "cancelled") | ~is_last.any()).alias("is_cancelled"),
         pl.col("message_rank").filter(~first).max().alias("changed_rank"),
         *(pointer(c) for c in ("document_id", "set_no", "segment_no")),
         pl.col("available_at_utc").min(),
@@ -91,12 +170,12 @@ def _total(values: pl.Expr) -> pl.Expr:
     return pl.when(values.is_not_null().any()).then(values.sum())
 
 
-def _confirmed(ranked: pl.DataFrame) -> pl.DataFrame:
+def _confirmed(heard: pl.DataFrame) -> pl.DataFrame:
     """The supplier's newest answer."""
     is_last = pl.col("message_rank") == pl.col("message_rank").max()
     return (
-        ranked.filter(pl.col("event_code") == "confirmed")
-        .group_by(LINE, maintain_order=True)
+        heard.filter(pl.col("event_code") == "confirmed")
+        .group_by(SITE, maintain_order=True)
         .agg(
             _total(pl.col("quantity_ea").filter(is_last)).alias("confirmed_qty_ea"),
             pl.col("message_rank").max().alias("confirmed_rank"),
@@ -105,15 +184,12 @@ def _confirmed(ranked: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _moved(ranked: pl.DataFrame) -> pl.DataFrame:
-    """What was shipped and received; a notice sent again replaces the one before it."""
-    notices = ranked.filter(pl.col("event_code").is_in(["shipped", "received"]))
-    newest = notices.group_by([*LINE, "event_code", "reference_id"]).agg(pl.col("message_rank").max())
-    kept = notices.join(newest, on=[*LINE, "event_code", "reference_id", "message_rank"], nulls_equal=True, how="semi")
+def _moved(heard: pl.DataFrame) -> pl.DataFrame:
+    """What was shipped and received."""
     shipped, received = pl.col("event_code") == "shipped", pl.col("event_code") == "received"
     return (
-        kept.sort("event_rank")
-        .group_by(LINE, maintain_order=True)
+        heard.filter((shipped | received) & (pl.col("message_rank") == pl.col("last_rank")))
+        .group_by(SITE, maintain_order=True)
         .agg(
             pl.col("event_date").filter(shipped).min().alias("shipped_date"),
             pl.col("event_date").filter(shipped).max().alias("last_shipped_date"),
@@ -127,10 +203,10 @@ def _moved(ranked: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _estimates(ranked: pl.DataFrame) -> pl.DataFrame:
+def _estimates(heard: pl.DataFrame) -> pl.DataFrame:
     """The newest estimate of arrival, and when a receipt was first known."""
     moving = pl.col("event_code").is_in(["shipped", "status"])
-    return ranked.group_by(LINE, maintain_order=True).agg(
+    return heard.group_by(SITE, maintain_order=True).agg(
         pl.col("available_at_utc").filter(pl.col("event_code") == "received").min().alias("received_known_at_utc"),
         _last("expected_date", moving),
     )

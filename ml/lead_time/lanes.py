@@ -342,7 +342,7 @@ def predict_open_orders(
         pl.lit(as_of).alias("origin_date"),
         ((pl.lit(as_of) - pl.col("order_date")).dt.total_days()).cast(pl.Int32).alias("age_days"),
         pl.lit(available_at_utc).cast(pl.Datetime("us", "UTC")).alias("available_at_utc"),
-    ).sort("order_number", "item_id")
+    ).sort("order_number", "item_id", "site_id")
     index = model.curve_of(frame["source_id"].to_list(), frame["site_id"].to_list())
     ages = frame["age_days"].to_numpy().astype(np.int64)
     due = (frame["due_date"] - frame["order_date"]).dt.total_days().fill_null(-1).to_numpy().astype(np.int64)

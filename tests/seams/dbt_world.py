@@ -15,7 +15,9 @@ import polars as pl
 
 from aios_assets.contracts.registry import TABLES
 from aios_assets.contracts.table import Table
+from aios_assets.edi import read_documents
 from aios_assets.resources.lake import Lake
+from tests.unit.edi.make import frame, x12
 
 REPO = Path(__file__).resolve().parents[2]
 PROJECT = REPO / "dbt_project"
@@ -135,11 +137,24 @@ class World:
             "raw_edi__order_lines", known or at(day), line, set_code="850" if action == "new" else "860", sent=sent
         )
 
+    def split_order(self, number: str, day: date, item: str, stores: dict[str, float], *, source: str) -> None:
+        """One 850 of one item, in bytes, that SDQ splits by store."""
+        split = "*".join(f"{site}*{quantity:g}" for site, quantity in stores.items())
+        line = f"PO1*1*{sum(stores.values()):g}*EA*2**IN*{item}"
+        head = (f"BEG*00*SA*{number}**{day:%Y%m%d}", "N1*BY*X*92*HQ", f"N1*SE*X*92*{source}")
+        self.documents(x12("850", *head, line, f"SDQ*EA*92*{split}", control=next(self.counter)), known=at(day))
+
     def whole(self, number: str, day: date, action: str, *, source: str, known: datetime | None = None) -> str:
         """One 860 (cancel) or 855 (refuse) that names no line."""
         line = {"order_number": number, "said_date": day, "action_code": action, "buyer_id": None, "seller_id": source}
         code = "860" if action == "cancel" else "855"
         return self.message("raw_edi__whole_orders", known or at(day), line, set_code=code)
+
+    def documents(self, *contents: bytes, known: datetime) -> None:
+        """Facts of real bytes."""
+        for name, facts in read_documents(frame(*contents, when=known)).facts.items():
+            if facts.height:
+                self.rows.setdefault(name, []).extend(facts.to_dicts())
 
     def answer(
         self,

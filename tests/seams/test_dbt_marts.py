@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -13,7 +15,9 @@ from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.resources.dbt import write_docs
 from aios_assets.resources.lake import Lake
+from planning.position import open_position
 from tests.seams.dbt_world import DAY, World, at, build, dbt_environment, run_dbt
+from tests.unit.dbt.test_open_orders import event, frame
 
 pytestmark = pytest.mark.slow
 EXPORTED = [t for t in TABLES.values() if t.writer == "dbt"]
@@ -69,6 +73,14 @@ def fill(world: World) -> World:
     world.order("PO4", day(0), "B", 7, source="SUP", site="S2", known=at(day(0)))
     world.order("PO5", day(0), "A", 3, source="SUP", site="S2")
     world.whole("PO5", day(1), "refuse", source="SUP")
+    # One order line for two stores, answered in one figure, shipped in one notice; S1 reports its receipt without naming it.
+    world.split_order("SD1", day(0), "B", {"S1": 6, "S2": 10}, source="DC")
+    world.answer("SD1", day(0), "B", 16, source="DC", promised=day(2), known=at(day(0), 6))
+    notice = {"order_number": "SD1", "shipment_id": "H3", "shipped_date": day(1), "ship_from_id": "DC", "item_id": "B"}
+    lines = [notice | {"ship_to_site_id": site, "quantity": quantity} for site, quantity in (("S1", 6.0), ("S2", 10.0))]
+    world.message("raw_edi__shipment_lines", at(day(1)), *lines, set_code="856")
+    world.activity(day(3), "S1", "B", QA=23, QR=6)
+    world.receipt("R3", day(3), "B", 4, site="S2", order="SD1")
     return world
 
 
@@ -182,10 +194,58 @@ def test_what_is_said_of_a_whole_order_is_said_of_each_line_once_both_are_known(
     assert (refused["confirmed_qty_ea"], refused["open_qty_ea"], refused["is_cancelled"]) == (0, 0, False)
 
 
+def test_an_order_for_several_stores_stands_at_each_of_them_and_so_does_what_is_on_order(lake: Lake) -> None:
+    first, second = rows(lake, "fct_purchase_order_lines", order_number="SD1")
+    figures = ("site_id", "ordered_qty_ea", "confirmed_qty_ea", "shipped_qty_ea", "received_qty_ea", "open_qty_ea")
+    assert [first[c] for c in figures] == ["S1", 6, 6, 6, 6, 0]
+    assert [second[c] for c in figures] == ["S2", 10, 10, 10, 4, 6]
+    assert (first["received_date"], second["promised_date"], second["source_id"]) == (day(3), day(2), "DC")
+    night = open_orders_as_of(lake.read("fct_order_events"), at(day(2)))
+    on_order = open_position(night).filter(pl.col("item_id") == "B", pl.col("site_id").is_in(["S1", "S2", "HQ"]))
+    assert on_order.select("site_id", "on_order_qty_ea").rows() == [("S1", 6), ("S2", 10)]
+    lanes = {r["lane_id"]: r["open_orders"] for r in rows(lake, "feat_supplier_lane__lead_time", feature_date=day(2))}
+    assert (lanes["DC>S1"], lanes["DC>S2"]) == (1, 1)
+
+
 def test_the_fold_in_python_is_the_fold_in_sql(lake: Lake) -> None:
     now = datetime(2100, 1, 1, tzinfo=UTC)
     folded = open_orders_as_of(lake.read("fct_order_events"), now, include_closed=True)
-    assert_frame_equal(folded, lake.read("fct_purchase_order_lines").sort("order_number", "item_id"))
+    assert_frame_equal(folded, lake.read("fct_purchase_order_lines").sort("order_number", "item_id", "ship_to_no"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_fold_in_sql_is_the_fold_in_python_over_any_messages_for_any_sites(
+    seed: int, lake: Lake, home: Path
+) -> None:
+    """The compiled model over random messages about two lines, answered, changed, moved and split among up to four sites."""
+    events = frame(random_messages(random.Random(seed), 40))
+    sql = next((home / "dbt" / "target" / "compiled").rglob("marts/supply/fct_purchase_order_lines.sql")).read_text()
+    with duckdb.connect() as db:
+        db.execute("set timezone = 'UTC'")
+        db.register("given", events.to_arrow())
+        db.execute("create table fct_order_events as select * from given")
+        made = pl.DataFrame(db.sql(sql).to_arrow_table())
+    table = TABLES["fct_purchase_order_lines"]
+    made = made.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC")).cast(dict(table.schema)).sort(table.key)  # type: ignore[arg-type]
+    folded = open_orders_as_of(events, datetime(2100, 1, 1, tzinfo=UTC), include_closed=True)
+    assert_frame_equal(folded, made)
+    assert folded["site_id"].n_unique() > 1
+
+
+def random_messages(draw: random.Random, count: int) -> list[dict[str, object]]:
+    """Messages of one to three lines each, sent and known in different orders."""
+    codes = ["ordered", "changed", "cancelled", "confirmed", "shipped", "received", "status"]
+    rows = []
+    for n in range(count):
+        code, sent = draw.choice(codes), draw.randrange(400)
+        for line in range(draw.randint(1, 3)):
+            quantity = None if code == "status" else 0.0 if code == "cancelled" else float(draw.randrange(20))
+            row = event(n, code, quantity, sent=sent, known=sent + draw.randrange(200), segment_no=2 + line)
+            row |= {"order_number": draw.choice(["P", "Q"]), "site_id": draw.choice([None, "S1", "S2", "S3", "DC"])}
+            row |= {"reference_id": draw.choice(["R1", "R2"]), "unit_price_usd": draw.choice([None, 2.0])}
+            expected = None if draw.random() < 0.5 else day(draw.randrange(30))
+            rows.append(row | {"expected_date": expected, "source_id": draw.choice([None, "X", "Y"])})
+    return rows
 
 
 def test_service_counts_items_stockouts_and_promises_kept(lake: Lake) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -111,3 +112,128 @@ def test_the_rest_of_a_part_delivery_is_given_up_after_two_weeks_of_silence() ->
 def test_no_events_give_no_lines() -> None:
     assert open_orders_as_of(frame([]), FAR).schema == FCT_PURCHASE_ORDER_LINES.schema
     assert date(2026, 3, 1) == START.date()
+
+
+# One message: code, hour sent, its lines (site and quantity).
+MESSAGES = st.lists(
+    st.tuples(
+        st.sampled_from(["ordered", "changed", "cancelled", "confirmed", "shipped", "received"]),
+        st.integers(0, 200),
+        st.lists(
+            st.tuples(st.sampled_from([None, "S1", "S2", "S3", "DC"]), st.integers(0, 20)), min_size=1, max_size=4
+        ),
+    ),
+    max_size=8,
+)
+
+
+def messages(drawn: list[tuple[str, int, list[tuple[str | None, int]]]]) -> list[dict[str, Any]]:
+    """Rows of events, one line of a message after the other, each message known as it is sent."""
+    return [
+        event(n, code, 0.0 if code == "cancelled" else float(quantity), sent=sent, known=sent, site_id=site, segment_no=line, reference_id=f"R{n % 2}")
+        for n, (code, sent, lines) in enumerate(drawn)
+        for line, (site, quantity) in enumerate(lines, start=2)
+    ]  # fmt: skip
+
+
+def naive_places(rows: list[dict[str, Any]]) -> dict[str | None, tuple[float, float, float]]:
+    """Ordered, shipped and received by site, message by message in plain Python."""
+    spoken: dict[tuple[Any, str], list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda r: (r["sent_at_utc"], int(r["control_number"]))):
+        spoken.setdefault((row["sent_at_utc"], row["control_number"]), []).append(row)
+    placing = [m for m in spoken.values() if m[0]["event_code"] in ("ordered", "changed", "cancelled")]
+    if not placing:
+        return {}
+    split: dict[str | None, float] = {}
+    seen: set[str | None] = set()
+    ordered: dict[str | None, float] = {}
+    for message in placing:
+        if any(r["site_id"] is not None for r in message):
+            said: dict[str | None, float] = {}
+            for r in message:
+                said[r["site_id"]] = said.get(r["site_id"], 0.0) + r["quantity_ea"]
+            seen |= set(said)
+            split = said if sum(said.values()) > 0 else split
+    everywhere = sorted(seen, key=str) or [None]
+    split = split or dict.fromkeys(everywhere, 1.0)
+    share = {s: split.get(s, 0.0) / sum(split.values()) for s in everywhere}
+
+    def place(message: list[dict[str, Any]], *, is_placing: bool) -> dict[str | None, float]:
+        out = dict.fromkeys(everywhere, 0.0)
+        names = any(r["site_id"] is not None for r in message)
+        for r in message:
+            here = names if is_placing else r["site_id"] is not None and r["site_id"] in everywhere
+            for s in everywhere:
+                out[s] += r["quantity_ea"] * ((s == r["site_id"]) if here else share[s])
+        return out
+
+    ordered = place(placing[-1], is_placing=True)
+    moved = {}
+    for code in ("shipped", "received"):
+        newest: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for message in (m for m in spoken.values() if m[0]["event_code"] == code):
+            by_number: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+            for r in message:
+                by_number.setdefault((r["reference_id"], r["site_id"] if code == "received" else None), []).append(r)
+            newest |= by_number
+        moved[code] = place([r for lines in newest.values() for r in lines], is_placing=False)
+    return {s: (ordered[s], moved["shipped"][s], moved["received"][s]) for s in everywhere}
+
+
+@settings(max_examples=150, deadline=None)
+@given(MESSAGES)
+def test_each_site_has_what_a_loop_in_plain_python_gives_it(drawn: Any) -> None:
+    rows = messages(drawn)
+    lines = open_orders_as_of(frame(rows), FAR, include_closed=True)
+    expected = naive_places(rows)
+    got = {r["site_id"]: (r["ordered_qty_ea"], r["shipped_qty_ea"], r["received_qty_ea"]) for r in lines.to_dicts()}
+    assert set(got) == set(expected)
+    for site, figures in expected.items():
+        assert got[site] == pytest.approx(figures), site
+    assert lines["ship_to_no"].to_list() == list(range(1, lines.height + 1))
+
+
+def at_stores(number: int, code: str, *, sent: int, **stores: float) -> list[dict[str, Any]]:
+    return [
+        event(number, code, quantity, sent=sent, known=sent, site_id=site, segment_no=3, line_no=n)
+        for n, (site, quantity) in enumerate(stores.items(), start=1)
+    ]
+
+
+def by_site(rows: list[dict[str, Any]], column: str = "open_qty_ea") -> dict[str, float]:
+    return dict(open_orders_as_of(frame(rows), FAR, include_closed=True).select("site_id", column).iter_rows())
+
+
+def test_an_order_for_several_stores_stands_at_each_of_them() -> None:
+    rows = at_stores(1, "ordered", sent=0, S1=10, S2=20, S3=30)
+    assert by_site(rows) == {"S1": 10, "S2": 20, "S3": 30}
+    # A receipt closes its own store's part, whatever number it shares with that of another store.
+    rows += [event(2, "received", 10, sent=1, known=1, site_id="S1", reference_id="R"), event(3, "received", 5, sent=2, known=2, site_id="S2", reference_id="R")]  # fmt: skip
+    assert by_site(rows) == {"S1": 0, "S2": 15, "S3": 30}
+
+
+def test_an_answer_that_names_no_store_is_shared_as_it_was_ordered() -> None:
+    rows = [*at_stores(1, "ordered", sent=0, S1=10, S2=20, S3=30), event(2, "confirmed", 30, sent=1, known=1)]
+    assert by_site(rows) == {"S1": 5, "S2": 10, "S3": 15}
+
+
+def test_a_store_that_a_change_leaves_out_is_no_longer_ordered_for() -> None:
+    rows = [*at_stores(1, "ordered", sent=0, S1=10, S2=20), *at_stores(2, "changed", sent=1, S1=12)]
+    assert by_site(rows) == {"S1": 12, "S2": 0}
+    assert by_site(rows, "is_cancelled") == {"S1": False, "S2": True}
+    # A later change that names none speaks of the stores that are left.
+    assert by_site([*rows, event(3, "changed", 9, sent=2, known=2)]) == {"S1": 9, "S2": 0}
+
+
+def test_an_order_moved_to_another_site_keeps_its_date() -> None:
+    rows = [
+        event(1, "ordered", 10, sent=0, known=0, site_id="S1"),
+        event(2, "changed", 10, sent=72, known=72, site_id="S2"),
+    ]
+    assert by_site(rows) == {"S1": 0, "S2": 10}
+    assert set(by_site(rows, "order_date").values()) == {START.date()}
+
+
+def test_a_cancellation_without_a_site_ends_the_line_at_every_store() -> None:
+    rows = [*at_stores(1, "ordered", sent=0, S1=10, S2=20), event(2, "cancelled", 0, sent=1, known=1)]
+    assert by_site(rows) == {"S1": 0, "S2": 0} and set(by_site(rows, "is_cancelled").values()) == {True}

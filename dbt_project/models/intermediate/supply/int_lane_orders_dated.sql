@@ -1,5 +1,6 @@
 -- One order line of one lane, with the business days on which its order, its first receipt, its cancellation and its first promise
--- became known. Only first statements count, so nothing that comes later changes a row.
+-- became known. Only first statements count, so nothing that comes later changes a row: the receiving sites are those of the first
+-- message that names one. What names none of them is said of all.
 with
 
 events as (
@@ -7,11 +8,27 @@ events as (
     from {{ ref('int_order_events_gathered') }}
 ),
 
+sites as (
+    select distinct order_number, item_id, site_id
+    from events
+    where event_code = 'ordered' and site_id is not null
+    qualify rank() over (partition by order_number, item_id order by known_date, available_at_utc, document_id, set_no) = 1
+),
+
+placed as (
+    select events.* exclude (site_id), sites.site_id
+    from events
+    left join sites as named
+        on events.order_number = named.order_number and events.item_id = named.item_id and events.site_id = named.site_id
+    inner join sites
+        on events.order_number = sites.order_number and events.item_id = sites.item_id
+        and (named.site_id is null or named.site_id = sites.site_id)
+),
+
 folded as (
     select
-        order_number, item_id,
+        order_number, item_id, site_id,
         arg_min(source_id, arrival) filter (event_code = 'ordered') as source_id,
-        arg_min(site_id, arrival) filter (event_code = 'ordered') as site_id,
         arg_min(event_date, arrival) filter (event_code = 'ordered') as order_date,
         min(known_date) filter (event_code = 'ordered') as ordered_known_date,
         arg_min(event_date, arrival) filter (event_code = 'received') as received_date,
@@ -19,8 +36,8 @@ folded as (
         min(known_date) filter (event_code = 'cancelled') as cancelled_known_date,
         arg_min(expected_date, arrival) filter (event_code = 'confirmed' and expected_date is not null) as promised_date,
         min(known_date) filter (event_code = 'confirmed' and expected_date is not null) as promise_known_date
-    from events
-    group by order_number, item_id
+    from placed
+    group by order_number, item_id, site_id
 )
 
 select
@@ -31,4 +48,4 @@ select
     received_date - order_date as lead_time_days,
     if(promise_known_date <= received_known_date, received_date > promised_date, null) as is_late
 from folded
-where source_id is not null and site_id is not null and ordered_known_date is not null
+where source_id is not null and ordered_known_date is not null

@@ -13,7 +13,8 @@ ordered as (
         if(action_code in ('new', 'change'), quantity_ea, 0) as quantity_ea,
         requested_date as expected_date,
         coalesce(seller_id, receiver_id) as source_id,
-        coalesce(ship_to_id, buyer_id) as site_id,
+        -- A change that names no site leaves the line where it is, wherever the buyer sits.
+        coalesce(ship_to_id, if(action_code = 'new', buyer_id, null)) as site_id,
         cast(null as varchar) as carrier_id, cast(null as varchar) as shipment_id, cast(null as varchar) as reference_id,
         unit_price / factor_ea as unit_price_usd,
         set_rank, segment_no, line_no, cast(null as integer) as also_rank,

@@ -1,24 +1,23 @@
--- Shipment lines by order, item and shipment, a version per notice, with the stretch in which it was the newest one known: a notice
+-- Shipment lines by order, item, shipment and receiving site, a version per notice, with the stretch in which it was the newest one known: a notice
 -- sent again replaces the one before it, and one that arrives after a newer one was never the newest (an empty stretch, left out).
 with
 
 totals as (
     select
-        lines.order_number, lines.item_id, lines.shipment_id, lines.set_rank, sets.available_at_utc,
+        lines.order_number, lines.item_id, lines.shipment_id, lines.ship_to_id, lines.set_rank, sets.available_at_utc,
         min(lines.segment_no) as segment_no,
         min(lines.shipped_date) as shipped_date,
-        max(lines.ship_to_id) as ship_to_id,
         sum(lines.quantity_ea) as quantity_ea
     from {{ ref('int_shipment_lines_conformed') }} as lines
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
     where lines.reject_code is null and lines.order_number is not null
-    group by lines.order_number, lines.item_id, lines.shipment_id, lines.set_rank, sets.available_at_utc
+    group by lines.order_number, lines.item_id, lines.shipment_id, lines.ship_to_id, lines.set_rank, sets.available_at_utc
 ),
 
 versions as (
     select
         *,
-        {{ superseded_at('order_number, item_id, shipment_id') }} as superseded_at_utc
+        {{ superseded_at('order_number, item_id, shipment_id', 'range') }} as superseded_at_utc
     from totals
 )
 

@@ -1,4 +1,4 @@
--- The fold of all events of an order line. `aios_assets/marts/open_orders.py` is the same fold as of any earlier moment; a test
+-- The fold of all events of an order line, by receiving site. `aios_assets/marts/open_orders.py` is the same fold as of any earlier moment; a test
 -- holds the two equal.
 with
 
@@ -19,39 +19,121 @@ horizon as (
 orders as (
     select
         *,
-        max(message_rank) over (partition by order_number, item_id) as last_rank
+        max(message_rank) over line as last_rank,
+        -- A message that names a site for the line names all of them: what it leaves out is no longer ordered.
+        bool_or(site_id is not null) over message as names_sites,
+        if(bool_or(site_id is not null) over message and sum(quantity_ea) over message > 0, message_rank, null) as split_rank
     from events
     where event_code in ('ordered', 'changed', 'cancelled')
+    window
+        line as (partition by order_number, item_id),
+        message as (partition by order_number, item_id, message_rank)
+),
+
+split as (
+    select *, max(split_rank) over (partition by order_number, item_id) as last_split_rank from orders
+),
+
+-- Every site that the line was ever ordered for, with what the newest split of it among sites gives it; none is named: one row.
+parts as (
+    select
+        order_number, item_id, site_id,
+        coalesce(sum(quantity_ea) filter (names_sites and message_rank = last_split_rank), 0) as part_ea
+    from split
+    where names_sites
+    group by order_number, item_id, site_id
+    union all
+    select order_number, item_id, null, 0
+    from orders
+    group by order_number, item_id
+    having not bool_or(names_sites)
+),
+
+sites as (
+    select
+        order_number, item_id, site_id,
+        if(sum(part_ea) over line > 0, part_ea, 1) as part_ea,
+        if(sum(part_ea) over line > 0, sum(part_ea) over line, count(*) over line) as whole_ea,
+        cast(row_number() over (partition by order_number, item_id order by site_id nulls first) as integer) as ship_to_no
+    from parts
+    window line as (partition by order_number, item_id)
+),
+
+-- A word about the line that names none of its sites is one about all of them, its quantity in proportion to what they ordered.
+placed_at as (
+    select
+        orders.* exclude (quantity_ea),
+        sites.ship_to_no,
+        if(names_sites or part_ea = whole_ea, quantity_ea, quantity_ea * part_ea / whole_ea) as quantity_ea
+    from orders
+    inner join sites
+        on orders.order_number = sites.order_number and orders.item_id = sites.item_id
+        and ((not orders.names_sites and part_ea > 0) or (orders.names_sites and orders.site_id is not distinct from sites.site_id))
+),
+
+heard as (
+    select
+        events.*,
+        -- A notice sent again replaces the one of its number; two sites may number their receipts alike.
+        max(message_rank) over (
+            partition by events.order_number, events.item_id, event_code, reference_id, if(event_code = 'received', events.site_id, null)
+        ) as last_rank,
+        sites.site_id is null as is_unplaced
+    from events
+    left join sites on events.order_number = sites.order_number and events.item_id = sites.item_id and events.site_id = sites.site_id
+    where event_code in ('confirmed', 'shipped', 'received', 'status')
+),
+
+heard_at as (
+    select
+        heard.* exclude (quantity_ea),
+        sites.ship_to_no,
+        if(not is_unplaced or part_ea = whole_ea, quantity_ea, quantity_ea * part_ea / whole_ea) as quantity_ea
+    from heard
+    inner join sites
+        on heard.order_number = sites.order_number and heard.item_id = sites.item_id
+        and ((heard.is_unplaced and part_ea > 0) or heard.site_id = sites.site_id)
+),
+
+stated as (
+    select
+        order_number, item_id,
+        min(event_date) filter (event_code = 'ordered') as order_date,
+        arg_max(expected_date, event_rank) filter (expected_date is not null) as requested_date,
+        arg_max(source_id, event_rank) filter (source_id is not null) as source_id,
+        arg_max(unit_price_usd, event_rank) filter (unit_price_usd is not null) as unit_price_usd
+    from orders
+    group by order_number, item_id
 ),
 
 placed as (
     select
-        order_number, item_id,
-        coalesce(min(event_date) filter (event_code = 'ordered'), min(event_date)) as order_date,
+        order_number, item_id, ship_to_no,
+        min(event_date) filter (event_code = 'ordered') as order_date,
+        min(event_date) as changed_date,
         arg_max(expected_date, event_rank) filter (expected_date is not null) as requested_date,
         arg_max(source_id, event_rank) filter (source_id is not null) as source_id,
-        arg_max(site_id, event_rank) filter (site_id is not null) as site_id,
         arg_max(unit_price_usd, event_rank) filter (unit_price_usd is not null) as unit_price_usd,
-        sum(quantity_ea) filter (message_rank = last_rank) as ordered_qty_ea,
-        arg_max(event_code, event_rank) = 'cancelled' as is_cancelled,
+        coalesce(sum(quantity_ea) filter (message_rank = last_rank), 0) as ordered_qty_ea,
+        arg_max(event_code, event_rank) = 'cancelled' or max(message_rank) < max(last_rank) as is_cancelled,
         max(message_rank) filter (event_code <> 'ordered') as changed_rank,
         coalesce(arg_min(document_id, event_rank) filter (event_code = 'ordered'), arg_min(document_id, event_rank)) as document_id,
         coalesce(arg_min(set_no, event_rank) filter (event_code = 'ordered'), arg_min(set_no, event_rank)) as set_no,
         coalesce(arg_min(segment_no, event_rank) filter (event_code = 'ordered'), arg_min(segment_no, event_rank)) as segment_no,
         min(available_at_utc) as available_at_utc
-    from orders
-    group by order_number, item_id
+    from placed_at
+    group by order_number, item_id, ship_to_no
 ),
 
 answers as (
-    select *, max(message_rank) over (partition by order_number, item_id) as last_rank
-    from events
+    select * exclude (last_rank), max(message_rank) over (partition by order_number, item_id, ship_to_no) as last_rank
+    from heard_at
     where event_code = 'confirmed'
 ),
 
 confirmed as (
     select
-        order_number, item_id,
+        order_number, item_id, ship_to_no,
         sum(quantity_ea) filter (message_rank = last_rank) as confirmed_qty_ea,
         max(message_rank) as confirmed_rank,
         coalesce(
@@ -59,18 +141,12 @@ confirmed as (
             arg_max(expected_date, event_rank) filter (expected_date is not null)
         ) as promised_date
     from answers
-    group by order_number, item_id
-),
-
-notices as (
-    select *, max(message_rank) over (partition by order_number, item_id, event_code, reference_id) as last_rank
-    from events
-    where event_code in ('shipped', 'received')
+    group by order_number, item_id, ship_to_no
 ),
 
 moved as (
     select
-        order_number, item_id,
+        order_number, item_id, ship_to_no,
         min(event_date) filter (event_code = 'shipped') as shipped_date,
         sum(quantity_ea) filter (event_code = 'shipped') as shipped_qty_ea,
         max(event_date) filter (event_code = 'shipped') as last_shipped_date,
@@ -79,23 +155,29 @@ moved as (
         min(event_date) filter (event_code = 'received') as received_date,
         max(event_date) filter (event_code = 'received') as last_received_date,
         sum(quantity_ea) filter (event_code = 'received') as received_qty_ea
-    from notices
-    where message_rank = last_rank
-    group by order_number, item_id
+    from heard_at
+    where message_rank = last_rank and event_code in ('shipped', 'received')
+    group by order_number, item_id, ship_to_no
 ),
 
 known as (
     select
-        order_number, item_id,
+        order_number, item_id, ship_to_no,
         min(available_at_utc) filter (event_code = 'received') as received_known_at_utc,
         arg_max(expected_date, event_rank) filter (event_code in ('shipped', 'status') and expected_date is not null) as expected_date
-    from events
-    group by order_number, item_id
+    from heard_at
+    group by order_number, item_id, ship_to_no
 ),
 
 folded as (
     select
-        placed.*,
+        placed.* replace (
+            coalesce(placed.order_date, stated.order_date, placed.changed_date) as order_date,
+            coalesce(placed.requested_date, stated.requested_date) as requested_date,
+            coalesce(placed.source_id, stated.source_id) as source_id,
+            coalesce(placed.unit_price_usd, stated.unit_price_usd) as unit_price_usd
+        ),
+        sites.site_id,
         confirmed.confirmed_qty_ea,
         confirmed.promised_date,
         moved.shipped_date,
@@ -118,14 +200,17 @@ folded as (
         ) as due_qty_ea,
         greatest(moved.last_received_date, moved.last_shipped_date, confirmed.promised_date, known.expected_date) as last_sign_date
     from placed
-    left join confirmed using (order_number, item_id)
-    left join moved using (order_number, item_id)
-    left join known using (order_number, item_id)
+    inner join stated using (order_number, item_id)
+    inner join sites using (order_number, item_id, ship_to_no)
+    left join confirmed using (order_number, item_id, ship_to_no)
+    left join moved using (order_number, item_id, ship_to_no)
+    left join known using (order_number, item_id, ship_to_no)
 )
 
 select
     folded.order_number,
     folded.item_id,
+    folded.ship_to_no,
     folded.source_id,
     folded.site_id,
     folded.order_date,
