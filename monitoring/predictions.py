@@ -12,6 +12,7 @@ import hashlib
 import polars as pl
 
 SUBJECT = "pred_demand__28d"
+SEGMENT = "demand_class"
 WEEK_DAYS = 7
 MOST_UNITS = 500
 WATCHED = ("forecast_week_ea", "forecast_vs_recent_log", "forecast_spread_frac")
@@ -43,7 +44,7 @@ def prediction_features(forecasts: pl.DataFrame, features: pl.DataFrame) -> pl.D
         features: rows of `feat_item_site__demand` at those origins (`sales_qty_ea_mean_28d`).
 
     Returns:
-        `item_id, site_id, origin_date`, `forecast_week_ea` (expected sales of seven days, EA), `forecast_vs_recent_log` (log of
+        `item_id, site_id, origin_date, demand_class`, `forecast_week_ea` (expected sales of seven days, EA), `forecast_vs_recent_log` (log of
         that over four weeks' mean sales, null where those are unknown), `forecast_spread_frac` (p10 to p90 over the mean).
         Origins without all seven horizons are null throughout, so that they count as missing.
     """
@@ -52,6 +53,7 @@ def prediction_features(forecasts: pl.DataFrame, features: pl.DataFrame) -> pl.D
         pl.len().alias("days"),
         pl.col("demand_qty_ea_mean").sum().alias("forecast_week_ea"),
         (pl.col("demand_qty_ea_p90") - pl.col("demand_qty_ea_p10")).sum().alias("width_ea"),
+        pl.col(SEGMENT).first(),
     )
     level = features.select(
         "item_id", "site_id", pl.col("feature_date").alias("origin_date"),
@@ -65,6 +67,7 @@ def prediction_features(forecasts: pl.DataFrame, features: pl.DataFrame) -> pl.D
         "item_id",
         "site_id",
         "origin_date",
+        SEGMENT,
         whole.then("forecast_week_ea").alias("forecast_week_ea"),
         whole.then(((pl.col("forecast_week_ea") + 0.5) / (pl.col("recent_ea") + 0.5)).log()).alias(
             "forecast_vs_recent_log"

@@ -22,6 +22,7 @@ from aios_assets.resources.handles import World
 CURRENT_DAYS = 3
 REFERENCE_DAYS = 56
 YEAR_DAYS = 364
+SEGMENT = "demand_class"
 FEATURES = "feat_item_site__demand"
 WATCHED = (
     "sales_qty_ea_lag_0",
@@ -36,10 +37,12 @@ WATCHED = (
 
 
 def watched_rows(world: World, first: date, last: date) -> pl.DataFrame:
-    """Feature rows of those days, with each day's sales against what is usual for the series on that weekday."""
+    """Feature rows of those days with their demand class, and each day's sales against what is usual for the series that weekday."""
+    from ml.datasets import classes_of
     from monitoring.drift import with_surprise
 
-    return with_surprise(world.feature_rows(first, last))
+    rows = world.feature_rows(first, last)
+    return with_surprise(rows).with_columns(pl.Series(SEGMENT, classes_of(rows), dtype=pl.String))
 
 
 def champion_predictions(world: World, first: date, last: date, day: date) -> pl.DataFrame:
@@ -126,6 +129,7 @@ def drift_rows(world: World, day: date) -> pl.DataFrame:
                     drift_date=day,
                     available_at_utc=world.cutoff(day),
                     thresholds=load_thresholds(),
+                    segment_column=SEGMENT,
                 )
             )
     return pl.concat(found)
@@ -158,8 +162,9 @@ def _pin(world: World, day: date, subject: Subject, champion: str, window: str, 
     if rows.is_empty() or (window == "year_before" and rows[subject.date_column].min() != days[0]):
         return None
     reference = build_reference(
-        rows, subject=subject.name, columns=subject.columns, date_column=subject.date_column, window_days=CURRENT_DAYS
-    )
+        rows, subject=subject.name, columns=subject.columns, date_column=subject.date_column,
+        segment_column=SEGMENT, window_days=CURRENT_DAYS,
+    )  # fmt: skip
     _keep(path, reference.to_bytes())
     return path
 

@@ -16,7 +16,7 @@ def forecasts(item: str, horizons: range, mean: float) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "item_id": item, "site_id": "S1", "origin_date": ORIGIN, "horizon_days": list(horizons),
-            "demand_qty_ea_mean": [mean * h for h in horizons], "demand_qty_ea_p10": 1.0, "demand_qty_ea_p90": 4.0,
+            "demand_qty_ea_mean": [mean * h for h in horizons], "demand_qty_ea_p10": 1.0, "demand_qty_ea_p90": 4.0, "demand_class": "smooth",
         }
     )  # fmt: skip
 
@@ -31,7 +31,7 @@ def features(**means: float | None) -> pl.DataFrame:
 def test_a_week_of_horizons_beside_what_was_sold_of_late() -> None:
     rows = prediction_features(forecasts("A", range(1, 29), 2.0), features(A=7.9))
     (row,) = rows.to_dicts()
-    assert row["forecast_week_ea"] == 2.0 * (1 + 2 + 3 + 4 + 5 + 6 + 7)
+    assert row["demand_class"] == "smooth" and row["forecast_week_ea"] == 2.0 * (1 + 2 + 3 + 4 + 5 + 6 + 7)
     assert math.isclose(row["forecast_vs_recent_log"], math.log(56.5 / (7.9 * 7 + 0.5)))
     assert math.isclose(row["forecast_spread_frac"], 7 * 3.0 / 56.5)
 
