@@ -1,6 +1,6 @@
 """Forecasts of demand, lead times and arrivals, each row naming the model version that made it.
 
-From: the newest features and the champion that was live at the cut-off; seasonal naive where there is no healthy champion,
+From: the newest features and the champion that was live at the cut-off; a recent average where there is no healthy champion,
 and the row says so. Every night. Form: 28 days × item × site with quantiles; lanes; open order lines.
 """
 

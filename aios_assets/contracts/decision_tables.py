@@ -326,7 +326,7 @@ MON_PROMOTION_VERDICTS = replace(
     grain="one gate on one challenger on the day it was judged",
     window="",
     write="append",
-    source="rolling-origin scores of challenger, champion and seasonal naive",
+    source="rolling-origin scores of challenger, champion, fallback and seasonal naive",
 )
 MON_BACKTEST_SCORES = Table(
     name="mon_backtest_scores",
