@@ -52,7 +52,11 @@ class Wide:
 
     def rows(self, index: I64) -> Wide:
         """A copy of some series."""
-        return Wide(self.sales[index].copy(), self.stockout[index].copy(), self.price[index].copy())
+        return Wide(self.sales[index], self.stockout[index], self.price[index])
+
+    def part(self, rows: slice, columns: slice) -> Wide:
+        """Some series and days, not copied: to be read only."""
+        return Wide(self.sales[rows, columns], self.stockout[rows, columns], self.price[rows, columns])
 
 
 def demand_features(
@@ -216,8 +220,8 @@ class _Panel:
         out = {name: np.empty((n, d), dtype=np.float32) for name in names}
         step = max(1, BLOCK_CELLS // self.width)
         for low in range(0, n, step):
-            rows = np.arange(low, min(low + step, n))
-            block = own_features(self.base.rows(rows), _carry_rows(self.carry, rows), self.columns)
+            rows = slice(low, min(low + step, n))
+            block = own_features(self.base.part(rows, slice(None)), _carry_rows(self.carry, rows), self.columns)
             for name in names:
                 out[name][rows] = block[name]
         self._patch(out)
@@ -339,6 +343,8 @@ def _late_keys(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFra
     A cell that no current version describes (all were withdrawn) is late for as long as anything was visible.
     """
     odd = rows.filter((pl.col("v0") > pl.col("t")) | (pl.col("v1") <= last)).select("s", "t").unique()
+    if odd.height == 0:  # the usual night: nothing late, nothing corrected
+        return rows.clear().with_columns(pl.lit(None, dtype=pl.Int64).alias("until"))
     rows = rows.join(odd, on=["s", "t"], how="semi")
     final = final.join(odd, on=["s", "t"], how="semi")
     newest = final.select("s", "t", pl.col("v0").alias("until"))
@@ -376,7 +382,7 @@ def _stretches(late: pl.DataFrame, wanted: I64) -> pl.DataFrame:
     return open_cells.select("s", "d0", "d1").unique().sort("s", "d0")
 
 
-def _carry_rows(carry: Carry, rows: I64) -> Carry:
+def _carry_rows(carry: Carry, rows: I64 | slice) -> Carry:
     return Carry(carry.first_sale[rows], carry.last_sale[rows], carry.last_price[rows])
 
 
@@ -411,12 +417,16 @@ def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
     Returns:
         Name to (series, wanted days) in 64 bits; NaN where nothing is known.
     """
+    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
+    out |= _since(wide.sales > 0, carry, columns)
+    start = max(0, int(columns.min()) - WINDOWS[-1] + 1) if columns.size else 0  # windows reach back no further
+    out |= _price(wide.price, carry, columns)
+    wide, columns = wide.part(slice(None), slice(start, None)), columns - start
     known = ~np.isnan(wide.sales)
     ones = known.astype(np.float64)
     sold = np.where(known, wide.sales, 0.0)
     count, total, square = WindowSums(ones), WindowSums(sold), WindowSums(sold * sold)
     zeros = WindowSums((known & (wide.sales == 0)).astype(np.float64))
-    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
     counts = {w: count.at(w, columns) for w in WINDOWS}
     with np.errstate(invalid="ignore", divide="ignore"):
         for w in WINDOWS:
@@ -428,13 +438,11 @@ def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
             out[f"zero_frac_{w}d"] = np.where(counts[w] > 0, zeros.at(w, columns) / counts[w], np.nan)
         stocked = WindowSums((known & (wide.stockout == 0)).astype(np.float64)).at(28, columns)
         out["in_stock_frac_28d"] = np.where(counts[28] > 0, stocked / counts[28], np.nan)
-        out |= _since(wide.sales > 0, carry, columns)
         weekly, weekly_n = (
             WindowSums(sold, stride=7).at(8, columns),
             WindowSums(ones, stride=7).at(8, columns),
         )
         out["weekday_mean_56d"] = np.where(weekly_n > 0, weekly / weekly_n, np.nan)
-        out |= _price(wide.price, carry, columns)
     return {name: out[name] for name in own_feature_names()}
 
 
@@ -453,5 +461,6 @@ def _price(price: F64, carry: Carry, columns: I64) -> dict[str, F64]:
     known = ~np.isnan(price)
     last = forward_fill(price, carry.last_price, columns)
     n = WindowSums(known.astype(np.float64)).at(28, columns)
-    mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n
-    return {"price_usd_lag_0": last, "price_rel_28d": np.where((n > 0) & (mean > 0), last / mean, np.nan)}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n
+        return {"price_usd_lag_0": last, "price_rel_28d": np.where((n > 0) & (mean > 0), last / mean, np.nan)}
