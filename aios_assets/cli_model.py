@@ -205,33 +205,16 @@ def _decide(decision: Literal["promote", "reject"], version: str, reason: str, m
 
 
 def _register_policy(spec: Any, reason: str) -> Any:
-    """A policy version in the registry, signed like a model, with its papers; the same parameters are registered once."""
-    from dataclasses import asdict
-
-    from aios_assets.assets.glue_cards import file_papers, policy_papers
-    from aios_assets.assets.glue_rollout import policy_bytes
+    """A policy version in the registry; the same parameters are registered once."""
+    from aios_assets.assets.glue_tuning import register_policy
     from aios_assets.nights import newest_night
     from aios_assets.resources.clock import now_utc
 
-    world, data = _world(), policy_bytes(spec)
     try:
         day = newest_night(_settings())
     except BadInputError:
         day = now_utc().date() - timedelta(days=1)
-    papers = policy_papers(world, asdict(spec), day, reason)
-    ref = world.tracking.log_artifact(
-        POLICY, data, data_versions={}, params=asdict(spec), training_key=f"{POLICY}|{digest(data)}", as_of=day, reason=reason,
-        card=f"# Planning parameters\n\n{reason}", seed=spec.seed,
-    )  # fmt: skip
-    file_papers(world, ref, papers, [])
-    return ref
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
+    return register_policy(_world(), spec, reason, day)
 
 
 def pl_concat(frames: list[pl.DataFrame]) -> pl.DataFrame:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ OPEN_ORDER_SCHEMA: dict[str, Any] = {
     "open_qty_ea": pl.Float64, "order_date": pl.Date, "expected_date": pl.Date, "promised_date": pl.Date,
     "requested_date": pl.Date,
 }  # fmt: skip
+CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
 LOAD_SCHEMA: dict[str, Any] = {"item_id": pl.String, "unit_volume_m3": pl.Float64, "unit_weight_kg": pl.Float64}
 _CONTRACTS = {
     "forecasts": PRED_DEMAND_28D,
@@ -104,6 +106,10 @@ class PlanSpec:
     default_margin_frac: float | None = None
     alpha_min: float = 0.50
     alpha_max: float = 0.97
+    alpha_max_smooth: float | None = None
+    alpha_max_erratic: float | None = None
+    alpha_max_intermittent: float | None = None
+    alpha_max_lumpy: float | None = None
     centre_alpha_max: float = 0.8
     centre_shortage_share_frac: float = 0.1
     order_cost_share_frac: float = 0.3
@@ -130,14 +136,30 @@ class PlanSpec:
             "day_correlation": (0, 0.95), "site_correlation": (0, 0.95), "max_stock_age_days": (0, 365),
             "max_horizon_days": (2, 730), "flip_steps": (0, 20), "receipt_to_shelf_days": (0, 60),
         }  # fmt: skip
+        limits |= {f"alpha_max_{name}": (0, 0.9999) for name in CLASSES}
         for name, (low, high) in limits.items():
             value = getattr(self, name)
+            if value is None and name.startswith("alpha_max_"):
+                continue
             if not low <= value <= high:
                 raise BadInputError(f"{name} is {value}, allowed is {low} to {high}", where="planning specification")
         if self.day_correlation + self.site_correlation > 0.95:
             raise BadInputError(
                 "day_correlation and site_correlation together exceed 0.95", where="planning specification"
             )
+
+    def ceiling(self, demand_class: str | None) -> float:
+        """Largest critical ratio of a demand class; `alpha_max` where the class has none of its own."""
+        own = getattr(self, f"alpha_max_{demand_class}", None) if demand_class in CLASSES else None
+        return self.alpha_max if own is None else float(own)
+
+    def with_ceilings(self, found: Mapping[str, float | None]) -> PlanSpec:
+        """The same with these ceilings by demand class; a class that is not named keeps its own."""
+        return replace(
+            self, alpha_max_smooth=found.get("smooth", self.alpha_max_smooth), alpha_max_erratic=found.get("erratic", self.alpha_max_erratic),
+            alpha_max_intermittent=found.get("intermittent", self.alpha_max_intermittent),
+            alpha_max_lumpy=found.get("lumpy", self.alpha_max_lumpy),
+        )  # fmt: skip
 
 
 def load_spec(path: Path | None = None) -> PlanSpec:

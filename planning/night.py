@@ -6,6 +6,7 @@ are independent: an item alone gets the answer it gets among thousands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,11 +102,24 @@ class Chunk:
     place: dict[tuple[str, str], int]
 
 
-def critical_ratio(spec: PlanSpec, shortage: F64, holding_day: F64, review: F64, is_centre: NDArray[np.bool_]) -> F64:
-    """α = shortage / (shortage + holding over the review interval), within the limits of the specification."""
+def critical_ratio(
+    spec: PlanSpec,
+    shortage: F64,
+    holding_day: F64,
+    review: F64,
+    is_centre: NDArray[np.bool_],
+    classes: Sequence[str | None] = (),
+) -> F64:
+    """α = shortage / (shortage + holding over the review interval), within the limits of the specification.
+
+    Args:
+        classes: demand class of each row, for the ceiling of its class; none for all.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         alpha = shortage / (shortage + holding_day * review)
-    top = np.where(is_centre, min(spec.centre_alpha_max, spec.alpha_max), spec.alpha_max)
+    by_class = {c: spec.ceiling(c) for c in set(classes)}
+    ceiling = np.array([by_class[c] for c in classes]) if len(classes) else np.full(shortage.size, spec.alpha_max)
+    top = np.where(is_centre, min(spec.centre_alpha_max, spec.alpha_max), ceiling)
     return np.asarray(np.clip(np.nan_to_num(alpha, nan=0.5), spec.alpha_min, top))
 
 
@@ -216,7 +230,7 @@ def build_chunk(world: World, book: pl.DataFrame, rows: I64) -> tuple[Chunk, dic
     chunk = Chunk(
         rows=rows, item=item, site=site, source=source, ok=ok, is_centre=is_centre, centre_row=centre_row,
         on_hand=free, position=free + number["on_order_qty_ea"], pack=np.maximum(np.nan_to_num(number["pack_ea"], nan=1.0), 1.0),
-        minimum=np.nan_to_num(number["minimum_order_ea"]), alpha=critical_ratio(spec, shortage, holding_day, review, is_centre),
+        minimum=np.nan_to_num(number["minimum_order_ea"]), alpha=critical_ratio(spec, shortage, holding_day, review, is_centre, part["demand_class"].to_list()),
         shortage=np.nan_to_num(shortage), worth=np.nan_to_num(shortage) * np.where(is_centre, spec.centre_shortage_share_frac, 1.0), holding_day=np.nan_to_num(holding_day), review=review,
         fixed=number["cost_per_order_usd"], freight=number["cost_per_ea_usd"], arrive=arrive, until=until, wait=wait,
         demand=demand, receipts=receipts, stock_known=part["stock_known"].to_numpy(), place=place,

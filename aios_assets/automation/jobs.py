@@ -22,6 +22,7 @@ retrain = define_asset_job(
         "model_lead_time",
         "mon_backtest_scores",
         "mon_cost_trials",
+        "mon_policy_tunings",
         "mon_promotion_verdicts",
         "mon_canary_units",
         "mon_deployments",

@@ -6,6 +6,7 @@ from aios_assets.contracts.decision_tables import DECISION_TABLES
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES, EDI_VERDICT_TABLES
 from aios_assets.contracts.errors import UsageError
 from aios_assets.contracts.mart_tables import FEATURE_TABLES, MART_TABLES
+from aios_assets.contracts.planning_tables import PLANNING_TABLES
 from aios_assets.contracts.raw_tables import MASTER_TABLES, STORE_TABLES, TELEMETRY_TABLES
 from aios_assets.contracts.table import Table
 
@@ -20,6 +21,7 @@ TABLES: dict[str, Table] = {
         MART_TABLES,
         FEATURE_TABLES,
         DECISION_TABLES,
+        PLANNING_TABLES,
     )
     for table in group
 }

@@ -14,6 +14,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from aios_assets.contracts.errors import BadInputError
@@ -78,7 +79,7 @@ def play(
         BadInputError: a unit lacks a forecast at an origin.
     """
     knot = forecast_knots(trial, forecasts)
-    money = _Money(trial.units, spec, truth or spec)
+    money = _Money(trial.units, spec, truth or spec, demand_classes(trial, forecasts))
     leads, real = _lead_scenarios(trial, spec)
     sites = trial.units["site_id"].to_list()
     days, stock = trial.demand.shape[1], opening.copy()
@@ -113,14 +114,28 @@ def play(
 class _Money:
     """Costs, packs and critical ratio per unit, (units,) each: ordered by what the rules believe, paid at what is true."""
 
-    def __init__(self, units: pl.DataFrame, spec: PlanSpec, truth: PlanSpec) -> None:
+    def __init__(
+        self, units: pl.DataFrame, spec: PlanSpec, truth: PlanSpec, classes: NDArray[np.str_] | None = None
+    ) -> None:
         cost, price = (units[c].cast(pl.Float64).to_numpy() for c in ("unit_cost_usd", "unit_price_usd"))
         self.pack: F64 = np.maximum(units["pack_ea"].cast(pl.Float64).to_numpy(), 1.0)
         self.holding: F64 = truth.holding_rate_frac_per_year * cost / 365
         self.shortage: F64 = (price - cost) * truth.shortage_factor
         review, stores = np.full(cost.size, float(REVIEW_DAYS)), np.zeros(cost.size, dtype=bool)
         believed = spec.holding_rate_frac_per_year * cost / 365
-        self.alpha = critical_ratio(spec, (price - cost) * spec.shortage_factor, believed, review, stores)
+        known = [] if classes is None else classes.tolist()
+        self.alpha = critical_ratio(spec, (price - cost) * spec.shortage_factor, believed, review, stores, known)
+
+
+def demand_classes(trial: TrialUnits, forecasts: pl.DataFrame) -> NDArray[np.str_]:
+    """Demand class of every unit (units,) as known at the first origin; empty text where the forecasts do not say."""
+    if "demand_class" not in forecasts.columns:
+        return np.full(trial.units.height, "", dtype="<U12")
+    first = forecasts.filter((pl.col("origin_date") == trial.origins[0]) & (pl.col("horizon_days") == 1))
+    found = trial.units.select(KEYS).join(
+        first.select(*KEYS, "demand_class"), on=KEYS, how="left", maintain_order="left"
+    )
+    return found["demand_class"].fill_null("").to_numpy().astype("<U12")
 
 
 def forecast_knots(trial: TrialUnits, forecasts: pl.DataFrame) -> F32:
