@@ -22,6 +22,7 @@ import polars as pl
 from benchmarks import forecast_speed as speed
 from benchmarks.forecast_speed import START, cpu
 
+SHARE_DAYS = 4  # days that an item's mean per day on sale counts beside its newest 28 days
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -145,8 +146,8 @@ def _covariates(frame: pl.DataFrame, keys: list[str], panel: Any, names: list[st
 def wrmsse(data: Path) -> dict[str, Any]:
     """M5's WRMSSE of d_1914–1941, bottom up from the 70 store × department series with events and SNAP days as known ahead.
 
-    Items get their share of department and store by their mean per day on sale up to d_1913: all that is here of them before
-    the window, and little, so levels 10–12 say more about the shares than about the forecasts.
+    Items get their share of department and store by their units of the 28 days up to d_1913 (dollars of those days, as the
+    weights are made from, over the mean price), drawn a little towards their mean per day on sale.
     """
     from ml.backtest import cut
     from ml.forecasting import PanelSpec, forecast_panel
@@ -161,7 +162,9 @@ def wrmsse(data: Path) -> dict[str, Any]:
     means = dict(zip(names, made.frame["mean"].to_numpy().reshape(panel.n, horizon), strict=True))
     bottom = pl.read_parquet(data / "m5/sales_bottom_d1914_1941.parquet")
     stats = pl.read_parquet(data / "m5/series_stats_d1_1913.parquet").select(
-        "item_id", "store_id", pl.col("Mean").alias("sold")
+        "item_id",
+        "store_id",
+        sold=(pl.col("dollar_sales") / pl.col("mean_price") + SHARE_DAYS * pl.col("Mean")) / (28 + SHARE_DAYS),
     )
     items = bottom.join(stats, on=["item_id", "store_id"], how="left").with_columns(
         share=pl.col("sold") / pl.col("sold").sum().over("store_id", "dept_id")

@@ -21,13 +21,14 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from aios_assets.contracts.errors import BadInputError, UsageError
-from ml.distribution import even_draws, text_draws
+from ml.distribution import Shape, even_draws, fit_shape, shape_quantiles, text_draws
 from ml.metrics import scales, score
-from ml.mixture import BOOSTED, Choice, Judge, best_mix
+from ml.mixture import BOOSTED, DIRECT, Choice, Judge, best_mix, deflator
 from ml.models.base import F64, Design
 from ml.models.boosted import BoostSpec, cells_of
 from ml.models.statistical import FLAT
 from ml.panel import SEASON, PanelData
+from ml.panel_direct import mean_of, on_grid
 from ml.panel_features import I64, WINDOWS, Origins, Rows, all_rows, design, origin_features, seasonal_columns
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
 from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets
@@ -39,6 +40,7 @@ MIN_ROWS_CLASS = 150
 MOST_ETS_FITS = 300
 MOST_LIGHT_ETS_FITS = 3_000
 LEAST_MEAN = 0.01
+MIN_ORIGINS_AGAIN = 4
 MOST_ORIGIN_CELLS = 120_000_000
 
 
@@ -61,7 +63,7 @@ class PanelSpec:
     model: str = "auto"
     seed: int = 7
     boost: BoostSpec = field(
-        default_factory=lambda: BoostSpec(trees=300, leaves=31, max_depth=7, learning_rate=0.04, min_rows_leaf=40)
+        default_factory=lambda: BoostSpec(trees=700, leaves=31, max_depth=7, learning_rate=0.04, min_rows_leaf=40)
     )
     most_rows: int = 300_000
     most_held_out: int = 120_000
@@ -90,7 +92,7 @@ class PanelForecast:
 
 def model_names() -> tuple[str, ...]:
     """Names that `PanelSpec.model` accepts."""
-    return ("auto", BOOSTED, *FLAT, "window_average", *SEASONAL, ETS)
+    return ("auto", BOOSTED, DIRECT, *FLAT, "window_average", *SEASONAL, ETS)
 
 
 def forecast_panel(panel: PanelData, spec: PanelSpec) -> PanelForecast:
@@ -143,6 +145,7 @@ class _Run:
         self.held = np.flatnonzero(np.isin(index, held))
         self.learn = np.flatnonzero(np.isin(index, learn))
         self.edges = tuple(sorted({max(1, self.ahead // 3), max(1, 2 * self.ahead // 3)}))
+        self.shape: Shape | None = None
         self.key_draws = text_draws(["|".join(map(str, key)) for key in panel.keys.iter_rows()])
 
     # --- rows and candidates ----------------------------------------------------------------------------------------
@@ -181,9 +184,10 @@ class _Run:
         assert held.y is not None
         means = self.statistical(rows)
         boosted = self._compete(held)
-        learned = boosted.predict(held) if boosted is not None else None
+        learned = self._forecast_held(boosted, held) if boosted is not None else None
         if learned is not None:
-            means[BOOSTED] = learned.mean
+            self.shape = fit_shape(np.maximum(learned.mean, LEAST_MEAN * held.scale), learned.spread, held.y)
+            means |= self._learned_means(held, learned)
         if self._ets_helps():
             means[ETS] = self._ets(rows)
         choice, candidates = self._choose(rows, held, means)
@@ -191,16 +195,17 @@ class _Run:
         signals = self._signals(held, mean, learned)
         draws = self._draws(rows)
         expected = self._expect(held, mean, signals, draws)
-        law = fit_panel_law(signals, held.y, cells_of(held.segment, held.horizon, self.edges), self.spec.levels)
+        cells = cells_of(held.segment, held.horizon, self.edges)
+        law = fit_panel_law(signals, held.y, cells, self.spec.levels, held.target_index)
         return self._answer(choice, candidates, expected, law, self._again(boosted))
 
     def _compete(self, held: Design) -> Boosted | None:
-        if self.spec.model not in ("auto", BOOSTED):
+        if self.spec.model not in ("auto", BOOSTED, DIRECT):
             return None
         before = self.learn[self.origins.index[self.learn] < self.first_held]
         _, old = self._rows(before, int(self.first_held), self.spec.most_rows, self.spec.seed)
         if old.rows < MIN_ROWS_BOOSTED or self.panel.n < 2:
-            if self.spec.model == BOOSTED:
+            if self.spec.model != "auto":
                 raise BadInputError(
                     "too few rows for a global model", where="panel", count=old.rows, todo="use --model auto"
                 )
@@ -209,6 +214,29 @@ class _Run:
             )
             return None
         return Boosted.compete(old, held, self.spec)
+
+    def _forecast_held(self, first: Boosted, held: Design) -> Learned:
+        """What the models say of the held-out rows; of the newer half after learning again in between, as they will at the end.
+
+        A model of long ago errs in other ways than the one that answers in the end, and calibration would learn its errors.
+        """
+        learned = first.predict(held)
+        origins = np.unique(held.origin_index)
+        if origins.size < MIN_ORIGINS_AGAIN:
+            return learned
+        middle = int(origins[origins.size // 2])
+        before = self.learn[self.origins.index[self.learn] < middle]
+        _, known = self._rows(before, middle, self.spec.most_rows, self.spec.seed)
+        newer = held.origin_index >= middle
+        learned.put(newer, Boosted.train(known, self.spec, first.trees).predict(held.take(newer)))
+        return learned
+
+    def _learned_means(self, frame: Design, learned: Learned) -> dict[str, F64]:
+        """Mean forecasts of the global models: learned as such, and as the mean of the quantiles learned directly."""
+        assert self.shape is not None
+        centre = np.maximum(learned.mean, LEAST_MEAN * frame.scale)
+        whole = on_grid(learned.direct, shape_quantiles(self.shape, centre, learned.spread))
+        return {BOOSTED: learned.mean, DIRECT: mean_of(whole)}
 
     def _again(self, boosted: Boosted | None) -> Boosted | None:
         """The global model learned on everything, with as many trees as helped."""
@@ -244,6 +272,7 @@ class _Run:
         judge = Judge(held, window, self._series_scale(held, rows))
         table: list[dict[str, Any]] = []
         chosen: dict[str, dict[str, float]] = {}
+        factors: dict[str, float] = {}
         for name in ["all", *sorted(set(held.segment.tolist()))]:
             pick = np.ones(held.rows, dtype=bool) if name == "all" else held.segment == name
             if name != "all" and pick.sum() < MIN_ROWS_CLASS:
@@ -256,7 +285,10 @@ class _Run:
                 for m, e in sorted(errors.items(), key=lambda kv: kv[1])
             ]
             chosen[name] = {forced: 1.0} if forced else best_mix(part, some, errors)
-        return Choice(chosen), pl.DataFrame(table)
+            if not forced:
+                mixed = np.sum([weight * some[m] for m, weight in chosen[name].items()], axis=0)
+                factors[name] = deflator(part, mixed)
+        return Choice(chosen, factors), pl.DataFrame(table)
 
     def _series_scale(self, held: Design, rows: Rows) -> F64:
         """Root of the mean squared one-step difference of each series (RMSSE's scale), not far below its level."""
@@ -275,9 +307,9 @@ class _Run:
             spread = learned.spread
         else:
             spread = np.maximum(wide[:, :2].max(axis=1) * frame.scale, 0.2 * mean + 0.05 * frame.scale)
-        chance = None if learned is None else learned.chance
+        chance, direct = (None, None) if learned is None else (learned.chance, learned.direct)
         return Signals(
-            np.maximum(centre, LEAST_MEAN * frame.scale), spread, wide[:, -1] * frame.scale, frame.scale, chance
+            np.maximum(centre, LEAST_MEAN * frame.scale), spread, wide[:, -1] * frame.scale, frame.scale, chance, direct
         )
 
     def _draws(self, rows: Rows) -> F64:
@@ -296,7 +328,7 @@ class _Run:
             )
             old = new = np.ones(held.rows, dtype=bool)
         cells = cells_of(held.segment, held.horizon, self.edges)
-        law = fit_panel_law(signals.take(old), held.y[old], cells[old], self.spec.levels)
+        law = fit_panel_law(signals.take(old), held.y[old], cells[old], self.spec.levels, held.target_index[old])
         q = law.quantiles(signals.take(new), cells[new], draws[new])
         y, point, segment = held.y[new], point[new], held.segment[new]
         out = {"all": score(y, point, q, self.spec.levels)}
@@ -320,7 +352,7 @@ class _Run:
             means = self.statistical(rows)
             learned = final.predict(frame) if final is not None else None
             if learned is not None:
-                means[BOOSTED] = learned.mean
+                means |= self._learned_means(frame, learned)
             if choice.uses(ETS):
                 means[ETS] = self._ets(rows)
             m = choice.mean(frame.segment, means)

@@ -1,4 +1,4 @@
-"""The learned members of a panel forecast: one global LightGBM for mean, spread and chance of a sale, and AutoETS per series."""
+"""The learned members of a panel forecast: global LightGBMs for mean, spread, chance of a sale and quantiles, and AutoETS per series."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from ml.models.base import F32, F64, Design
 from ml.models.boosted import booster_of, train_booster, train_stopped
 from ml.panel import SEASON, PanelData
+from ml.panel_direct import Direct
 from ml.panel_features import I64
 
 if TYPE_CHECKING:
@@ -23,24 +24,31 @@ MOST_ETS_SEASON = 24
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What the global model says of some rows: mean and expected absolute deviation in units of the target, chance of a sale."""
+    """What the global models say of some rows: mean, expected absolute deviation and quantiles in units of the target, chance of a sale."""
 
     mean: F64
     spread: F64
     chance: F64
+    direct: F64
 
     def take(self, pick: np.ndarray[Any, Any]) -> Learned:
         """Some rows."""
-        return Learned(self.mean[pick], self.spread[pick], self.chance[pick])
+        return Learned(self.mean[pick], self.spread[pick], self.chance[pick], self.direct[pick])
+
+    def put(self, pick: np.ndarray[Any, Any], part: Learned) -> None:
+        """Replace what is said of some rows."""
+        self.mean[pick], self.spread[pick], self.chance[pick] = part.mean, part.spread, part.chance
+        self.direct[pick] = part.direct
 
 
 @dataclass(slots=True)
 class Boosted:
-    """Boosters of mean, spread and chance, with the number of trees that did best on held-out rows."""
+    """Boosters of mean, spread, chance and quantiles, with the number of trees that did best on held-out rows."""
 
     mean_text: str
     spread_text: str
     chance_text: str
+    direct: Direct
     trees: int
     threads: int
     _loaded: tuple[Any, Any, Any] | None = None
@@ -67,8 +75,9 @@ class Boosted:
 
     @classmethod
     def train(cls, frame: Design, spec: PanelSpec, trees: int, text: str = "") -> Boosted:
-        """Learn the mean on some rows (unless its text is given), spread and chance on a sample of them."""
+        """Learn the mean on some rows (unless its text is given), spread, chance and quantiles on a sample of them."""
         assert frame.y is not None
+        direct = Direct.train(frame, spec, cls._weight)
         boost, weight = cls._leaf(frame, spec), cls._weight(frame)
         if not text:
             text = train_booster(
@@ -90,10 +99,10 @@ class Boosted:
         if 0 < sold.sum() < sold.size:
             params = small.params(spec.seed + 2, "binary")
             chance = train_booster(wide.x, sold, None, wide, params, boost.spread_trees)
-        return cls(text, spread, chance, trees, boost.threads)
+        return cls(text, spread, chance, direct, trees, boost.threads)
 
     def predict(self, frame: Design) -> Learned:
-        """Mean, spread and chance of every row."""
+        """Mean, spread, chance and quantiles of every row."""
         if self._loaded is None:
             self._loaded = (
                 booster_of(self.mean_text), booster_of(self.spread_text), booster_of(self.chance_text) if self.chance_text else None,
@@ -103,7 +112,7 @@ class Boosted:
         x = _with_mean(frame.x, np.maximum(scaled, LEAST))
         wide = np.maximum(spread.predict(x, num_threads=self.threads), 1e-3)
         sold = np.ones(frame.rows) if chance is None else chance.predict(x, num_threads=self.threads)
-        return Learned(scaled * frame.scale, wide * frame.scale, sold)
+        return Learned(scaled * frame.scale, wide * frame.scale, sold, self.direct.predict(frame))
 
 
 def _with_mean(x: F32, mean: F64) -> F32:

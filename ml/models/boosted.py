@@ -103,6 +103,20 @@ def train_booster(
     return str(lgb.train(params, data, num_boost_round=trees).model_to_string())
 
 
+def train_boosters(
+    frame: Design, y: F64, weight: F64 | None, params: Sequence[dict[str, Any]], trees: int
+) -> list[str]:
+    """Several boosters on the same rows and targets; the rows are binned once."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import lightgbm as lgb
+
+    bins = {k: params[0][k] for k in ("max_bin", "min_data_in_leaf", "feature_pre_filter", "verbosity")}
+    data = lgb.Dataset(
+        frame.x, label=y, weight=weight, feature_name=list(frame.names), categorical_feature=list(frame.categorical), params=bins
+    )  # fmt: skip
+    return [str(lgb.train(p, data, num_boost_round=trees).model_to_string()) for p in params]
+
+
 def train_stopped(
     frame: Design, y: F64, weight: F64, held: Design, actual: F64, params: dict[str, Any], most: int, patience: int = 40
 ) -> tuple[str, int]:
@@ -375,5 +389,6 @@ __all__ = [
     "digest_of",
     "tie_draws",
     "train_booster",
+    "train_boosters",
     "train_stopped",
 ]

@@ -15,7 +15,7 @@ from ml.forecasting import PanelSpec, forecast_panel, model_names
 from ml.panel import PanelData, build_panel
 from ml.panel_features import all_rows, design, origin_features
 
-QUICK = replace(PanelSpec(4).boost, trees=30, spread_trees=10)
+QUICK = replace(PanelSpec(4).boost, trees=30, spread_trees=10, threads=1)
 
 
 def panel(series: int = 60, periods: int = 80, seed: int = 1, freq: str = "W") -> PanelData:
@@ -38,7 +38,7 @@ def data() -> PanelData:
 
 @pytest.fixture(scope="module")
 def spec() -> PanelSpec:
-    return PanelSpec(4, boost=QUICK, most_rows=20_000)
+    return PanelSpec(4, boost=QUICK, most_rows=8_000)
 
 
 def test_output_has_keys_time_mean_and_named_quantiles(data: PanelData, spec: PanelSpec) -> None:
