@@ -3,7 +3,7 @@
 Three parameters are walked through, one after the other: how much of the moving average is mixed into the learned means, how
 wide demand spreads around them, and how many periods a unit too many is kept (which sets the critical ratio), the last one per
 demand class, shrunk to all classes. Every candidate meets the same demand, lead times and random numbers. A candidate replaces
-the default only when it saves more than one standard error of the paired difference over the series: what could as well be
+the default only when it saves more than two standard errors of the paired difference over the series: what could as well be
 chance changes nothing.
 """
 
@@ -30,6 +30,7 @@ OVERAGES = (1.5, 0.75, 1.0, 2.2, 3.2)
 SCENARIOS = 96
 SHRINK_SERIES = 150.0
 LEAST_PERIODS = 6
+STANDARD_ERRORS = 2.0  # one let chance in: in windows of a public inventory game it cost 2 points in the three oldest, 0.1 later
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +138,13 @@ class _Walk:
         return np.asarray((money * scored).sum(axis=1))
 
     def best(self, grid: tuple[float, ...], run: Callable[[float], F64]) -> tuple[float, F64, dict[float, F64]]:
-        """Cheapest candidate that beats the first by more than one standard error; its cost, and all costs."""
+        """Cheapest candidate that beats the first by more than `STANDARD_ERRORS`; its cost, and all costs."""
         costs = {value: run(value) for value in grid}
         default = costs[grid[0]]
         chosen = grid[0]
         for value in grid[1:]:
             gain = default - costs[value]
-            if gain.sum() > _error(gain) and costs[value].sum() < costs[chosen].sum():
+            if gain.sum() > STANDARD_ERRORS * _error(gain) and costs[value].sum() < costs[chosen].sum():
                 chosen = value
         return chosen, costs[chosen], costs
 
@@ -192,7 +193,7 @@ def _by_class(
         best = min(grid, key=lambda v: shrunk[v])
         gain = trust * (costs[grid[0]] - costs[best])[pick].sum() / base + (1 - trust) * (1 - everyone[best])
         noise = _error((costs[grid[0]] - costs[best])[pick]) / base
-        value = best if gain > trust * noise else grid[0]
+        value = best if gain > trust * STANDARD_ERRORS * noise else grid[0]
         overage[pick], by_class[name] = value, float(value)
     return overage, by_class
 
