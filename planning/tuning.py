@@ -30,7 +30,7 @@ OVERAGES = (1.5, 0.75, 1.0, 2.2, 3.2)
 SCENARIOS = 96
 SHRINK_SERIES = 150.0
 LEAST_PERIODS = 6
-STANDARD_ERRORS = 2.0  # one let chance in: in windows of a public inventory game it cost 2 points in the three oldest, 0.1 later
+STANDARD_ERRORS = 2.0  # with 1, chance cost 2 points in older windows of a public inventory game and 0.1 in newer ones
 
 
 @dataclass(frozen=True, slots=True)
