@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +35,8 @@ MaxKb = Annotated[
 ]
 READ_AT_ONCE = 64 << 20
 SMALL_FILE = 1 << 20
+# Commands hold less of a file at a time than a reading into memory, whose facts outweigh any stretch.
+STRETCH = 8 << 20
 
 
 def _walk(paths: list[Path]) -> list[Path]:
@@ -108,24 +110,8 @@ def keep_freed_memory() -> None:
     tune = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if tune is not None:
         trim_threshold, mmap_threshold = -1, -3
-        tune(trim_threshold, 128 << 20)
+        tune(trim_threshold, 256 << 20)
         tune(mmap_threshold, 64 << 20)
-
-
-class _Contents(Mapping[str, bytes]):
-    """The bytes of documents by their SHA-256, read when asked for."""
-
-    def __init__(self, files: dict[str, Path]) -> None:
-        self._files = files
-
-    def __getitem__(self, digest: str) -> bytes:
-        return _read(self._files[digest])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
 
 
 def _batches(files: list[Path]) -> list[list[Path]]:
@@ -147,7 +133,7 @@ def _limits(megabytes: int, kilobytes: int) -> Limits:
 
     if megabytes < 1 or kilobytes < 1:
         raise UsageError("a size cap must be at least 1", todo="give a larger number")
-    return Limits(megabytes << 20, kilobytes << 10)
+    return Limits(megabytes << 20, kilobytes << 10, window_bytes=STRETCH)
 
 
 def _check(files: list[Path], limits: Limits) -> Iterator[Report]:
@@ -248,6 +234,8 @@ def ack(
         Path | None, typer.Option(help="control-number store; .aios/control_numbers.sqlite otherwise")
     ] = None,
     as_json: Json = False,
+    max_document_mb: MaxMb = 512,
+    max_segment_kb: MaxKb = 1024,
 ) -> None:
     """Write the acknowledgement of each interchange: TA1, 997 or 999, CONTRL."""
     from aios_assets.edi.ack import acknowledge
@@ -260,28 +248,36 @@ def ack(
         raise UsageError(f"--kind {kind} is not an acknowledgement", todo="give 997 or 999")
     keep_freed_memory()
     files = {_digest(path): path for path in _walk(paths)}
-    batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True)
+    limits = _limits(max_document_mb, max_segment_kb)
+    batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True, limits=limits)
     out.mkdir(parents=True, exist_ok=True)
-    with ControlNumbers(_store(store)) as numbers:
-        acks = acknowledge(
-            _Contents(files), batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"
-        )
     written = []
-    for one in acks:
-        target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"
-        part = target.with_suffix(".part")
-        part.write_bytes(one.content)
-        os.replace(part, target)
-        written.append(
-            {
-                "document_id": one.document_id,
-                "interchange_no": one.interchange_no,
-                "kind": one.kind,
-                "control_number": one.control_number,
-                "path": str(target),
-            }
-        )
+    with ControlNumbers(_store(store)) as numbers:
+        for one in acknowledge(batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"):
+            target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"
+            part = target.with_suffix(".part")
+            part.write_bytes(one.content)
+            os.replace(part, target)
+            written.append(
+                {
+                    "document_id": one.document_id,
+                    "interchange_no": one.interchange_no,
+                    "kind": one.kind,
+                    "control_number": one.control_number,
+                    "path": str(target),
+                }
+            )
     emit(written, as_json)
+    if _unanswered(batch.rejects, files):
+        raise typer.Exit(1)
+
+
+def _unanswered(rejects: pl.DataFrame, files: dict[str, Path]) -> bool:
+    """Name the documents that could not be read at all; says whether a size cap was why."""
+    whole = rejects.filter(rejects["level_code"] == "document")
+    for document, reason in whole.select("document_id", "reason").iter_rows():
+        print(f"aios: {files[document]} was not answered: {reason}", file=sys.stderr)
+    return bool(whole["error_code"].is_in(["too_large", "segment_too_long"]).any())
 
 
 def _store(path: Path | None) -> Path:

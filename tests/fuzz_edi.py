@@ -76,7 +76,7 @@ def examine(content: bytes) -> EdiBatch:
     list(listing(content))
     difference(content, content)
     locate(content, 1, 1, 1)
-    acknowledge({frame(content)["document_id"][0]: content}, batch, number=lambda *_: 1, now=WHEN)
+    list(acknowledge(batch, number=lambda *_: 1, now=WHEN))
     return batch
 
 

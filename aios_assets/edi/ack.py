@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Literal
 
 import polars as pl
 
 from aios_assets.edi.batch import EdiBatch
-from aios_assets.edi.canonical import pieces
-from aios_assets.edi.locate import segments
-from aios_assets.edi.source import Source, plain
+from aios_assets.edi.delims import COMP, EL, REP, SEG
+from aios_assets.edi.envelope import MILD
 
 AckKind = Literal["997", "999"]
 _OWN_ANSWERS = ("FA", "CONTRL")
@@ -39,58 +40,82 @@ class Ack:
 
 
 def acknowledge(
-    contents: Mapping[str, Source],
     batch: EdiBatch,
     *,
     number: Callable[[str, str, str, str], int],
     now: datetime,
     kind: AckKind = "997",
-) -> list[Ack]:
-    """Write the answers to everything a reading holds.
+) -> Iterator[Ack]:
+    """Write the answers to everything a reading holds, one interchange after the other.
 
     Args:
-        contents: document_id to bytes: headers are given back as they came.
         batch: the reading, with grammar findings when element errors shall be told.
         number: control number for (standard, our id, partner's id, purpose).
         now: date and time written into the envelopes.
         kind: 997 or 999 for X12 groups.
 
-    Returns:
-        one Ack per interchange answered; acknowledgements themselves are not acknowledged.
+    Yields:
+        one Ack per interchange answered; acknowledgements themselves are not acknowledged, and sets that came without an
+        interchange header have nobody to answer to.
     """
-    sets, groups = _by(batch.sets, "document_id", "interchange_no"), _by(batch.groups, "document_id", "interchange_no")
-    errors = _errors(batch)
-    faults = _by(batch.rejects.filter(pl.col("set_no") == 0), "document_id", "interchange_no")
-    out = []
-    document, headers = "", list[list[str]]()
-    for i in batch.interchanges.join(
-        batch.headers, on=["document_id", "interchange_no"], how="left", maintain_order="left"
-    ).iter_rows(named=True):
+    own = ("document_id", "interchange_no")
+    x12 = pl.col("standard_code") == "X12"
+    sets = batch.sets.select(_SET_NAMES).with_columns(pl.col("group_no").fill_null(0))
+    groups, faults = _Walk(batch.groups, *own), _Walk(batch.rejects.filter(pl.col("set_no") == 0), *own)
+    in_groups, messages = _Walk(sets.filter(x12), *own, "group_no"), _Walk(sets.filter(~x12), *own)
+    errors = _Walk(_errors(batch), *own, "set_no")
+    asked = batch.interchanges.join(batch.headers, on=own, how="left", maintain_order="left").join(
+        sets.group_by(own).agg(only_answers=(pl.col("set_code") == "CONTRL").all()),
+        on=own,
+        how="left",
+        maintain_order="left",
+    )
+    for i in asked.filter(pl.col("elements") > 0).iter_rows(named=True):
         key = (i["document_id"], i["interchange_no"])
-        if i["document_id"] != document:
-            document = i["document_id"]
-            headers = _headers(contents[document])
-        if i["interchange_no"] > len(headers):
-            continue
-        header = headers[i["interchange_no"] - 1]
         if i["standard_code"] == "X12":
-            ack = _x12(i, header, groups[key], sets[key], errors, faults[key], number, now, kind)
+            ack = _x12(i, list(groups.of(key)), in_groups, errors, list(faults.of(key)), number, now, kind)
         else:
-            ack = _contrl(i, header, sets[key], errors, faults[key], number, now)
+            ack = _contrl(i, messages.of(key), errors, list(faults.of(key)), number, now)
         if ack is not None:
-            out.append(ack)
-    return out
+            yield ack
 
 
-def _by(frame: pl.DataFrame, *names: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    out: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in frame.iter_rows(named=True):
-        out[tuple(row[n] for n in names)].append(row)
-    return out
+_SET_NAMES = (
+    "document_id",
+    "interchange_no",
+    "group_no",
+    "set_no",
+    "standard_code",
+    "set_code",
+    "version_code",
+    "control_number",
+    "verdict_code",
+)
+# Errors looked at in one set: an answer holds 99 segments at most.
+_MOST = 2000
 
 
-def _errors(batch: EdiBatch) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    """Errors of each set: grammar findings, lines set aside and the set's own envelope faults."""
+class _Walk:
+    """Rows of a frame by key, met in order: few are in memory at a time, however many there are.
+
+    Args:
+        frame: rows in document order.
+        names: columns of the key, in which the frame ascends.
+    """
+
+    def __init__(self, frame: pl.DataFrame, *names: str) -> None:
+        self._runs = groupby(frame.iter_rows(named=True), itemgetter(*names))
+        self._next = next(self._runs, None)
+
+    def of(self, key: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+        """The rows of a key; those of smaller keys are passed by."""
+        while self._next is not None and self._next[0] < key:
+            self._next = next(self._runs, None)
+        return self._next[1] if self._next is not None and self._next[0] == key else iter(())
+
+
+def _errors(batch: EdiBatch) -> pl.DataFrame:
+    """Errors of sets in order: grammar findings, lines set aside and the sets' own envelope faults."""
     lines = batch.rejects.filter(pl.col("set_no") > 0).with_columns(
         tag=pl.col("segment_text").str.split("*").list.get(0, null_on_oob=True), value=pl.lit(None, dtype=pl.String)
     )
@@ -98,66 +123,38 @@ def _errors(batch: EdiBatch) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     every = pl.concat([batch.findings.select(names), lines.select(names)]).unique(
         [*names[:5], "error_code"], keep="first", maintain_order=True
     )
-    return _by(
-        every.sort("document_id", "set_no", "segment_no", "element_no", maintain_order=True),
-        "document_id",
-        "interchange_no",
-        "set_no",
-    )
-
-
-def _headers(source: Source) -> list[list[str]]:
-    """Elements of every ISA or UNB of a document as they came."""
-    content = plain(source[:])
-    cut = pieces(content)
-    out, which = [], 0
-    for start, end, tag in segments(content):
-        if tag.upper() not in (b"ISA", b"UNB"):
-            continue
-        while start >= cut[which].end:
-            which += 1
-        d = cut[which].delimiters
-        raw = content[start:end].translate(None, b"\r\n") if d.wraps else content[start:end]
-        out.append([part.decode("latin-1") for part in raw.split(d.element)])
-    return out
+    return every.sort("document_id", "interchange_no", "set_no", "segment_no", "element_no", maintain_order=True)
 
 
 def _x12(
     i: dict[str, Any],
-    isa: list[str],
     groups: list[dict[str, Any]],
-    sets: list[dict[str, Any]],
-    errors: dict[tuple[Any, ...], list[dict[str, Any]]],
+    sets: _Walk,
+    errors: _Walk,
     faults: list[dict[str, Any]],
     number: Callable[[str, str, str, str], int],
     now: datetime,
     kind: AckKind,
 ) -> Ack | None:
-    isa = (isa + [""] * 17)[:17]
-    own = [f for f in faults if f["level_code"] == "interchange" and f["error_code"].startswith("TA1:")]
+    noted = [f["error_code"] for f in faults if f["level_code"] == "interchange" and f["error_code"][:4] == "TA1:"]
+    own = [code for code in noted if code not in MILD]
     lines: list[str] = []
-    asked = isa[14].strip() == "1"
-    if own or asked:
-        verdict, note = (
-            ("R", own[0]["error_code"][4:])
-            if own
-            else ("E", "000")
-            if i["verdict_code"] != "accepted"
-            else ("A", "000")
-        )
-        lines.append(f"TA1*{isa[13].strip():0>9}*{isa[9].strip()}*{isa[10].strip()}*{verdict}*{note}")
+    if own or i["ack_requested"] == "1":
+        verdict = "R" if own else "E" if i["verdict_code"] != "accepted" else "A"
+        note = (own or noted or ["TA1:000"])[0][4:]
+        lines.append(f"TA1*{i['control_number']:0>9}*{i['sent_date'] or ''}*{i['sent_time'] or ''}*{verdict}*{note}")
     answered = [] if own else [g for g in groups if g["group_code"] not in _OWN_ANSWERS]
     if not lines and not answered:
         return None
-    control = number("X12", isa[8].strip(), isa[6].strip(), f"{kind} {i['document_id']} {i['interchange_no']}")
+    control = number("X12", i["receiver_id"], i["sender_id"], f"{kind} {i['document_id']} {i['interchange_no']}")
     body, count = list(lines), 0
     for g in answered:
         count += 1
-        mine = [s for s in sets if s["group_no"] == g["group_no"]]
-        body += _functional(g, mine, errors, count, control, now, kind)
+        body += _functional(g, sets, errors, count, control, now, kind)
+    us, them = (f"{(i[f'{who}_qualifier'] or '')[:2]:<2}*{i[f'{who}_id'][:15]:<15}" for who in ("receiver", "sender"))
     head = (
-        f"ISA*00*{'':10}*00*{'':10}*{isa[7].strip()[:2]:<2}*{isa[8].strip()[:15]:<15}*{isa[5].strip()[:2]:<2}*{isa[6].strip()[:15]:<15}*{now:%y%m%d}*{now:%H%M}*U*00401*{control:09d}*0*"
-        f"{isa[15].strip() or 'P'}*>"
+        f"ISA*00*{'':10}*00*{'':10}*{us}*{them}*{now:%y%m%d}*{now:%H%M}*U*00401*{control:09d}*0*"
+        f"{i['usage_code'] or 'P'}*>"
     )
     text = "".join(f"{s}~\n" for s in [head, *body, f"IEA*{count}*{control:09d}"])
     return Ack(
@@ -165,14 +162,14 @@ def _x12(
         i["interchange_no"],
         kind if answered else "TA1",
         f"{control:09d}",
-        text.encode("latin-1", "replace"),
+        _encoded(text),
     )
 
 
 def _functional(
     g: dict[str, Any],
-    sets: list[dict[str, Any]],
-    errors: dict[tuple[Any, ...], list[dict[str, Any]]],
+    walk: _Walk,
+    errors: _Walk,
     nth: int,
     control: int,
     now: datetime,
@@ -188,12 +185,22 @@ def _functional(
     body = [f"ST*{kind}*{nth:04d}" + ("*005010X231A1" if new else "")]
     tail = f"*{g['version_code']}" if new and g["version_code"] else ""
     body.append(f"AK1*{g['group_code'] or 'ZZ'}*{g['control_number'] or '0'}{tail}")
-    for s in sets:
-        body += _answer(s, errors[(s["document_id"], s["interchange_no"], s["set_no"])], new)
-    received, accepted = len(sets), sum(s["verdict_code"] != "rejected" for s in sets)
-    with_errors = any(s["verdict_code"] == "accepted_with_errors" for s in sets)
+    verdicts: Counter[str] = Counter()
+    key = (g["document_id"], g["interchange_no"])
+    for s in walk.of((*key, g["group_no"])):
+        body += _answer(s, list(islice(errors.of((*key, s["set_no"])), _MOST)), new)
+        verdicts[s["verdict_code"]] += 1
+    received, accepted = verdicts.total(), verdicts.total() - verdicts["rejected"]
     own = g["verdict_code"] == "rejected" and g["reason"]
-    verdict = "R" if own or accepted == 0 else "P" if accepted < received else "E" if with_errors else "A"
+    verdict = (
+        "R"
+        if own or accepted == 0
+        else "P"
+        if accepted < received
+        else "E"
+        if verdicts["accepted_with_errors"]
+        else "A"
+    )
     said = (g["said_count"] or "").strip()
     included = said if said.isdigit() and len(said) <= 6 else str(received)
     codes = _group_codes(g["reason"] or "")
@@ -235,9 +242,8 @@ def _answer(s: dict[str, Any], errors: list[dict[str, Any]], new: bool) -> list[
 
 def _contrl(
     i: dict[str, Any],
-    unb: list[str],
-    sets: list[dict[str, Any]],
-    errors: dict[tuple[Any, ...], list[dict[str, Any]]],
+    sets: Iterator[dict[str, Any]],
+    errors: _Walk,
     faults: list[dict[str, Any]],
     number: Callable[[str, str, str, str], int],
     now: datetime,
@@ -246,30 +252,49 @@ def _contrl(
 
     Source: ISO 9735 syntax 3: UCI and UCM with action 4 (rejected), 7 (acknowledged) and error codes of element 0085.
     """
-    if sets and all(s["set_code"] == "CONTRL" for s in sets):
+    if i["only_answers"]:
         return None
     sender, receiver = _party(i["sender_id"], i["sender_qualifier"]), _party(i["receiver_id"], i["receiver_qualifier"])
     control = number("EDIFACT", i["receiver_id"], i["sender_id"], f"CONTRL {i['document_id']} {i['interchange_no']}")
-    own = [f["error_code"][7:] for f in faults if f["error_code"].startswith("CONTRL:")]
+    own = [f["error_code"][7:] for f in faults if f["error_code"][:7] == "CONTRL:" and f["error_code"] not in MILD]
     body = [
         "UNH+1+CONTRL:D:3:UN",
         f"UCI+{_plain(i['control_number']) or '0'}+{sender}+{receiver}+" + (f"4+{own[0]}" if own else "7"),
     ]
-    for s in [] if own else sets:
-        found = errors[(s["document_id"], s["interchange_no"], s["set_no"])]
-        version = (s["version_code"] or "D.96A").split(".")
-        about = f"{s['set_code']}:{version[0]}:{version[1] if len(version) > 1 else ''}:UN"
-        ucm = f"UCM+{_plain(s['control_number']) or '0'}+{about}+{'4' if s['verdict_code'] == 'rejected' else '7'}"
-        whole = [e["error_code"][7:] for e in found if not e["segment_no"]]
-        body.append(ucm + (f"+{whole[0]}" if whole else ""))
-        for e in [e for e in found if e["segment_no"]][:99]:
-            body.append(f"UCS+{e['segment_no']}" + ("" if e["element_no"] else f"+{e['error_code'][7:]}"))
-            if e["element_no"]:
-                body.append(f"UCD+{e['error_code'][7:]}+{e['element_no'] + 1}")
+    for s in () if own else sets:
+        found = errors.of((s["document_id"], s["interchange_no"], s["set_no"]))
+        body += _message(s, list(islice(found, _MOST)))
     body.append(f"UNT+{len(body) + 1}+1")
     head = f"UNB+UNOC:3+{receiver}+{sender}+{now:%y%m%d}:{now:%H%M}+{control}"
     text = "".join(f"{s}'\n" for s in [head, *body, f"UNZ+1+{control}"])
-    return Ack(i["document_id"], i["interchange_no"], "CONTRL", str(control), text.encode("latin-1", "replace"))
+    return Ack(i["document_id"], i["interchange_no"], "CONTRL", str(control), _encoded(text))
+
+
+def _message(s: dict[str, Any], found: list[dict[str, Any]]) -> list[str]:
+    """UCM, UCS and UCD of one message."""
+    version = (s["version_code"] or "D.96A").split(".")
+    about = f"{s['set_code']}:{version[0]}:{version[1] if len(version) > 1 else ''}:UN"
+    ucm = f"UCM+{_plain(s['control_number']) or '0'}+{about}+{'4' if s['verdict_code'] == 'rejected' else '7'}"
+    whole = [e["error_code"][7:] for e in found if not e["segment_no"]]
+    out = [ucm + (f"+{whole[0]}" if whole else "")]
+    for e in [e for e in found if e["segment_no"]][:99]:
+        out.append(f"UCS+{e['segment_no']}" + ("" if e["element_no"] else f"+{e['error_code'][7:]}"))
+        if e["element_no"]:
+            out.append(f"UCD+{e['error_code'][7:]}+{e['element_no'] + 1}")
+    return out
+
+
+# A damaged header may name a letter as its separator.
+_NO_STRUCTURE = dict.fromkeys(map(ord, SEG + EL + REP + COMP), " ")
+
+
+def _encoded(text: str) -> bytes:
+    """One byte a character where that can be; names beyond Latin-1 go out in UTF-8, as they came."""
+    text = text.translate(_NO_STRUCTURE)
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
 
 
 def _plain(text: str) -> str:

@@ -67,10 +67,14 @@ def _owner(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def stray_rejects(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFrame:
-    """One reject for the text outside every set of an interchange, with its first segment."""
+    """One reject for the text outside every set of an interchange, with its first segment, and one for text before it."""
     if strays is None:
         return pl.DataFrame(schema=REJECT_COLUMNS)
-    per = _owner(inter, strays).group_by("gi", maintain_order=True).agg(pl.len().alias("n"), pl.col("seg").first())
+    per = (
+        _owner(inter, strays)
+        .group_by("gi", "code", maintain_order=True)
+        .agg(pl.len().alias("n"), pl.col("seg").first(), pl.col("size").sum())
+    )
     out = per.join(
         inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
         on="gi",
@@ -82,8 +86,10 @@ def stray_rejects(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFr
         element_no=pl.lit(None, dtype=pl.Int32),
         level_code=pl.lit("interchange"),
         kind_code=pl.lit("syntax"),
-        error_code=pl.lit("stray_segments"),
-        reason=say("{} segments stand outside every set; they are kept raw only", "n"),
+        error_code=pl.col("code"),
+        reason=pl.when(pl.col("code") == "text_before")
+        .then(say("{} bytes of other text stand before the interchange; they are kept raw only", "size"))
+        .otherwise(say("{} segments stand outside every set; they are kept raw only", "n")),
         segment_text=shown(pl.col("seg")),
     ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,13 +15,17 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_SETS,
 )
 from aios_assets.edi.aside import interchange_answers
-from aios_assets.edi.counts import repeated_numbers
+from aios_assets.edi.counts import misplaced, repeated_numbers
 from aios_assets.edi.envelope import read_envelopes
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.reading import Reading, Refused, chunks, no_envelope, no_findings, parts
 from aios_assets.edi.shelf import InMemory, Shelf, conform
-from aios_assets.edi.source import Source
+from aios_assets.edi.source import HeldBytes, Source
+from aios_assets.edi.strings import blobs
 from aios_assets.edi.verdicts import judge
+
+# Documents larger than this are read where they lie.
+_LARGE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,13 @@ def read_documents(
     Invariants:
         every document, interchange, set and candidate line is either kept or rejected, never both, never neither.
     """
-    docs = documents.select("document_id", "content", "available_at_utc").sort("document_id")
+    # Columns are taken one by one: a selection would copy the documents.
+    docs = pl.DataFrame([documents["document_id"], documents["available_at_utc"]]).with_row_index("at")
+    docs = docs.sort("document_id", maintain_order=True)
     shelf = InMemory()
     batch = read_sources(
-        docs.drop("content"),
-        docs["content"],
+        docs.drop("at"),
+        _contents(blobs(documents["content"]), docs["at"].to_list()),
         shelf,
         ledger=ledger,
         releases=releases,
@@ -89,6 +95,13 @@ def read_documents(
     )
     batch.facts.update(shelf.facts())
     return batch
+
+
+def _contents(values: list[memoryview], order: list[int]) -> Iterator[Source]:
+    """The bytes of each document in the order given; of a large one only the stretch that is looked at."""
+    for at in order:
+        value = values[at]
+        yield HeldBytes(value) if len(value) > _LARGE else bytes(value)
 
 
 def read_sources(
@@ -139,7 +152,7 @@ def _assemble(
     envelopes = read_envelopes(rows, sizes)
     findings = [*reading.findings]
     if reading.grammar:
-        findings.append(repeated_numbers(envelopes.sets, envelopes.groups))
+        findings += [repeated_numbers(envelopes.sets, envelopes.groups), misplaced(envelopes.sets)]
     verdicts = judge(
         docs,
         refused,

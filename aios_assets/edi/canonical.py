@@ -16,8 +16,10 @@ from aios_assets.edi.delims import (
     SEG,
     Delimiters,
     Standard,
+    after_text,
     bare_delimiters,
     edifact_delimiters,
+    regular_delimiters,
     starts_at,
     x12_delimiters,
 )
@@ -110,22 +112,37 @@ def pieces(content: Source) -> list[Piece]:
     """
     at = starts_at(content)
     head = content[at : at + 64 * _HEAD]
+    found = _opening(head)
+    if found is None:
+        bare = bare_delimiters(head, 0)
+        if bare is not None:
+            return [Piece(at, len(content), bare, bare=True)]
+        behind = after_text(head)
+        if behind < 0:
+            return []
+        at += behind
+        found = _opening(content[at : at + 64 * _HEAD])
+    if found is None:
+        return []
+    if found.standard == "X12":
+        whole = content.find(b"ISA", at + 3) == -1
+        return [Piece(at, len(content), found)] if whole else _x12_pieces(content, at, found)
+    first = content.find(b"UNB", at)
+    whole = first == -1 or content.find(b"UNB", first + 3) == -1
+    return [Piece(at, len(content), found)] if whole else _edifact_pieces(content, at, found)
+
+
+def _opening(head: bytes) -> Delimiters | None:
+    """Delimiters of the interchange that begins here; None when none does."""
     tag = head[:3].upper()
     if tag == b"ISA":
-        x12 = x12_delimiters(head)
-        if x12 is None:
-            return []
-        whole = content.find(b"ISA", at + 3) == -1
-        return [Piece(at, len(content), x12)] if whole else _x12_pieces(content, at, x12)
-    if tag in (b"UNA", b"UNB"):
-        edifact = edifact_delimiters(head)
-        if edifact is None:
-            return []
-        first = content.find(b"UNB", at)
-        whole = first == -1 or content.find(b"UNB", first + 3) == -1
-        return [Piece(at, len(content), edifact)] if whole else _edifact_pieces(content, at, edifact)
-    bare = bare_delimiters(head, 0)
-    return [] if bare is None else [Piece(at, len(content), bare, bare=True)]
+        return x12_delimiters(head)
+    return edifact_delimiters(head) if tag in (b"UNA", b"UNB") else None
+
+
+def text_before(content: Source, found: list[Piece]) -> bytes:
+    """What stands before the first interchange of a document, blanks and a byte-order mark aside."""
+    return content[: found[0].start].removeprefix(b"\xef\xbb\xbf").strip(BLANKS) if found[0].start else b""
 
 
 def windows(content: Source, piece: Piece, size: int) -> Iterator[tuple[int, int]]:
@@ -226,6 +243,26 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
     data = data.translate(d.table, drop) if drop else data.translate(d.table)
     data = _utf8(data, "utf-8" if released else encoding)
     return (_headed(data, piece) if begins else data), released
+
+
+def regular(content: bytes) -> bytes | None:
+    """Canonical text of a short X12 document of the commonest form, in a few looks at it instead of some dozens.
+
+    Args:
+        content: the document.
+
+    Returns:
+        None where it wants a closer look: several interchanges, a header of another length, text beyond ASCII.
+    """
+    if content[:3] != b"ISA" or content[106:108] != b"GS" or not content.isascii():
+        return None
+    if content.count(content[3:4], 0, 105) != 16 or content.find(b"ISA", 3) != -1:
+        return None
+    found = regular_delimiters(content[3:4], content[103:106], content[82:83], content[84:89])
+    if found is None or any(control in content for control in found.foreign):
+        return None
+    wrapped = b"\n" in content or b"\r" in content
+    return content.translate(found.table, b"\r\n") if wrapped else content.translate(found.table)
 
 
 def small(content: bytes, piece: Piece) -> tuple[bytes, set[int]] | None:

@@ -51,6 +51,45 @@ BEGINNING = {
     "210": "B3",
     "832": "BCT",
 }
+# Functional identifier code of the group that each X12 set belongs in. Source: X12 data element 479.
+GROUPED = {
+    "204": "SM",
+    "210": "IM",
+    "214": "QM",
+    "270": "HS",
+    "271": "HB",
+    "276": "HR",
+    "277": "HN",
+    "278": "HI",
+    "810": "IN",
+    "820": "RA",
+    "824": "AG",
+    "830": "PS",
+    "832": "SC",
+    "834": "BE",
+    "835": "HP",
+    "837": "HC",
+    "846": "IB",
+    "850": "PO",
+    "852": "PD",
+    "855": "PR",
+    "856": "SH",
+    "860": "PC",
+    "861": "RC",
+    "862": "SS",
+    "864": "TX",
+    "865": "CA",
+    "867": "PT",
+    "875": "OG",
+    "940": "OW",
+    "943": "AR",
+    "944": "RE",
+    "945": "SW",
+    "947": "AW",
+    "990": "GF",
+    "997": "FA",
+    "999": "FA",
+}
 # EDIFACT messages whose CNT+2 is the number of LIN segments, and all that begin with BGM.
 _LINED = ("ORDERS", "ORDCHG", "ORDRSP", "DESADV", "RECADV", "INVOIC", "INVRPT", "SLSRPT", "DELFOR", "DELJIT", "PRICAT")
 _BEGUN = (*_LINED, "IFTMIN", "IFTSTA", "REMADV", "APERAK")
@@ -204,6 +243,32 @@ def repeated_numbers(sets: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
         )
     ]
     return pl.concat(frames)
+
+
+def misplaced(sets: pl.DataFrame) -> pl.DataFrame:
+    """Sets in a group that is not for their type (GS01).
+
+    Args:
+        sets: as `Envelopes.sets`.
+
+    Returns:
+        as `repeated_numbers`; the identifier of a set that does not fit its group is AK502 6.
+    """
+    due = pl.col("set_code").replace_strict(GROUPED, default=None, return_dtype=pl.String)
+    grouped = sets.filter(pl.col("standard_code") == "X12", pl.col("group_code") != "").with_columns(due=due)
+    wrong = grouped.filter(pl.col("due") != pl.col("group_code").str.to_uppercase())
+    words = say("{} belongs in a group of kind {}, GS01 of its group says {}", "set_code", "due", "group_code")
+    found = wrong.select(
+        pl.col("start").alias("row"),
+        pl.col("gs").alias("set"),
+        pl.lit(1, dtype=pl.Int32).alias("element_no"),
+        pl.lit("ST").alias("tag"),
+        pl.lit("AK5:6").alias("error_code"),
+        words.alias("reason"),
+        pl.lit("").alias("seg"),
+        pl.col("group_code").alias("value"),
+    )
+    return found.cast(SCHEMA | {"row": pl.Int64})  # type: ignore[arg-type]
 
 
 SCHEMA = {

@@ -98,6 +98,25 @@ def _x12(element: bytes, component: bytes, segment: bytes, isa11: bytes, isa12: 
     return Delimiters("X12", element, segment, component, isa11 if repeats and isa11 != element else b"")
 
 
+@lru_cache(maxsize=4096)
+def regular_delimiters(element: bytes, tail: bytes, isa11: bytes, isa12: bytes) -> Delimiters | None:
+    """Delimiters of an ISA of 106 bytes that GS follows at once; None when it cannot be one.
+
+    Args:
+        element: its element separator.
+        tail: its last three bytes: element separator, component separator, terminator.
+        isa11: repetition separator, or the identifier that stood there before 00402.
+        isa12: version.
+    """
+    if not _separates(element) or tail[:1] != element or tail[2:] <= b" ":
+        return None
+    return _x12(element, tail[1:2], tail[2:], isa11, isa12)
+
+
+def _separates(element: bytes) -> bool:
+    return bool(element) and not element.isalnum() and element not in (b" ", b"\r", b"\n")
+
+
 def x12_delimiters(data: bytes, at: int = 0) -> Delimiters | None:
     """Read the delimiters of the ISA at `at`; None when it cannot be one.
 
@@ -105,16 +124,13 @@ def x12_delimiters(data: bytes, at: int = 0) -> Delimiters | None:
     partners are read by counting sixteen element separators instead.
     """
     element = data[at + 3 : at + 4]
-    if not element or element.isalnum() or element in (b" ", b"\r", b"\n"):
+    if not _separates(element):
         return None
     head = data[at : at + 108]
-    if (
-        head[103:104] == element
-        and head[106:108] == b"GS"
-        and head[105:106] > b" "
-        and head.count(element, 0, 105) == 16
-    ):
-        return _x12(element, head[104:105], head[105:106], head[82:83], head[84:89])
+    if head[106:108] == b"GS" and head.count(element, 0, 105) == 16:
+        found = regular_delimiters(element, head[103:106], head[82:83], head[84:89])
+        if found is not None:
+            return found
     head = head[:106]
     if len(head) == 106 and head[103:104] == element and head.count(element, 0, 105) == 16:
         last = at + 103
@@ -238,6 +254,27 @@ def bare_delimiters(data: bytes, at: int) -> Delimiters | None:
     return None
 
 
+def after_text(head: bytes) -> int:
+    """Where an interchange begins behind text that is no EDI (a header of a mail or a network); -1 where none does.
+
+    Only a header that cannot be mistaken counts: ISA with its first four fields, UNB with its syntax.
+
+    Args:
+        head: the first kilobytes of a document.
+    """
+    for found in _EVIDENT.finditer(head):
+        at = found.start()
+        if (x12_delimiters(head, at) if head.startswith(b"ISA", at) else edifact_delimiters(head, at)) is not None:
+            return at
+    return -1
+
+
+_EVIDENT = re.compile(
+    rb"ISA([^A-Za-z0-9\s])[0-9A-Z]{2}\1[^\r\n]{10}\1[0-9A-Z]{2}\1[^\r\n]{10}\1"
+    rb"|(?:UNA[^A-Za-z0-9]{6}[\r\n]*)?UNB([^A-Za-z0-9\s])UNO[A-Z][^A-Za-z0-9][1-4]\2"
+)
+
+
 def starts_at(data: Source) -> int:
     """Where the text starts after a byte-order mark and blanks."""
     at = 3 if data[:3] == b"\xef\xbb\xbf" else 0
@@ -269,6 +306,9 @@ def sniff(content: bytes) -> Literal["x12", "edifact", "telemetry", "csv", "parq
         return "telemetry"
     if bare := bare_delimiters(head, at):
         return "x12" if bare.standard == "X12" else "edifact"
+    behind = after_text(head)
+    if behind >= 0:
+        return "x12" if head.startswith(b"ISA", behind) else "edifact"
     first = head[at:].split(b"\n", 1)[0]
     if b"\x00" not in head and first.count(b",") + first.count(b";") + first.count(b"\t") >= 1 and _is_text(head):
         return "csv"

@@ -11,7 +11,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_PRICE_LINES,
     RAW_EDI_REMITTANCE_LINES,
 )
-from aios_assets.edi.edifact_orders import day, dtm, lin_items, number, opening, parties, party, references, scoped
+from aios_assets.edi.edifact_orders import day, dtm, lin_items, opening, parties, party, references, scoped, with_number
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, having, header, lines, numbered
 
@@ -28,9 +28,8 @@ def schedules(view: View) -> list[Typed]:
     """
     inner = view.relined(("QTY",), ("UNH", "UNS", "LIN", "SCC", "SEQ", "CNT", "UNT"))
     base = lines(view.pick("QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)))
-    base = base.filter(~pl.col("kind").is_in(list(_NOT_WANTED))).with_columns(
-        quantity=number("quantity"), own=pl.col("row")
-    )
+    base = base.filter(~pl.col("kind").is_in(list(_NOT_WANTED))).with_columns(own=pl.col("row"))
+    base = with_number(base, "quantity")
     found = lines(having(dtm(inner), "kind", *_WANTED)).rename({"line": "own", "day": "wanted", "until": "until_date"})
     base = attach(base, found, "own", "wanted", "until_date")
     base = attach(base, lines(having(dtm(view), "kind", *_WANTED)), "line", "day", suffix="_line")
@@ -77,7 +76,7 @@ def loads(view: View) -> list[Typed]:
 def prices(view: View) -> list[Typed]:
     """PRICAT to price lines: one row per PRI of an item."""
     base = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2), price_type=(1, 4), unit_code=(1, 6)))
-    base = base.filter(pl.col("unit_price").is_not_null()).with_columns(unit_price=number("unit_price"))
+    base = with_number(base.filter(pl.col("unit_price").is_not_null()), "unit_price")
     base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
     base = attach(base, lines(view.pick("IMD", description=(3, 4))), "line", "description")
     base = attach(base, opening(view), "set", "number")
@@ -99,7 +98,7 @@ def payments(view: View) -> list[Typed]:
         view: messages; lines opened by DOC.
     """
     base = view.pick("DOC", reference_code=(1, 1), invoice_number=(2, 1))
-    money = lines(view.pick("MOA", kind=(1, 1), amount=(1, 2))).with_columns(amount=number("amount"))
+    money = with_number(lines(view.pick("MOA", kind=(1, 1), amount=(1, 2))), "amount")
     base = attach(base, having(money, "kind", "12", "11", "113"), "line", "amount", suffix="_paid")
     base = attach(base, having(money, "kind", "9", "77", "39", "86"), "line", "amount", suffix="_due")
     base = attach(base, opening(view), "set", "number")

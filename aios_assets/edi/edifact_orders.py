@@ -6,7 +6,7 @@ import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, attach, having, header, lines, numbered
+from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, among, attach, having, header, lines, numbered
 from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
 
 REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
@@ -20,23 +20,29 @@ def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
     Buyer's numbers (IN, BP) come first, then the supplier's (SA, VN), then the GTIN (EN, SRV, UP).
     """
     base = view.pick("LIN", number=(3, 1), kind=(3, 2), order_line=1, change=2, **at)
-    places = range(2, min(view.longest("PIA"), 6) + 1)
-    spots: dict[str, int | tuple[int, int]] = {f"{x}{n}": (n, c) for n in places for x, c in (("v", 1), ("q", 2))}
-    pia = lines(view.pick("PIA", **spots))
-    found = [base.select("line", "row", pl.col("number").alias("v"), pl.col("kind").alias("q"))]
-    found += [pia.select("line", "row", pl.col(f"v{n}").alias("v"), pl.col(f"q{n}").alias("q")) for n in places]
-    every = pl.concat(found).filter(pl.col("v").is_not_null()).sort("row", maintain_order=True)
+    pia = _further_numbers(view)
     for name, kinds in (("buyer_item", BUYER), ("vendor_item", VENDOR), ("gtin", GTIN)):
-        base = attach(
-            base,
-            every.filter(pl.col("q").is_in(list(kinds))).rename({"v": name}),
-            "line",
-            name,
+        base = attach(base, among(pia, "q", kinds).select("line", pl.col("v").alias(name)), "line", name)
+        base = base.with_columns(
+            pl.coalesce(pl.when(pl.col("kind").is_in(list(kinds))).then("number"), name).alias(name)
         )
-    base = attach(base, every.rename({"v": "any_item"}), "line", "any_item")
+    base = attach(base, pia.select("line", any_item="v"), "line", "any_item")
+    base = base.with_columns(any_item=pl.coalesce("number", "any_item"))
     return base.with_columns(
         item_id=pl.coalesce("buyer_item", "vendor_item", "gtin", "any_item"), item_gtin=pl.col("gtin")
     ).drop("buyer_item", "vendor_item", "gtin", "any_item", "number", "kind")
+
+
+def _further_numbers(view: View) -> pl.DataFrame:
+    """Item numbers of PIA in lines, in document order: row, line, v (the number) and q (7143)."""
+    places = range(2, min(view.longest("PIA"), 6) + 1)
+    spots: dict[str, int | tuple[int, int]] = {f"{x}{n}": (n, c) for n in places for x, c in (("v", 1), ("q", 2))}
+    pia = lines(view.pick("PIA", **spots))
+    found = [pia.select("line", "row", pl.col(f"v{n}").alias("v"), pl.col(f"q{n}").alias("q")) for n in places]
+    if not found:
+        return pl.DataFrame(schema={"line": pl.Int32, "row": pl.Int32, "v": pl.String, "q": pl.String})
+    every = found[0] if len(found) == 1 else pl.concat(found).sort("row", maintain_order=True)
+    return every.filter(pl.col("v").is_not_null()) if every["v"].null_count() else every
 
 
 def dtm(view: View) -> pl.DataFrame:
@@ -66,9 +72,11 @@ def dtm(view: View) -> pl.DataFrame:
     )
 
 
-def number(column: str) -> pl.Expr:
+def with_number(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """EDIFACT numbers may use the comma as decimal mark."""
-    return pl.col(column).str.replace(",", ".", literal=True)
+    if not frame[column].str.contains(",", literal=True).any():
+        return frame
+    return frame.with_columns(pl.col(column).str.replace(",", ".", literal=True))
 
 
 def parties(view: View) -> pl.DataFrame:
@@ -104,12 +112,12 @@ def day(base: pl.DataFrame, found: pl.DataFrame, name: str, *kinds: str) -> pl.D
 def quantities(view: View) -> pl.DataFrame:
     """QTY rows of lines with kind (6063), quantity and unit_code."""
     found = lines(view.pick("QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)))
-    return found.with_columns(quantity=number("quantity"))
+    return with_number(found, "quantity")
 
 
 def price(base: pl.DataFrame, view: View) -> pl.DataFrame:
     """Add unit_price: the first net, else gross, price of the line."""
-    pri = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2))).with_columns(unit_price=number("unit_price"))
+    pri = with_number(lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2))), "unit_price")
     net = having(pri, "kind", "AAA", "NTP", "AAB", "GRP", "AAE", "CAL", "INF", "INV", "CT")
     return attach(base, net.filter(pl.col("unit_price").is_not_null()), "line", "unit_price")
 

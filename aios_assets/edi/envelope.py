@@ -90,6 +90,9 @@ def _interchanges(rows: pl.DataFrame) -> pl.DataFrame:
         pl.when(x12).then(_given("e12")).otherwise(comp("e1", 2)).alias("syntax_version"),
         pl.when(x12).then(_given("e14")).otherwise(_given("e9")).alias("ack_requested"),
         sent_at(day, hour).alias("sent_at_utc"),
+        day.alias("sent_date"),
+        hour.alias("sent_time"),
+        pl.when(x12).then(_given("e15")).alias("usage_code"),
     )
 
 
@@ -418,6 +421,40 @@ def _close_interchanges(
             "interchange",
             _by("TA1:018", "CONTRL:13"),
             pl.lit("the interchange has no control number"),
+        ),
+        *_dates(out.filter(here)),
+    ]
+
+
+# Faults of an interchange that accept it with errors: nothing hangs on when it says that it was made.
+MILD = ("TA1:014", "TA1:015", "CONTRL:12")
+
+
+def _dates(interchanges: pl.DataFrame) -> list[pl.DataFrame]:
+    """Dates and times of the envelope (ISA09 and ISA10, S004 of UNB) that are none.
+
+    Source: X12 TA105: 014 invalid interchange date, 015 invalid interchange time; EDIFACT 0085: 12 invalid value.
+    """
+    day, hour = pl.col("sent_date"), pl.col("sent_time")
+    digits = hour.str.contains("^([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9]([0-9]{2})?)?$")
+    x12 = pl.col("standard_code") == "X12"
+    words = "{} '{}' is no {}: when the interchange was made is not known"
+    return [
+        fault(
+            interchanges,
+            sent_at(day, pl.lit("")).is_null() & day.is_not_null(),
+            "interchange",
+            _by("TA1:014", "CONTRL:12"),
+            say(words, pl.when(x12).then(pl.lit("ISA09")).otherwise(pl.lit("the date of UNB")), day, pl.lit("date")),
+            element=9,
+        ),
+        fault(
+            interchanges,
+            ~digits & (hour != ""),
+            "interchange",
+            _by("TA1:015", "CONTRL:12"),
+            say(words, pl.when(x12).then(pl.lit("ISA10")).otherwise(pl.lit("the time of UNB")), hour, pl.lit("time")),
+            element=10,
         ),
     ]
 

@@ -20,7 +20,7 @@ class Limits:
 
     document_bytes: int = 512 << 20
     segment_bytes: int = 1 << 20
-    window_bytes: int = 8 << 20
+    window_bytes: int = 16 << 20
     document_setting: str = "AIOS_EDI_MAX_DOCUMENT_MB"
 
     def too_large(self, size: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.canonical import canonical, charset, pieces, small, windows
+from aios_assets.edi.canonical import canonical, charset, pieces, regular, small, text_before, windows
 from aios_assets.edi.carry import Carry, split
 from aios_assets.edi.counts import check_counts
 from aios_assets.edi.delims import sniff
@@ -29,8 +30,7 @@ _NONE: frozenset[int] = frozenset()
 Refused = list[tuple[int, str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch of canonical text.
 
     Attributes:
@@ -38,12 +38,14 @@ class Part:
         text: canonical UTF-8.
         released: characters that were released in it.
         more: whether its piece goes on in the next part.
+        before: text before the document's first interchange, where this is the first part.
     """
 
     doc: int
     text: bytes
     released: frozenset[int]
     more: bool
+    before: bytes = b""
 
 
 def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Refused]:
@@ -55,15 +57,21 @@ def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Re
             if len(source) > limits.document_bytes:
                 refused.append((n, "too_large", limits.too_large(len(source))))
                 continue
+            if isinstance(source, bytes) and len(source) <= limits.segment_bytes:
+                text = regular(source)
+                if text is not None:
+                    yield Part(n, text, _NONE, more=False)
+                    continue
             content = readable(source)
             found = pieces(content)
             if not found:
                 refused.append((n, "not_edi", _not_edi(content)))
                 continue
+            before = text_before(content, found)
             if len(found) == 1 and isinstance(content, bytes) and len(content) <= limits.segment_bytes:
                 quick = small(content, found[0])
                 if quick is not None:
-                    yield Part(n, quick[0], frozenset(quick[1]) if quick[1] else _NONE, more=False)
+                    yield Part(n, quick[0], frozenset(quick[1]) if quick[1] else _NONE, more=False, before=before)
                     continue
             if len(content) > limits.segment_bytes and any(
                 limits.unbroken(content, p.start, p.end, p.delimiters.segment) for p in found
@@ -79,7 +87,8 @@ def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Re
                 for begin, end in windows(content, piece, limits.window_bytes):
                     first = begin == piece.start
                     text, released = canonical(content[begin:end], piece, encoding or "utf-8", begins=first)
-                    yield Part(n, text, frozenset(released), end < piece.end)
+                    yield Part(n, text, frozenset(released), end < piece.end, before)
+                    before = b""
 
     return run(), refused
 
@@ -156,11 +165,12 @@ class Reading:
             tokens = tokens.head(stop)
         docs = np.array([p.doc for p in chunk], dtype=np.int32)
         self._count(tokens, docs, fresh)
-        before = self._released if carry is not None else frozenset()
-        self._released = before.union(*(p.released for p in chunk))
+        before = self._released if carry is not None else _NONE
+        self._released = before.union(*{p.released for p in chunk})
         sets = _sets(tokens, docs)
         shift = self._sets - (1 if carry and carry.in_set else 0)
         self._stray(tokens, sets.owner, fresh)
+        self._before(tokens, chunk, fresh)
         if self.grammar:
             self._check(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
         self._type(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
@@ -232,8 +242,25 @@ class Reading:
         if len(rows):
             rows = rows[~np.isin(tokens.code[rows], [code_of(t) for t in (*KINDS, *_ALLOWED_OUTSIDE)])]
         if len(rows):
-            found = _text(tokens, rows)
+            found = _text(tokens, rows).with_columns(code=pl.lit("stray_segments"), size=pl.lit(0, dtype=pl.Int64))
             self.strays.append(found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh)))
+
+    def _before(self, tokens: Tokens, chunk: list[Part], fresh: int) -> None:
+        """Keep what stands before interchanges, told at their first segments."""
+        held = [n for n, part in enumerate(chunk) if part.before]
+        if held:
+            texts = [chunk[n].before for n in held]
+            self.strays.append(
+                pl.DataFrame(
+                    {
+                        "row": np.searchsorted(tokens.piece, held) + (self._rows - fresh),
+                        "seg": [text[:1000].decode("latin-1") for text in texts],
+                        "code": ["text_before"] * len(held),
+                        "size": [len(text) for text in texts],
+                    },
+                    schema={"row": pl.Int64, "seg": pl.String, "code": pl.String, "size": pl.Int64},
+                )
+            )
 
 
 def _text(tokens: Tokens, rows: Ints) -> pl.DataFrame:

@@ -6,7 +6,8 @@ length; a value of at most twelve bytes stands in the rest, a longer one leaves 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,6 @@ class Slicer:
 
     def __init__(self, text: bytes, size: int) -> None:
         self.bytes: npt.NDArray[np.uint8] = np.frombuffer(text, dtype=np.uint8)
-        self._buffer = pa.py_buffer(text)
         shape = (size + 1,)
         stride = np.lib.stride_tricks.as_strided
         self._eight = stride(self.bytes[:8].view("<u8"), shape=shape, strides=(1,))
@@ -48,53 +48,110 @@ class Slicer:
             end: bytes after the last.
             given: where there is a value; otherwise where the slice is not empty.
         """
-        return self.column(len(start), lambda block: (start[block], end[block]), given)
+        return self.columns(len(start), 1, lambda block: [(start[block], end[block])], given)[0]
 
-    def column(
-        self, count: int, spans: Callable[[slice], tuple[Ints, Ints]], given: npt.NDArray[np.bool_] | None = None
-    ) -> pl.Series:
-        """One string per slice, the slices computed a block at a time.
+    def columns(
+        self,
+        count: int,
+        width: int,
+        spans: Callable[[slice], Iterable[tuple[Ints, Ints]]],
+        given: npt.NDArray[np.bool_] | None = None,
+    ) -> list[pl.Series]:
+        """Columns with one string per slice, the slices computed a block at a time.
 
         Args:
             count: number of values.
-            spans: first bytes and bytes after the last of a block of values.
+            width: number of columns.
+            spans: of a block of values, first bytes and bytes after the last for each column.
             given: where there is a value; otherwise where the slice is not empty.
         """
-        views = np.empty((count, 2), dtype=np.uint64)
-        there = np.empty(count, dtype=np.bool_) if given is None else given
-        long = False
+        made = [_Column(count, given) for _ in range(width)]
         for at in range(0, count, _BLOCK):
             block = slice(at, at + _BLOCK)
-            start, end = spans(block)
-            long |= self._fill(views[block], start, end)
-            if given is None:
-                np.less(start, end, out=there[block])
-        nulls = count - int(np.count_nonzero(there))
-        valid = pa.py_buffer(np.packbits(there, bitorder="little")) if nulls else None
-        # A column of short values does not keep the text alive.
-        buffers = [valid, pa.py_buffer(views), *([self._buffer] if long else [])]
-        array = pa.Array.from_buffers(pa.string_view(), count, buffers, null_count=nulls)
-        out = pl.Series(array)
-        assert isinstance(out, pl.Series)
-        return out
+            for column, (start, end) in zip(made, spans(block), strict=True):
+                column.long |= self._fill(column.views[block], start, end)
+                if given is None:
+                    np.less(start, end, out=column.there[block])
+        return [column.series(self._buffer if column.long else None) for column in made]
+
+    @cached_property
+    def _buffer(self) -> pa.Buffer:
+        """The text in memory of Arrow."""
+        return _owned(self.bytes)
 
     def words(self, start: Ints, end: Ints) -> npt.NDArray[np.uint32]:
         """Slices of at most four bytes as numbers (little endian); longer ones are zero."""
-        size = end - start
+        size = np.maximum(end - start, 0)
         low = self._eight[start] & _LOW[np.minimum(size, 4)]
         return np.where(size <= 4, low, 0).astype(np.uint32)
 
     def _fill(self, views: npt.NDArray[np.uint64], start: Ints, end: Ints) -> bool:
         """Write the views; says whether any value is too long to stand in its view."""
         size = np.maximum(end - start, 0)
-        inline = np.minimum(size, INLINE)
-        low = self._eight[start] & _LOW[inline]
-        views[:, 0] = (low << _HALF) | size.astype(np.uint64)
-        views[:, 1] = (low >> _HALF) | ((self._four[start] & _HIGH[inline]) << _HALF)
-        long = np.flatnonzero(size > INLINE)
-        if len(long):
+        longest = int(size.max(initial=0))
+        inline = np.minimum(size, INLINE) if longest > INLINE else size
+        low = self._eight[start]
+        low &= _LOW.take(inline, mode="clip")
+        np.left_shift(low, _HALF, out=views[:, 0])
+        views[:, 0] |= size.view(np.uint64)
+        np.right_shift(low, _HALF, out=views[:, 1])
+        if longest > 8:
+            high = self._four[start] & _HIGH.take(inline, mode="clip")
+            high <<= _HALF
+            views[:, 1] |= high
+        if longest > INLINE:
+            long = np.flatnonzero(size > INLINE)
             views[long, 1] = start[long].astype(np.uint64) << _HALF
-        return bool(len(long))
+        return longest > INLINE
+
+
+class _Column:
+    """A string column in the making."""
+
+    def __init__(self, count: int, given: npt.NDArray[np.bool_] | None) -> None:
+        self._memory = pa.allocate_buffer(16 * count, memory_pool=_POOL)
+        self.views: npt.NDArray[np.uint64] = np.frombuffer(self._memory, dtype=np.uint64).reshape(count, 2)
+        self.there = np.empty(count, dtype=np.bool_) if given is None else given
+        self.long = False
+
+    def series(self, text: pa.Buffer | None) -> pl.Series:
+        """The column; one of short values does not keep the text alive."""
+        nulls = len(self.there) - int(np.count_nonzero(self.there))
+        valid = _owned(np.packbits(self.there, bitorder="little")) if nulls else None
+        buffers = [valid, self._memory, *([text] if text is not None else [])]
+        out = pl.Series(pa.Array.from_buffers(pa.string_view(), len(self.there), buffers, null_count=nulls))
+        assert isinstance(out, pl.Series)
+        return out
+
+
+# Memory that polars frees without asking Python: one of its threads that waits for the interpreter, while the interpreter
+# waits for it, waits for ever.
+_POOL = pa.system_memory_pool()
+
+
+def _owned(data: npt.NDArray[np.uint8]) -> pa.Buffer:
+    out = pa.allocate_buffer(len(data), memory_pool=_POOL)
+    np.frombuffer(out, dtype=np.uint8)[:] = data
+    return out
+
+
+def blobs(values: pl.Series) -> list[memoryview]:
+    """The values of a column of bytes where they lie: polars copies all of them for the least operation on the column.
+
+    Args:
+        values: a column of bytes without nulls.
+    """
+    out: list[memoryview] = []
+    for chunk in values.get_chunks():
+        array = chunk.to_arrow(compat_level=pl.CompatLevel.newest())
+        _, buffer, *data = array.buffers()
+        places = np.frombuffer(buffer, dtype="<u4", count=4 * len(array), offset=16 * array.offset).reshape(-1, 4)
+        views, texts = memoryview(buffer), [memoryview(b) for b in data]
+        for n, (size, _, text, start) in enumerate(places.tolist(), array.offset):
+            inline = size <= INLINE
+            begin = 16 * n + 4 if inline else start
+            out.append((views if inline else texts[text])[begin : begin + size])
+    return out
 
 
 def compact(frame: pl.DataFrame) -> pl.DataFrame:

@@ -81,6 +81,18 @@ _BAD = {
 _EDIFACT_CODES = {"AK4:8": "CONTRL:12", "AK4:6": "CONTRL:37", "AK4:1": "CONTRL:13"}
 
 
+def _read(texts: pl.Series, kind: str) -> pl.Series:
+    """A column read by its type; dates mostly stand in the header of a set, so that each run of equal ones is read once."""
+    if kind == "f64" or len(texts) < 2 or texts.null_count() == len(texts):
+        return texts.to_frame("text").select(_READ[kind](pl.col("text"))).to_series()
+    begins = texts.ne_missing(texts.shift(1))
+    begins[0] = True
+    firsts = texts.filter(begins).to_frame("text").select(_READ[kind](pl.col("text"))).to_series()
+    if len(firsts) == len(texts):
+        return firsts
+    return firsts.gather(begins.cum_sum() - 1)
+
+
 def _checks(columns: tuple[Column, ...], at: Mapping[str, int | str]) -> list[_Check]:
     """Hard faults, worst first: what is missing, then what cannot be read."""
     out = []
@@ -121,7 +133,7 @@ def finish(
     if "line_no" not in frame.columns:
         frame = frame.with_columns(line_no=pl.lit(1, dtype=pl.Int32))
     frame = frame.with_columns(
-        _READ[c.type](pl.col(c.name)).alias(f"{c.name}:typed") for c in columns if c.type in _READ
+        _read(frame[c.name], c.type).alias(f"{c.name}:typed") for c in columns if c.type in _READ
     )
     checks = _checks(columns, at)
     fault: pl.Expr | None = None
@@ -151,7 +163,7 @@ def _soften(facts: pl.DataFrame, may_be_negative: pl.Expr | bool) -> pl.DataFram
 
 def _reject(bad: pl.DataFrame, checks: list[_Check], standard: str) -> pl.DataFrame:
     out = []
-    for n, check in enumerate(checks):
+    for n, check in enumerate(checks if bad.height else ()):
         hit = bad.filter(pl.col("fault") == n)
         if hit.is_empty():
             continue

@@ -14,7 +14,7 @@ from aios_assets.edi.aside import (
     shown,
     stray_rejects,
 )
-from aios_assets.edi.envelope import Envelopes
+from aios_assets.edi.envelope import MILD, Envelopes
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.typing_rules import Typed
@@ -84,9 +84,13 @@ def judge(
         maintain_order="left",
     )
     sets = _mark_released(sets, released)
-    faults = pl.concat([envelopes.faults, _duplicates(inter, sets, envelopes.faults, ledger, apart=apart)])
+    is_mild = envelopes.faults["code"].is_in(list(MILD)) & (envelopes.faults["level"] == "interchange")
+    mild, grave = envelopes.faults.filter(is_mild), envelopes.faults.filter(~is_mild)
+    grave = pl.concat([grave, _duplicates(inter, sets, grave, ledger, apart=apart)])
+    faults = pl.concat([grave, mild])
     inter = count_strays(inter, strays)
-    inter, groups, sets = _reject(inter, envelopes.groups, sets, faults)
+    inter = inter.join(_why(mild, "interchange", "gi", "noted"), on="gi", how="left", maintain_order="left")
+    inter, groups, sets = _reject(inter, envelopes.groups, sets, grave)
     lines = _lines(sets, shelf, texts, released)
     sets, found = _found(sets, findings)
     sets = _set_verdicts(sets, lines.tally)
@@ -108,6 +112,10 @@ def judge(
         "receiver_qualifier",
         "syntax_version",
         "ack_requested",
+        "sent_date",
+        "sent_time",
+        "usage_code",
+        "elements",
         "gi",
     )
     return Verdicts(inter, groups, sets, rejects, found, headers, counts)
@@ -400,7 +408,11 @@ def _interchange_verdicts(inter: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFra
     none_left = (pl.col("all") > 0) & (pl.col("bad") == pl.col("all"))
     rejected = (faulty | none_left).fill_null(value=False)
     errors = (
-        (pl.col("bad") > 0) | (pl.col("some") > 0) | pl.col("own_reason").is_not_null() | (pl.col("strays") > 0)
+        (pl.col("bad") > 0)
+        | (pl.col("some") > 0)
+        | pl.col("own_reason").is_not_null()
+        | pl.col("noted").is_not_null()
+        | (pl.col("strays") > 0)
     ).fill_null(value=False)
     verdict = (
         pl.when(rejected)
@@ -412,8 +424,9 @@ def _interchange_verdicts(inter: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFra
     reason = pl.coalesce(
         "own_reason",
         "env",
+        "noted",
         pl.when(pl.col("some") > 0).then(pl.lit("some lines or elements are at fault")),
-        pl.lit("segments stand outside every set"),
+        pl.lit("text stands outside every set"),
     )
     return inter.with_columns(verdict_code=verdict, reason=pl.when(verdict != "accepted").then(reason))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import polars as pl
 
 from aios_assets.edi.canonical import PRIVATE
 from aios_assets.edi.delims import COMP
-from aios_assets.edi.tokens import Ints, Tokens, code_of
+from aios_assets.edi.tokens import Ints, Places, Tokens, code_of
 
 _BLANK = " \t\r\n\x00"
 At = int | tuple[int, int]
@@ -110,13 +111,9 @@ class View:
 
     def _elements(self, rows: Ints, at: dict[str, At]) -> dict[str, pl.Series]:
         """Named elements as columns; of a composite the first component where none is named (EDIFACT)."""
-        out = {}
-        for name, place in at.items():
-            element, component = (place, 0) if isinstance(place, int) else place
-            if component == 0 and self.standard == "EDIFACT":
-                component = 1
-            out[name] = self.tokens.value(rows, element, component)
-        return out
+        whole = 1 if self.standard == "EDIFACT" else 0
+        places = [(place, whole) if isinstance(place, int) else (place[0], place[1] or whole) for place in at.values()]
+        return dict(zip(at, self.tokens.values(rows, places), strict=True))
 
     def pairs(self, *tags: str, first: int, limit: int = 15, **at: At) -> pl.DataFrame:
         """Item numbers from qualifier and value pairs (X12 LIN02/03, PO106/107 …).
@@ -149,9 +146,10 @@ _PAIRED = ("other_item", "buyer_item", "vendor_item", "gtin")
 def _first_of_kind(tokens: Tokens, rows: Ints, spots: range) -> dict[str, tuple[Ints, Ints]]:
     """Where the first number of each issuer stands in a segment; an issuer that no segment names is left out."""
     out: dict[str, tuple[Ints, Ints]] = {}
+    places = Places(tokens, rows)
     for spot in reversed(spots):
-        start, end = tokens.span(rows, spot + 1)
-        issuer = _issuers(tokens, rows, spot)
+        start, end = places.span(spot + 1)
+        issuer = _issuers(tokens.slicer.words(*places.span(spot)))
         sent = start < end
         for number, name in enumerate(_PAIRED):
             hit = sent & (issuer == number)
@@ -163,9 +161,8 @@ def _first_of_kind(tokens: Tokens, rows: Ints, spots: range) -> dict[str, tuple[
     return out
 
 
-def _issuers(tokens: Tokens, rows: Ints, element: int) -> npt.NDArray[np.int8]:
-    """Who issued an item number: 1 the buyer, 2 the vendor, 3 GS1, 0 anybody else."""
-    words = tokens.slicer.words(*tokens.span(rows, element))
+def _issuers(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int8]:
+    """Who issued an item number, by its qualifier: 1 the buyer, 2 the vendor, 3 GS1, 0 anybody else."""
     if len(words) and (words == words[0]).all():
         # In most files all lines are numbered alike.
         return np.full(len(words), _ISSUER_OF.get(int(words[0]), 0), dtype=np.int8)
@@ -226,10 +223,12 @@ def attach(base: pl.DataFrame, found: pl.DataFrame, key: str, *columns: str, suf
     if found.is_empty():
         return base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in renamed.values())
     at = first_place(base[key], found[key])
+    if at is None:
+        return base.with_columns(found[c].alias(n) for c, n in renamed.items())
     return base.with_columns(found[c].gather(at).alias(n) for c, n in renamed.items())
 
 
-def first_place(wanted: pl.Series, keys: pl.Series) -> pl.Series:
+def first_place(wanted: pl.Series, keys: pl.Series) -> pl.Series | None:
     """Where each wanted row number stands first among the keys; null where it does not.
 
     Row numbers are small, so a table of all of them is both faster and leaner than a hash join.
@@ -237,15 +236,27 @@ def first_place(wanted: pl.Series, keys: pl.Series) -> pl.Series:
     Args:
         wanted: row numbers; null and negative ones are found nowhere but as themselves.
         keys: row numbers from -1; null ones are never found.
+
+    Returns:
+        None where each wanted number stands in its own place: nothing need be moved.
     """
-    known = keys.fill_null(-2).to_numpy().astype(np.int64) + 2
-    asked = wanted.fill_null(-3).to_numpy().astype(np.int64) + 2
+    known, asked = _row_numbers(keys, -2), _row_numbers(wanted, -3)
+    if len(known) == len(asked) and bool((known == asked).all()) and bool((known[1:] > known[:-1]).all()):
+        return None
+    known, asked = known.astype(np.int64) + 2, asked.astype(np.int64) + 2
     size = int(max(known.max(initial=0), asked.max(initial=0))) + 2
     low = int(min(known.min(initial=size), asked.min(initial=size)))
     table = np.full(size - low + 1, -1, dtype=np.int64)
     table[(known - low)[::-1]] = np.arange(len(known))[::-1]
     found = table[asked - low]
-    return pl.Series(found, dtype=pl.Int64).to_frame("n").select(pl.when(pl.col("n") >= 0).then("n")).to_series()
+    at = pl.Series("n", found, dtype=pl.Int64)
+    if found.min(initial=0) >= 0:
+        return at
+    return at.to_frame().select(pl.when(pl.col("n") >= 0).then("n")).to_series()
+
+
+def _row_numbers(values: pl.Series, none: int) -> npt.NDArray[np.int64]:
+    return (values.fill_null(none) if values.null_count() else values).to_numpy()
 
 
 def first_component(frame: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -269,18 +280,31 @@ def numbered(frame: pl.DataFrame, view: View, name: str = "order_line") -> pl.Da
 
 def header(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows of the header and summary only."""
-    return frame.filter(pl.col("line") < 0)
+    line = frame["line"]
+    return frame.clear() if line.len() and line.min() >= 0 else frame.filter(line < 0)  # type: ignore[operator]
 
 
 def lines(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows within lines only."""
-    return frame.filter(pl.col("line") >= 0)
+    line = frame["line"]
+    return frame if line.len() and line.min() >= 0 else frame.filter(line >= 0)  # type: ignore[operator]
+
+
+def among(frame: pl.DataFrame, column: str, values: Collection[str]) -> pl.DataFrame:
+    """Rows whose column has one of the values."""
+    named = frame[column]
+    if named.len() and named.null_count() == 0 and (named == named[0]).all():
+        # In most files a segment has one qualifier throughout.
+        return frame if named[0] in values else frame.clear()
+    return frame.filter(named.is_in(list(values)))
 
 
 def having(frame: pl.DataFrame, column: str, *values: str) -> pl.DataFrame:
-    """Rows whose column has one of the values; the first value ranks first within equal keys."""
-    kept = frame.filter(pl.col(column).is_in(list(values)))
+    """As `among`; the first value ranks first within equal keys."""
+    kept = among(frame, column, values)
     if len(values) == 1 or kept.height < 2:
+        return kept
+    if (kept[column] == kept[column][0]).all() and kept["row"].is_sorted():
         return kept
     rank = pl.col(column).replace_strict({v: i for i, v in enumerate(values)}, return_dtype=pl.Int8)
     return kept.sort(rank, "row", maintain_order=True)

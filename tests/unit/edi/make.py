@@ -26,7 +26,7 @@ def x12(
     """One interchange with one set; segments of `body` are written with `*` and `:`."""
     isa = f"ISA*00*{'':10}*00*{'':10}*ZZ*{sender:<15}*ZZ*{receiver:<15}*260101*1200*U*00401*{control:09d}*0*P*"
     inner = [
-        f"GS*PO*{sender}*{receiver}*20260101*1200*{control}*X*004010",
+        f"GS*{'PC' if code == '860' else 'PO'}*{sender}*{receiver}*20260101*1200*{control}*X*004010",
         f"ST*{code}*0001",
         *body,
         f"SE*{len(body) + 2}*0001",

@@ -194,7 +194,7 @@ def test_functional_acknowledgements(kind: str) -> None:
         b"GE*1*5", b"ST*850*0002~BEG*00*SA*PO8**20261399~PO1*1*x*EA***IN*B~SE*4*0002~ST*850*0003~SE*9*0003~GE*3*5"
     )
     batch = read_documents(frame(two), grammar=True)
-    acks = acknowledge({frame(two)["document_id"][0]: two}, batch, number=lambda *a: 7, now=NOW, kind=kind)  # type: ignore[arg-type]
+    acks = list(acknowledge(batch, number=lambda *a: 7, now=NOW, kind=kind))  # type: ignore[arg-type]
     assert len(acks) == 1
     text = acks[0].content.decode().replace("\n", "")
     part = "IK" if kind == "999" else "AK"
@@ -220,21 +220,16 @@ def test_functional_acknowledgements(kind: str) -> None:
 
 def test_rejected_interchange_gets_a_ta1_and_acknowledgements_get_nothing() -> None:
     bad = x12("850", "BEG*00*SA*PO7**20260103", control=5).replace(b"IEA*1*000000005", b"IEA*1*000000006")
-    acks = acknowledge({frame(bad)["document_id"][0]: bad}, read_documents(frame(bad)), number=lambda *a: 7, now=NOW)
+    acks = list(acknowledge(read_documents(frame(bad)), number=lambda *a: 7, now=NOW))
     assert [a.kind for a in acks] == ["TA1"]
     assert b"TA1*000000005*260101*1200*R*001" in acks[0].content
     ours = x12("997", "AK1*PO*1", "AK9*A*1*1*1").replace(b"GS*PO", b"GS*FA")
-    assert (
-        acknowledge({frame(ours)["document_id"][0]: ours}, read_documents(frame(ours)), number=lambda *a: 7, now=NOW)
-        == []
-    )
+    assert list(acknowledge(read_documents(frame(ours)), number=lambda *a: 7, now=NOW)) == []
 
 
 def test_contrl() -> None:
     good = edifact("ORDERS", "BGM+220+PO7+9", "DTM+137:20260103:102", "LIN+1++1:EN", "QTY+21:x")
-    acks = acknowledge(
-        {frame(good)["document_id"][0]: good}, read_documents(frame(good), grammar=True), number=lambda *a: 7, now=NOW
-    )
+    acks = list(acknowledge(read_documents(frame(good), grammar=True), number=lambda *a: 7, now=NOW))
     text = acks[0].content.decode()
     assert (
         "UCI+1+SENDER:14+RECEIVER:14+7'" in text
@@ -243,8 +238,6 @@ def test_contrl() -> None:
         and "UCD+37+2'" in text
     )
     bad = good.replace(b"UNZ+1+1", b"UNZ+2+1")
-    acks = acknowledge(
-        {frame(bad)["document_id"][0]: bad}, read_documents(frame(bad), grammar=True), number=lambda *a: 7, now=NOW
-    )
+    acks = list(acknowledge(read_documents(frame(bad), grammar=True), number=lambda *a: 7, now=NOW))
     assert "UCI+1+SENDER:14+RECEIVER:14+4+29'" in acks[0].content.decode()
     assert read_documents(frame(acks[0].content)).rejects.is_empty()
