@@ -12,6 +12,7 @@ import typer
 
 from aios_assets import (
     cli_edi,
+    cli_edi_acks,
     cli_experiment,
     cli_forecast,
     cli_lake,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 quarantine_app = typer.Typer(no_args_is_help=True, help="What was set aside: list it, look at it, release it.")
 app.add_typer(quarantine_app, name="quarantine")
+cli_edi_acks.mount(cli_edi.app)
 app.add_typer(cli_edi.app, name="edi", help="Read, check, acknowledge, write and compare EDI documents.")
 app.add_typer(cli_sandbox.app, name="sandbox", help="The synthetic trading network a fresh machine runs on.")
 app.add_typer(cli_model.app, name="model", help="What is live, what was live, and why.")
@@ -116,7 +118,7 @@ def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
     from aios_assets.summary import night_summary, render
 
     newest = results[-1]
-    summary = night_summary(Lake(conf.lake_root), newest.last)
+    summary = night_summary(Lake(conf.lake_root), newest.last, conf.own_ids)
     if as_json:
         runs = [
             {
@@ -232,7 +234,7 @@ def status(
         ]
         emit(rows, as_json)
         return
-    summary = night_summary(lake, day) | {"recommendations": best(lake, day, recommendations)}
+    summary = night_summary(lake, day, conf.own_ids) | {"recommendations": best(lake, day, recommendations)}
     if as_json:
         emit(summary, True)
     else:

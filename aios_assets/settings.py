@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     business_tz: str = Field("America/New_York", description="time zone of business days and of the nightly schedule")
     cutoff: time = Field(time(2, 0), description="time of the next day at which a business day's knowledge is closed")
     start_date: str = Field("2023-01-01", description="first daily partition")
+    our_ids: str = Field(
+        "", description="our identifications in EDI envelopes, separated by commas; empty: told from them"
+    )
     document_cap_mb: int = Field(256, description="largest document taken, in MB")
     mlflow_uri: str = Field("", description="MLflow tracking store; empty means SQLite in home")
     pages_url: str = Field("http://127.0.0.1:5001", description="where `aios ui` serves the report pages, for links")
@@ -65,6 +68,11 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """MLflow tracking store."""
         return self.mlflow_uri or f"sqlite:///{(self.home / 'mlflow' / 'mlflow.db').resolve()}"
+
+    @property
+    def own_ids(self) -> list[str]:
+        """Our identifications in EDI envelopes; none: told from the interchanges."""
+        return [name.strip() for name in self.our_ids.split(",") if name.strip()]
 
     def at_home(self, *parts: str) -> Path:
         """A folder or file below home."""

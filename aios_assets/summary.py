@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,18 @@ TOP = 10
 WIDTH = 160
 
 
-def night_summary(lake: Lake, day: date) -> dict[str, Any]:
-    """The figures of the night of `day`, as one mapping that `--json` prints and `render` draws."""
+def night_summary(lake: Lake, day: date, ours: Sequence[str] = ()) -> dict[str, Any]:
+    """The figures of the night of `day`, as one mapping that `--json` prints and `render` draws.
+
+    Args:
+        lake: tables.
+        day: business day.
+        ours: our identifications in EDI envelopes; none tells them from the envelopes.
+    """
     return {
         "day": day.isoformat(),
         "documents": documents(lake),
+        "acknowledgements": acknowledgements(lake, ours),
         "rejects": rejects(lake),
         "rows": rows_by_layer(lake),
         "quality": quality(lake, day),
@@ -39,6 +47,20 @@ def documents(lake: Lake) -> dict[str, Any]:
     verdicts = lake.scan("raw_edi__interchanges").group_by("verdict_code").len().sort("verdict_code").collect()
     duplicates = lake.scan("raw_edi__deliveries").filter(pl.col("is_duplicate")).select(pl.len()).collect().item()
     return {"taken": dict(kinds.iter_rows()), "interchanges": dict(verdicts.iter_rows()), "delivered_twice": duplicates}
+
+
+def acknowledgements(lake: Lake, ours: Sequence[str]) -> dict[str, int]:
+    """What we sent by state, as of the newest document; empty where it cannot be told who we are."""
+    from aios_assets.acknowledgements import acknowledgement_states, count_states
+    from aios_assets.contracts.errors import UsageError
+
+    newest = lake.scan("raw_edi__interchanges").select(pl.col("available_at_utc").max()).collect().item()
+    if newest is None:
+        return {}
+    try:
+        return count_states(acknowledgement_states(lake, newest, ours))
+    except UsageError:
+        return {}
 
 
 def rejects(lake: Lake) -> list[dict[str, Any]]:
@@ -157,6 +179,7 @@ def render(summary: dict[str, Any], home: str) -> None:
     console.print("[bold]Documents[/] " + ", ".join(f"{n:,} {k}" for k, n in docs["taken"].items()))
     console.print("  interchanges: " + (", ".join(f"{n:,} {k}" for k, n in docs["interchanges"].items()) or "none"))
     console.print(f"  delivered twice, taken once: {docs['delivered_twice']:,}")
+    console.print("  acknowledgements of what we sent: " + _states(summary["acknowledgements"]))
     _table(console, "Set aside, and why", summary["rejects"][:TOP], "nothing was set aside")
     for stage, tables in sorted(summary["rows"].items()):
         console.print(f"[bold]{stage}[/] " + ", ".join(f"{name} {rows:,}" for name, rows in tables.items()))
@@ -175,6 +198,13 @@ def render(summary: dict[str, Any], home: str) -> None:
         "[bold]Next[/] `make ui` for lineage and models · `aios explain REC_ID` from a recommendation to the raw bytes · "
         f"`aios quarantine list` for what was set aside · reports in {home}/reports/{summary['day']}"
     )
+
+
+def _states(counts: dict[str, int]) -> str:
+    if not counts:
+        return "nobody knows who we are; set AIOS_OUR_IDS"
+    said = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in counts.items() if n) or "nothing was sent"
+    return said + (" (`aios edi acks --overdue`)" if counts["overdue"] else "")
 
 
 def _table(console: Any, title: str, rows: list[dict[str, Any]], otherwise: str) -> None:

@@ -98,6 +98,13 @@ RAW_EDI_ORDER_LINES = _fact(
         Column("ship_to_site_id", "str", "receiving site", null_means="not named"),
         *_ITEM,
         *_QTY,
+        Column(
+            "line_quantity",
+            "f64",
+            "what the line states for all its stores together, in unit_code",
+            unit="unit_code",
+            null_means="not split by store, or nothing that could be added up",
+        ),
         Column("unit_price", "f64", "price per unit", null_means="none was sent", unit="currency"),
         Column("requested_date", "date", "requested delivery date", null_means="none was sent"),
     ),
@@ -439,6 +446,9 @@ RAW_EDI_SETS = Table(
     columns=(
         *POINTER[:3],
         Column("group_no", "i32", "ordinal of the functional group in the document, from 1", null_means="no group"),
+        Column(
+            "group_control_number", "str", "control number of that group, which a 997 quotes", null_means="no group"
+        ),
         Column("standard_code", "str", "X12 or EDIFACT", codes=("X12", "EDIFACT")),
         Column("set_code", "str", "850, ORDERS, …"),
         Column("version_code", "str", "version or release as sent", null_means="not sent"),

@@ -174,7 +174,13 @@ def read_envelopes(rows: pl.DataFrame, sizes: pl.DataFrame) -> Envelopes:
     rows = _ordinals(rows, sizes)
     interchanges, groups, sets = _interchanges(rows), _groups(rows), _sets(rows)
     sets = sets.join(
-        groups.select("gg", "group_no", pl.col("version_code").alias("gv"), "group_code"),
+        groups.select(
+            "gg",
+            "group_no",
+            pl.col("version_code").alias("gv"),
+            "group_code",
+            pl.col("control_number").alias("group_control_number"),
+        ),
         on="gg",
         how="left",
         maintain_order="left",

@@ -1,9 +1,8 @@
-"""What we sent against what came back: acknowledgements matched or overdue, and each order line followed to its invoice."""
+"""Both sides of an order: each line followed from its order to its answer, shipment and invoice, and what is wrong on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -17,58 +16,19 @@ from aios_assets.contracts.edi_tables import (
 from aios_assets.contracts.table import Table
 from aios_assets.edi.words import say
 
+READ = tuple(
+    t.name
+    for t in (
+        RAW_EDI_ORDER_LINES,
+        RAW_EDI_WHOLE_ORDERS,
+        RAW_EDI_ORDER_RESPONSES,
+        RAW_EDI_SHIPMENT_LINES,
+        RAW_EDI_INVOICE_LINES,
+    )
+)
 _LINE = ["order_number", "item_id"]
 _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "interchange_no", "set_no"]
 _CHANGES = ("860", "ORDCHG", "865")
-_GOOD = ("A", "E", "M", "7", "8")
-
-
-def match_acknowledgements(
-    sent: pl.DataFrame, answers: pl.DataFrame, *, as_of: datetime, overdue_after: timedelta = timedelta(hours=24)
-) -> pl.DataFrame:
-    """State of every interchange that we sent.
-
-    Args:
-        sent: control_number (i64), standard_code, our_id, partner_id, sent_at_utc: one row per interchange.
-        answers: `raw_edi__acknowledgements`.
-        as_of: the moment of asking; later answers do not count.
-        overdue_after: how long a partner may take.
-
-    Returns:
-        the rows of `sent` with `state`: accepted, accepted_with_errors, rejected, waiting or overdue.
-    """
-    heard = answers.filter((pl.col("available_at_utc") <= as_of) & pl.col("level_code").is_in(["interchange", "group"]))
-    number = pl.coalesce("acked_group_control_number", "acked_control_number").cast(pl.Int64, strict=False)
-    order = pl.col("verdict_code").replace_strict({"R": 3, "4": 3, "P": 2, "E": 1}, default=0, return_dtype=pl.Int8)
-    worst = (
-        heard.select(pl.col("sender_id").alias("partner_id"), number.alias("control_number"), order.alias("worst"))
-        .group_by("partner_id", "control_number")
-        .agg(pl.col("worst").max())
-    )
-    sets = answers.filter((pl.col("available_at_utc") <= as_of) & (pl.col("level_code") == "set"))
-    refused = (
-        sets.filter(~pl.col("verdict_code").is_in(list(_GOOD)))
-        .select(pl.col("sender_id").alias("partner_id"), number.alias("control_number"))
-        .unique()
-        .with_columns(refused=pl.lit(value=True))
-    )
-    keys = ["partner_id", "control_number"]
-    out = sent.join(worst, on=keys, how="left", maintain_order="left").join(
-        refused, on=keys, how="left", maintain_order="left"
-    )
-    late = pl.lit(as_of).dt.convert_time_zone("UTC") - pl.col("sent_at_utc") > overdue_after
-    state = (
-        pl.when(pl.col("worst").is_null() & late)
-        .then(pl.lit("overdue"))
-        .when(pl.col("worst").is_null())
-        .then(pl.lit("waiting"))
-        .when((pl.col("worst") == 3) | pl.col("refused").fill_null(value=False))
-        .then(pl.lit("rejected"))
-        .when(pl.col("worst") > 0)
-        .then(pl.lit("accepted_with_errors"))
-        .otherwise(pl.lit("accepted"))
-    )
-    return out.with_columns(state=state).drop("worst", "refused")
 
 
 def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -52,6 +52,11 @@ def by_store(view: View) -> pl.DataFrame:
     return view.restore(split.select(wanted))
 
 
+def differs(said: pl.Expr, summed: pl.Expr) -> pl.Expr:
+    """Whether a stated total is not the sum; null where one is missing."""
+    return (said - summed).abs() > _TOLERANCE * pl.max_horizontal(said.abs(), 1.0)
+
+
 def check_stores(
     tokens: Tokens, code: str, inside: npt.NDArray[np.bool_], owner: npt.NDArray[np.int32], fresh: int
 ) -> pl.DataFrame:
@@ -79,11 +84,9 @@ def check_stores(
     line = line.join(summed, on="line", how="inner", maintain_order="left")
     number = read_number(pl.col("value"))
 
-    def differs(said: pl.Expr) -> pl.Expr:
-        return (said - pl.col("summed")).abs() > _TOLERANCE * pl.max_horizontal(said.abs(), 1.0)
-
     other = (pl.col("unit") != pl.col("store_unit")).fill_null(value=False)
-    wrong = differs(number) & differs(read_number(pl.col("left"))).fill_null(value=True) & ~other
+    added = pl.col("summed")
+    wrong = differs(number, added) & differs(read_number(pl.col("left")), added).fill_null(value=True) & ~other
     told = (
         (wrong, quantity, "value", say("the line says {}, its stores add up to {}", "value", "summed")),
         (other, unit, "unit", say("the line is in {}, its stores are in {}: no price, no sum", "unit", "store_unit")),

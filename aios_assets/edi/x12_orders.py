@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
-from aios_assets.edi.stores import by_store
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.stores import by_store, differs
+from aios_assets.edi.typing_rules import Typed, finish, read_number
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered
 from aios_assets.edi.whole_orders import X12_ACCEPTS, X12_CANCELS, X12_REFUSES, says, whole_orders
 
@@ -57,7 +57,7 @@ def orders(view: View, code: str) -> list[Typed]:
     """
     if code == "860":
         head = view.pick("BCH", purpose=1, order_number=3, order_date=6, changed=11)
-        base = view.pairs("POC", first=8, order_line=1, change=2, quantity=3, unit_code=5, unit_price=6)
+        base = view.pairs("POC", first=8, order_line=1, change=2, quantity=3, left=4, unit_code=5, unit_price=6)
     elif code == "875":
         head = view.pick("G50", purpose=1, order_number=3, order_date=2).with_columns(
             changed=pl.lit(None, dtype=pl.String)
@@ -109,6 +109,7 @@ def _for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
     if not len(view.where("SDQ")):
         return base.with_columns(amount_at=pl.lit(None, dtype=pl.Int32))
     sdq = lines(by_store(view)).rename({"row": "store_row"}).drop("set")
+    base = _totals(base, sdq)
     base = base.join(sdq, on="line", how="left", maintain_order="left_right")
     split = pl.col("store_row").is_not_null()
     return base.with_columns(
@@ -121,6 +122,26 @@ def _for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
         # The price is one per unit of the line, and no price for another unit.
         unit_price=pl.when(pl.col("store_unit").eq(pl.col("unit_code")).fill_null(value=True)).then("unit_price"),
     )
+
+
+def _totals(base: pl.DataFrame, sdq: pl.DataFrame) -> pl.DataFrame:
+    """Add line_quantity: what the line states for all its stores, where it and each of them can be read, in one unit.
+
+    A change may split what is ordered (POC03) or what is left to receive (POC04).
+    """
+    amount = read_number(pl.col("amount"))
+    summed = sdq.group_by("line").agg(
+        pl.when(amount.null_count() == 0).then(amount.sum()).alias("summed"),
+        pl.col("store_unit").first().alias("summed_unit"),
+    )
+    base = base.join(summed, on="line", how="left", maintain_order="left")
+    left = pl.col("left") if "left" in base.columns else pl.lit(None, dtype=pl.String)
+    one_unit = pl.col("summed_unit").eq(pl.col("unit_code")).fill_null(value=True)
+    stated = (
+        pl.when(differs(read_number(left), pl.col("summed")).fill_null(value=True)).then("quantity").otherwise(left)
+    )
+    can_add = pl.col("summed").is_not_null() & one_unit & read_number(stated).is_not_null()
+    return base.with_columns(line_quantity=pl.when(can_add).then(stated)).drop("summed", "summed_unit")
 
 
 def _grocery(view: View) -> pl.DataFrame:

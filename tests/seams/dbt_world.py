@@ -137,10 +137,12 @@ class World:
             "raw_edi__order_lines", known or at(day), line, set_code="850" if action == "new" else "860", sent=sent
         )
 
-    def split_order(self, number: str, day: date, item: str, stores: dict[str, float], *, source: str) -> None:
-        """One 850 of one item, in bytes, that SDQ splits by store."""
+    def split_order(
+        self, number: str, day: date, item: str, stores: dict[str, float], *, source: str, total: float | None = None
+    ) -> None:
+        """One 850 of one item, in bytes, that SDQ splits by store; `total` is what the line says of all of them."""
         split = "*".join(f"{site}*{quantity:g}" for site, quantity in stores.items())
-        line = f"PO1*1*{sum(stores.values()):g}*EA*2**IN*{item}"
+        line = f"PO1*1*{total or sum(stores.values()):g}*EA*2**IN*{item}"
         head = (f"BEG*00*SA*{number}**{day:%Y%m%d}", "N1*BY*X*92*HQ", f"N1*SE*X*92*{source}")
         self.documents(x12("850", *head, line, f"SDQ*EA*92*{split}", control=next(self.counter)), known=at(day))
 

@@ -81,6 +81,7 @@ def fill(world: World) -> World:
     world.message("raw_edi__shipment_lines", at(day(1)), *lines, set_code="856")
     world.activity(day(3), "S1", "B", QA=23, QR=6)
     world.receipt("R3", day(3), "B", 4, site="S2", order="SD1")
+    world.split_order("SD2", day(0), "A", {"S1": 6, "S2": 10}, source="SUP", total=20)
     return world
 
 
@@ -211,6 +212,16 @@ def test_the_fold_in_python_is_the_fold_in_sql(lake: Lake) -> None:
     now = datetime(2100, 1, 1, tzinfo=UTC)
     folded = open_orders_as_of(lake.read("fct_order_events"), now, include_closed=True)
     assert_frame_equal(folded, lake.read("fct_purchase_order_lines").sort("order_number", "item_id", "ship_to_no"))
+
+
+def test_stores_that_do_not_add_up_to_their_line_stand_as_sent_and_are_told(lake: Lake) -> None:
+    finding = rows(lake, "int_findings_detected", kind_code="stores_differ")
+    assert [(f["value"], f["expected_value"], f["money_at_risk_usd"], f["item_id"]) for f in finding] == [
+        (16, 20, 8, "A")
+    ]
+    lines = rows(lake, "fct_purchase_order_lines", order_number="SD2")
+    assert [(r["site_id"], r["open_qty_ea"]) for r in lines] == [("S1", 6), ("S2", 10)]
+    assert finding[0]["document_id"] == lines[0]["document_id"] and "set 1 segment 6" in str(finding[0]["subject"])
 
 
 @pytest.mark.parametrize("seed", range(20))

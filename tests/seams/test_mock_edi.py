@@ -16,7 +16,8 @@ import pytest
 
 from aios_assets.edi import EdiBatch, read_documents
 from aios_assets.edi.ack import acknowledge
-from aios_assets.edi.reconcile import match_acknowledgements, order_findings, order_state
+from aios_assets.edi.reconcile import order_findings, order_state
+from aios_assets.edi.sent import match_acknowledgements, sent_by_us
 from aios_assets.edi.writing import Partner, write
 from aios_assets.resources.as2 import parse_mdn, request_headers
 from aios_assets.resources.control_numbers import ControlNumbers
@@ -65,19 +66,14 @@ class Trade:
     def __init__(self, mock: Any, us: str, store: Path) -> None:
         self.mock, self.us, self.numbers = mock, us, ControlNumbers(store)
         self.ours: list[bytes] = []
-        self.sent: list[dict[str, Any]] = []
         self.known: dict[bytes, datetime] = {}
         self.acknowledged: set[str] = set()
 
     def send(self, kind: str, rows: pl.DataFrame, partner: Partner) -> dict[str, Any]:
         """Write a document, hand it over, and note when."""
-        written = write(kind, rows, partner, numbers=self.numbers.take, now=NOW).documents
-        content = written["content"][0]
+        content = write(kind, rows, partner, numbers=self.numbers.take, now=NOW).documents["content"][0]
         self.ours.append(content)
         self.known[content] = self.moment()
-        standard = "X12" if partner.our_id != "EURODIS" else "EDIFACT"
-        head = {"standard_code": standard, "our_id": partner.our_id, "partner_id": "MOCKEDI", "sent_at_utc": NOW}
-        self.sent.append({"control_number": written["control_number"][0], **head})
         reply = self.mock.post("/edi", content.decode())
         assert reply.status == 200, reply.body
         return dict(reply.body)
@@ -99,17 +95,20 @@ class Trade:
 
     def state(self) -> pl.DataFrame:
         """Where each order line stands, by what both sides sent."""
-        whens = list(self.known.values())
-        return order_state(read_documents(frame(*self.known, when=whens), grammar=True).facts)
+        return order_state(self.everything().facts)
+
+    def everything(self) -> EdiBatch:
+        """All documents of both sides, as they became known."""
+        return read_documents(frame(*self.known, when=list(self.known.values())), grammar=True)
 
     def findings(self) -> list[str]:
         return sorted(order_findings(self.state())["finding_code"].unique().to_list())
 
     def acknowledgements(self, as_of: datetime) -> list[str]:
-        sent = pl.DataFrame(self.sent)
-        return match_acknowledgements(sent, self.read().facts["raw_edi__acknowledgements"], as_of=as_of)[
-            "state"
-        ].to_list()
+        batch = self.everything()
+        sent = sent_by_us(batch.interchanges, batch.sets, [self.us], as_of)
+        answers = batch.facts["raw_edi__acknowledgements"]
+        return match_acknowledgements(sent, answers, as_of=as_of)["state"].to_list()
 
     def acknowledge(self) -> int:
         """Acknowledge everything that was not yet; returns how many interchanges that were."""

@@ -219,6 +219,34 @@ spread as (
     group by activity.site_id, sets.set_rank, sets.set_code, sets.set_no, sets.document_id, sets.available_at_utc
 ),
 
+-- The stores stand as sent: nobody can know whether the line or one of them is wrong.
+stores_differ as (
+    select
+        'stores_differ' as kind_code,
+        lines.order_date as finding_date,
+        lines.item_id,
+        cast(null as varchar) as site_id,
+        concat('order ', lines.order_number, ' line ', lines.order_line, ' set ', sets.set_no, ' segment ', min(lines.segment_no)) as subject,
+        sum(lines.quantity_ea) as value,
+        any_value(lines.line_quantity * lines.factor_ea) as expected_value,
+        abs(sum(lines.quantity_ea) - any_value(lines.line_quantity * lines.factor_ea)) * any_value(items.unit_cost_usd) as money_at_risk_usd,
+        concat(
+            'order ', lines.order_number, ' line ', lines.order_line, ' says ', lines.line_quantity, ' ', lines.unit_code, ', its ',
+            count(*), ' stores add up to ', sum(lines.quantity), '; the stores stand as sent, ask the buyer which is meant'
+        ) as reason,
+        sets.document_id,
+        sets.available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
+    from {{ ref('int_order_lines_conformed') }} as lines
+    inner join sets using (set_rank)
+    left join items using (item_id)
+    where lines.line_quantity is not null and {{ in_window('lines.order_date') }}
+    group by
+        lines.order_date, lines.item_id, lines.order_number, lines.order_line, lines.line_quantity, lines.unit_code,
+        sets.set_rank, sets.set_no, sets.document_id, sets.available_at_utc
+    having abs(sum(lines.quantity) - lines.line_quantity) > 1e-6 * greatest(abs(lines.line_quantity), 1)
+),
+
 found as (
     select * from rejected
     union all select * from suspected
@@ -227,6 +255,7 @@ found as (
     union all select * from corrected
     union all select * from unplaced
     union all select * from spread
+    union all select * from stores_differ
 )
 
 select

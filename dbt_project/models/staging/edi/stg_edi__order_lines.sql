@@ -21,6 +21,7 @@ select
     nullif(trim(item_gtin), '') as item_gtin,
     quantity,
     upper(trim(unit_code)) as unit_code,
+    line_quantity,
     unit_price,
     requested_date
 from {{ source('edi', 'raw_edi__order_lines') }}
