@@ -259,8 +259,11 @@ def regular(content: bytes) -> bytes | None:
     if content.count(content[3:4], 0, 105) != 16 or content.find(b"ISA", 3) != -1:
         return None
     found = regular_delimiters(content[3:4], content[103:106], content[82:83], content[84:89])
-    if found is None or any(control in content for control in found.foreign):
+    if found is None:
         return None
+    for control in found.foreign:
+        if control in content:
+            return None
     wrapped = b"\n" in content or b"\r" in content
     return content.translate(found.table, b"\r\n") if wrapped else content.translate(found.table)
 

@@ -159,7 +159,9 @@ class Tokens:
         """
         rows = np.flatnonzero(self.kind)
         held = self.elements(rows)
-        columns = {f"e{i}": self._sent(rows, held, i) for i in range(1, ENVELOPE_ELEMENTS + 1)}
+        # Only interchange headers have more than the first half.
+        few, all_ = ENVELOPE_ELEMENTS // 2, ENVELOPE_ELEMENTS
+        columns = self._sent(rows, held, range(1, few + 1)) | self._sent(rows, held, range(few + 1, all_ + 1))
         return pl.DataFrame(
             {
                 "row": rows.astype(np.uint32),
@@ -171,11 +173,16 @@ class Tokens:
             }
         )
 
-    def _sent(self, rows: Ints, held: Ints, element: int) -> pl.Series:
-        some = np.flatnonzero(held >= element)
-        start, end = np.zeros((2, len(rows)), dtype=np.int64)
-        start[some], end[some] = self.span(rows[some], element, trim=True)
-        return self.slicer.strings(start, end, held >= element)
+    def _sent(self, rows: Ints, held: Ints, elements: range) -> dict[str, pl.Series]:
+        """Neighbouring elements as columns: null where a segment ends before."""
+        some = np.flatnonzero(held >= elements.start)
+        places = Places(self, rows[some])
+        out = {}
+        for element in elements:
+            start, end = np.zeros((2, len(rows)), dtype=np.int64)
+            start[some], end[some] = places.span(element, trim=True)
+            out[f"e{element}"] = self.slicer.strings(start, end, held >= element)
+        return out
 
 
 class Places:
