@@ -112,10 +112,7 @@ class Trade:
 
     def acknowledge(self) -> int:
         """Acknowledge everything that was not yet; returns how many interchanges that were."""
-        theirs = {
-            d: c for d, c in zip(frame(*self.known)["document_id"], self.known, strict=True) if c not in self.ours
-        }
-        acks = acknowledge(theirs, self.read(), number=self.numbers.next, now=NOW)
+        acks = acknowledge(self.read(), number=self.numbers.next, now=NOW)
         fresh = [a for a in acks if a.document_id not in self.acknowledged]
         for ack in fresh:
             reply = self.mock.post("/edi", ack.content.decode())
