@@ -100,14 +100,17 @@ def features(rows: list[tuple[Floats, Floats]], speed: npt.NDArray[np.str_]) -> 
 
 
 def forecasts(sales: Floats, speed: npt.NDArray[np.str_], off: float) -> pl.DataFrame:
-    """What the recent average says of the first entities at every origin after the warm-up, summed up as in the night.
+    """What the recent average says of the first entities at every origin looked at, summed up as in the night.
 
     Args:
         sales: (days, entities).
         speed: segment by entity.
         off: factor on the forecasts of the last three origins.
     """
-    origins, ahead = np.arange(HISTORY, len(sales)), np.arange(1, predictions.WEEK_DAYS + 1)
+    # only the pinned windows and the last weeks are looked at
+    year, recent = PINNED - YEAR, PINNED - REFERENCE_DAYS + 1
+    origins = np.concatenate([np.arange(year, year + AHEAD + 1), np.arange(recent, len(sales))])
+    ahead = np.arange(1, predictions.WEEK_DAYS + 1)
     taken = sales[:, :FORECAST_ENTITIES]
     means = [np.stack([taken[d - n + 1 : d + 1].mean(axis=0) for d in origins]) for n in (7, 28, 56)]
     spread = np.stack([taken[d - 55 : d + 1].std(axis=0, ddof=1) for d in origins])
