@@ -27,6 +27,7 @@ STEP = {"D": 14, "W": 8, "M": 3}  # periods between two of the models that walk 
 STEPS = 3
 OBJECTIVES = ("tweedie", "regression")  # the square loss meets seasonal peaks better, Tweedie the quiet weeks
 TREES = 150
+LEARN_AHEAD = 2  # times the horizon planned for: 12.4 instead of 11.7 % below the benchmark in six windows of the game
 MOST_ROWS = 250_000
 MOST_CELLS = 12_000_000  # series × origins learned from
 MIN_ROWS = 1_500
@@ -104,7 +105,8 @@ class Learner:
         if not index.size or data.n < 2:
             return []
         origins = origin_features(data, index)
-        rows = all_rows(origins, np.arange(index.size), self.horizon, cut, MOST_ROWS, self.seed)
+        ahead = LEARN_AHEAD * self.horizon
+        rows = all_rows(origins, np.arange(index.size), ahead, cut, MOST_ROWS, self.seed)
         frame = design(data, origins, rows, True)
         assert frame.y is not None
         frame = frame.take(~np.isnan(frame.y))
