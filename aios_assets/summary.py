@@ -204,6 +204,8 @@ def _states(counts: dict[str, int]) -> str:
     if not counts:
         return "nobody knows who we are; set AIOS_OUR_IDS"
     said = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in counts.items() if n) or "nothing was sent"
+    if counts["overdue"] and not any(n for state, n in counts.items() if state not in ("overdue", "waiting")):
+        said = f"no partner has sent any yet, {said}"
     return said + (" (`aios edi acks --overdue`)" if counts["overdue"] else "")
 
 
