@@ -18,11 +18,11 @@ from aios_assets.assets.glue_scoring import covariates, deployed, scoring_featur
 from aios_assets.contracts.decision_tables import MON_DRIFT
 from aios_assets.contracts.errors import AiosError, RefusedError
 from aios_assets.resources.handles import World
+from monitoring.predictions import SEGMENT
 
 CURRENT_DAYS = 3
 REFERENCE_DAYS = 56
 YEAR_DAYS = 364
-SEGMENT = "demand_class"
 FEATURES = "feat_item_site__demand"
 WATCHED = (
     "sales_qty_ea_lag_0",
@@ -65,14 +65,13 @@ def champion_predictions(world: World, first: date, last: date, day: date) -> pl
     since = world.business_day_of(live["valid_from_utc"])
     before = features.filter(pl.col("feature_date") < since)
     scored = _scored(world, live, before) if before.height else written.clear()
-    return prediction_features(pl.concat([scored.select(written.columns), written]), features)
+    return prediction_features(pl.concat([scored, written]), features)
 
 
 def _written(world: World, live: dict[str, Any], first: date, last: date) -> pl.DataFrame:
     since = world.business_day_of(live["valid_from_utc"])
     mine = pl.col("origin_date").is_between(max(first, since), last) & (pl.col("model_digest") == live["model_digest"])
-    rows = world.lake.read("pred_demand__28d", where=mine & ~pl.col("is_fallback"))
-    return rows.drop("origin_month")
+    return world.lake.read("pred_demand__28d", where=mine & ~pl.col("is_fallback"))
 
 
 def _scored(world: World, live: dict[str, Any], features: pl.DataFrame) -> pl.DataFrame:
@@ -158,6 +157,8 @@ def _pin(world: World, day: date, subject: Subject, champion: str, window: str, 
     path = Path(world.home) / "references" / f"{subject.name}__{champion}__{window}.json"
     if path.exists():
         return path
+    if window == "year_before" and world.feature_rows(days[0], days[0]).is_empty():
+        return None  # asked again every night, so before anything is scored
     rows = subject.rows(world, *days, day)
     if rows.is_empty() or (window == "year_before" and rows[subject.date_column].min() != days[0]):
         return None

@@ -92,11 +92,11 @@ def _sides(
     details: dict[str, Any] = {"first_origin": str(since), "weeks_played": TRIAL_WEEKS, "champion_version": own.version,
                                "champion_policy": rules_name, "seed": world.seed, "delta_versions": world.data_versions()}  # fmt: skip
     if row["model_name"] == DEMAND:
-        challenger, rules_new = _twin(world, since), rules
+        challenger, rules_new = twin(world, since), rules
         learned = _trained_on(world, champion)
         if learned > since:
             aged = since - (day - learned)
-            own = _twin(world, aged)
+            own = twin(world, aged)
             details["champion"] = f"its recipe, trained on what was known on {aged}: as old then as the champion is now"
         details["challenger"] = f"its recipe, trained on what was known on {since}: {challenger.digest[:12]}"
     else:
@@ -105,7 +105,9 @@ def _sides(
     trial, left_out = trial_units(world, day, origins, features)
     details |= left_out
     known = features.join(trial.units.select(KEYS), on=KEYS, how="semi")
-    forecasts = {role: _forecasts(world, day, s, known) for role, s in (("champion", own), ("challenger", challenger))}
+    forecasts = {
+        role: forecasts_of(world, day, s, known) for role, s in (("champion", own), ("challenger", challenger))
+    }
     return (
         trial,
         {"champion": (forecasts["champion"], rules), "challenger": (forecasts["challenger"], rules_new)},
@@ -113,7 +115,12 @@ def _sides(
     )
 
 
-def _twin(world: World, since: date) -> Any:
+def twin(world: World, since: date) -> Any:
+    """The scorer of the demand recipe trained on what was known on `since`.
+
+    Raises:
+        AiosError: too little was known then.
+    """
     from aios_assets.assets.glue_training import recipe_as_of
     from ml.scoring import Scorer
 
@@ -128,12 +135,19 @@ def _trained_on(world: World, row: dict[str, Any]) -> date:
     return found if isinstance(found, date) else world.business_day_of(row["valid_from_utc"])
 
 
-def _forecasts(world: World, day: date, scorer: Any, features: pl.DataFrame) -> pl.DataFrame:
+def forecasts_of(
+    world: World, day: date, scorer: Any, features: pl.DataFrame, who: str = "a side", where: str = "cost trial"
+) -> pl.DataFrame:
+    """Forecasts from these features; a baseline that would answer in the model's place is refused.
+
+    Raises:
+        BadInputError: the model could not forecast.
+    """
     from ml.scoring import score_demand
 
     rows = score_demand(scorer, features, covariates(world, day))
     if rows["is_fallback"].any():
-        raise BadInputError(f"a side could not forecast: {rows['fallback_reason'][0]}", where="cost trial")
+        raise BadInputError(f"{who} could not forecast: {rows['fallback_reason'][0]}", where=where)
     return rows
 
 

@@ -15,10 +15,10 @@ import polars as pl
 from aios_assets.assets.common import settled
 from aios_assets.assets.glue_cards import file_papers, policy_papers
 from aios_assets.assets.glue_rollout import DEMAND, POLICY, champion_policy, live_row, policy_bytes
-from aios_assets.assets.glue_scoring import covariates, scoring_features
-from aios_assets.assets.glue_trials import TRIAL_WEEKS, trial_units
+from aios_assets.assets.glue_scoring import scoring_features
+from aios_assets.assets.glue_trials import TRIAL_WEEKS, forecasts_of, trial_units, twin
 from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS
-from aios_assets.contracts.errors import AiosError, BadInputError
+from aios_assets.contracts.errors import AiosError
 from aios_assets.contracts.planning_tables import MON_POLICY_TUNINGS
 from aios_assets.resources.handles import World
 
@@ -64,28 +64,22 @@ def tune_policy(world: World, day: date) -> Tuned:
     return tuned
 
 
-def played(
-    world: World, day: date, rules: Any, weeks: int = TRIAL_WEEKS, behind: timedelta = BEHIND
-) -> tuple[Any, date]:
+def played(world: World, day: date, rules: Any) -> tuple[Any, date]:
     """The tuning of the `WEEKS` weeks that ended `BEHIND` ago, and their first origin.
 
     Raises:
         AiosError: too little was known then to train, to forecast or to play.
     """
-    from aios_assets.assets.glue_training import recipe_as_of
-    from ml.scoring import Scorer, score_demand
     from planning.simulate.alpha import tune_alpha
 
     end = day - BEHIND
     since = end - timedelta(days=7 * WEEKS)
     origins = [since + timedelta(days=7 * k) for k in range(WEEKS)]
-    recipe = recipe_as_of(world, since)
+    recipe = twin(world, since)
     features = pl.concat([scoring_features(world, o, o) for o in origins])
     trial, _ = trial_units(world, end, origins, features)
     known = features.join(trial.units.select("item_id", "site_id"), on=["item_id", "site_id"], how="semi")
-    forecasts = score_demand(Scorer.of(recipe.artifact, DEMAND, "0", recipe.digest), known, covariates(world, end))
-    if forecasts["is_fallback"].any():
-        raise BadInputError(f"the recipe could not forecast: {forecasts['fallback_reason'][0]}", where="policy tuning")
+    forecasts = forecasts_of(world, end, recipe, known, who="the recipe", where="policy tuning")
     return tune_alpha(trial, forecasts, rules), since
 
 

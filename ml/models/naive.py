@@ -1,13 +1,13 @@
-"""The named baseline of the nightly run: seasonal naive by weekday, from the features alone.
+"""The yardstick of the nightly run: seasonal naive by weekday, from the features alone.
 
 Mean: sales of the newest same weekday, else the 28-day mean, else zero. Distribution: normal around it with the deviation of
 the last 56 days times √2 (the value itself is one draw) and √ of the weeks ahead, cut at zero (Hyndman and Athanasopoulos,
-Forecasting: Principles and Practice, 5.5). It needs no training, so it answers when there is no healthy model.
+Forecasting: Principles and Practice, 5.5). It needs no training; what answers
+without a healthy model is `ml.models.average`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -16,14 +16,6 @@ import numpy as np
 from ml.models.base import F64, Design, Forecast
 
 NAME = "seasonal_naive"
-SPECIFICATION = (
-    "seasonal_naive: mean = last same weekday | mean_28 | 0; sd = sqrt(2 weeks_ahead) std_56; normal cut at 0"
-)
-
-
-def specification_digest() -> str:
-    """SHA-256 of the baseline's specification; stands in for an artefact's digest."""
-    return hashlib.sha256(SPECIFICATION.encode()).hexdigest()
 
 
 def column(frame: Design, name: str) -> F64:
