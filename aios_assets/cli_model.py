@@ -83,34 +83,19 @@ def propose(
     as_json: Json = False,
 ) -> None:
     """Propose a change of planning parameters: it climbs the ladder like a model, from the next night on."""
-    from ml.promotion.deployments import deployment_row
+    from aios_assets.assets.glue_tuning import propose_policy
     from planning.inputs import load_spec
 
     _said(reason)
     spec = load_spec(file)
     with _alone():
-        before = _deployments()
-        rows = []
-        if before.filter(before["model_name"] == POLICY).is_empty():
-            shipped = _register_policy(load_spec(), "the parameters shipped in planning/policy.yaml")
-            rows.append(
-                deployment_row(model_name=POLICY, model_version=shipped.version, model_digest=shipped.digest, alias="champion", share_frac=1.0,
-                               valid_from_utc=_next_instant(before, POLICY), verdict="first", reason="the parameters shipped, until one is promoted")
-            )  # fmt: skip
-        ref = _register_policy(spec, reason)
-        if pl_concat([before, *rows]).filter(model_name=POLICY, model_version=ref.version).height:
+        version, rows = propose_policy(_world(), spec, f"by hand: {reason}", _next_instant(_deployments(), POLICY))
+        if rows.is_empty():
             raise RefusedError(
-                f"these parameters are version {ref.version} already",
-                where=POLICY,
-                todo="see aios model history --model policy",
-            )
-        instant = _next_instant(pl_concat([before, *rows]), POLICY)
-        rows.append(
-            deployment_row(model_name=POLICY, model_version=ref.version, model_digest=ref.digest, alias="challenger", share_frac=0.0,
-                           valid_from_utc=instant, verdict="propose", reason=f"by hand: {reason}")
-        )  # fmt: skip
-        _write(pl_concat(rows), POLICY)
-    _show(pl_concat(rows), as_json, none="nothing changed")
+                f"these parameters are version {version} already", where=POLICY, todo="see aios model history --model policy"
+            )  # fmt: skip
+        _write(rows, POLICY)
+    _show(rows, as_json, none="nothing changed")
 
 
 @app.command("promote")
@@ -202,26 +187,6 @@ def _decide(decision: Literal["promote", "reject"], version: str, reason: str, m
         )  # fmt: skip
         _write(rows, model)
     _show(rows, as_json, none=f"version {version} is champion already: nothing changed")
-
-
-def _register_policy(spec: Any, reason: str) -> Any:
-    """A policy version in the registry; the same parameters are registered once."""
-    from aios_assets.assets.glue_tuning import register_policy
-    from aios_assets.nights import newest_night
-    from aios_assets.resources.clock import now_utc
-
-    try:
-        day = newest_night(_settings())
-    except BadInputError:
-        day = now_utc().date() - timedelta(days=1)
-    return register_policy(_world(), spec, reason, day)
-
-
-def pl_concat(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Frames one below the other; polars is loaded only when it is needed."""
-    import polars as pl
-
-    return pl.concat(frames)
 
 
 def _said(reason: str) -> None:

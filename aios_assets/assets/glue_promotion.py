@@ -91,7 +91,7 @@ def _trained(scores: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _proposed(world: World, before: pl.DataFrame, day: date) -> list[dict[str, Any]]:
-    """Policy versions that a person proposed and that no earlier night judged, oldest first."""
+    """Policy versions that a person or the tuning proposed and that no earlier night judged, oldest first."""
     asked = before.filter((pl.col("verdict") == "propose") & (pl.col("model_name") == POLICY)).sort("valid_from_utc")
     judged = world.lake.read("mon_promotion_verdicts", columns=["subject"], where=pl.col("verdict_date") < day)
     open_rows = asked.filter(~(POLICY + ":" + pl.col("model_version")).is_in(judged["subject"].unique().to_list()))

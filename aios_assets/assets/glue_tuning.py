@@ -56,8 +56,9 @@ def tune_policy(world: World, day: date) -> Tuned:
         said = f"ceilings not proposed while another policy is in {climbing[0]}: {found.words()}"
     elif found.is_new:
         said = f"tuned on the weeks from {since}: {found.words()}"
-        version, rows = propose_policy(world, found.spec, said, day, world.cutoff(day))
-        said = said if version else f"not proposed again, these parameters are a version already: {found.words()}"
+        known, rows = propose_policy(world, found.spec, said, world.cutoff(day))
+        version = known if rows.height else None
+        said = said if version else f"not proposed again, these parameters are version {known} already: {found.words()}"
     tuned = Tuned(_rows(world, day, since, found, version), rows, said)
     world.lake.write(MON_POLICY_TUNINGS, tuned.rows)
     world.lake.write(MON_DEPLOYMENTS, tuned.deployments)
@@ -106,28 +107,31 @@ def register_policy(world: World, spec: Any, reason: str, day: date) -> Any:
     return ref
 
 
-def propose_policy(
-    world: World, spec: Any, reason: str, day: date, instant: datetime
-) -> tuple[str | None, pl.DataFrame]:
-    """A proposal that the next night judges: version and rows of `mon_deployments`; none when these parameters were proposed before."""
+def propose_policy(world: World, spec: Any, reason: str, instant: datetime) -> tuple[str, pl.DataFrame]:
+    """Register planning parameters as a challenger from `instant` on, which the next night judges.
+
+    The first proposal also notes the parameters shipped as the champion it has to beat.
+
+    Returns:
+        Their version, and rows of `mon_deployments` to write; no rows when these parameters were deployed or proposed before.
+    """
     from ml.promotion.deployments import deployment_row
     from planning.inputs import load_spec
 
-    before = world.lake.read("mon_deployments", where=pl.col("model_name") == POLICY).filter(
-        pl.col("valid_from_utc") < instant
-    )
-    rows = []
+    day = world.business_day_of(instant)
+    mine = (pl.col("model_name") == POLICY) & (pl.col("valid_from_utc") < instant)
+    before, first = world.lake.read("mon_deployments", where=mine), MON_DEPLOYMENTS.empty()
     if before.is_empty():
         shipped = register_policy(world, load_spec(), "the parameters shipped in planning/policy.yaml", day)
-        rows.append(
-            deployment_row(model_name=POLICY, model_version=shipped.version, model_digest=shipped.digest, alias="champion", share_frac=1.0,
-                           valid_from_utc=instant, verdict="first", reason="the parameters shipped, until one is promoted")
+        first = deployment_row(
+            model_name=POLICY, model_version=shipped.version, model_digest=shipped.digest, alias="champion", share_frac=1.0,
+            valid_from_utc=instant, verdict="first", reason="the parameters shipped, until one is promoted",
         )  # fmt: skip
     ref = register_policy(world, spec, reason, day)
-    if before.filter(model_version=ref.version).height:
-        return None, MON_DEPLOYMENTS.empty()
-    rows.append(
-        deployment_row(model_name=POLICY, model_version=ref.version, model_digest=ref.digest, alias="challenger", share_frac=0.0,
-                       valid_from_utc=instant, verdict="propose", reason=reason)
+    if ref.version in {*before["model_version"], *first["model_version"]}:
+        return ref.version, MON_DEPLOYMENTS.empty()
+    proposal = deployment_row(
+        model_name=POLICY, model_version=ref.version, model_digest=ref.digest, alias="challenger", share_frac=0.0,
+        valid_from_utc=instant, verdict="propose", reason=reason,
     )  # fmt: skip
-    return ref.version, pl.concat(rows)
+    return ref.version, pl.concat([first, proposal])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,17 @@ from typer.testing import CliRunner
 
 from aios_assets.assets.glue_canary import canary_assignment, tick_all
 from aios_assets.assets.glue_rollout import live_row
-from aios_assets.assets.glue_scoring import covariates, scoring_features
 from aios_assets.assets.s4_train import train
 from aios_assets.assets.s5_promote import promote
 from aios_assets.assets.s6_score import pred_demand__28d
-from aios_assets.assets.s7_recommend import rec_decisions
-from aios_assets.assets.s7_shadow import shadow
 from aios_assets.automation.sensors import rollback_sensor
-from aios_assets.checks.ladder_checks import LADDER_CHECKS
 from aios_assets.cli_model import app
 from aios_assets.resources.handles import World
-from ml.datasets import Encoding, demand_frame, labels_as_of
-from ml.models.boosted import BoostedModel, BoostSpec
 from ml.promotion.cards import CARD_SECTIONS, SHEET_SECTIONS
-from ml.promotion.deployments import deployment_row
 from tests.model.demand_world import DemandWorld
-from tests.seams.ladder_world import DAY0, build_world, write_demand
+from tests.seams.ladder_world import DAY0, NIGHT, Live, build_world, deploy, models, play, write_demand
 
 pytestmark = pytest.mark.slow
-NIGHT = [promote, pred_demand__28d, rec_decisions, shadow, *LADDER_CHECKS]
 
 
 @dataclass
@@ -45,72 +37,43 @@ class Climb:
     world: World
     made: DemandWorld
     checks: dict[date, dict[str, bool]] = field(default_factory=dict)
-    live: dict[date, dict[tuple[str, str], tuple[str, float]]] = field(default_factory=dict)
+    live: dict[date, Live] = field(default_factory=dict)
     said: dict[str, tuple[int, str]] = field(default_factory=dict)
     copies: dict[date, Path] = field(default_factory=dict)
     weak: Any = None
 
 
-def models(world: World, made: DemandWorld) -> list[Any]:
-    """Three demand versions, the second with more trees than the first and the last a quarter too high, registered and signed."""
-    origins = [DAY0 - timedelta(days=28 + 7 * k) for k in range(9)]
-    features = pl.concat([scoring_features(world, o, o) for o in origins])
-    labels, encoding = labels_as_of(made.versions, world.cutoff(DAY0)), Encoding.fit(features)
-    frame = demand_frame(features, covariates(world, DAY0), encoding, labels=labels)
-    refs = []
-    for trees, bias in ((25, 1.0), (40, 1.0), (5, 1.25)):
-        model = BoostedModel(BoostSpec(trees=trees, spread_trees=10, threads=1))
-        model.fit(replace(frame.design), 7)
-        model.bias = dict.fromkeys(map(str, set(frame.design.segment)), bias)
-        model.extra = {"maps": {k: dict(v) for k, v in encoding.maps.items()}, "horizon": 28, "as_of": str(DAY0), "drop": []}  # fmt: skip
-        refs.append(world.tracking.log_artifact("demand", model.to_bytes(), data_versions={}))
-    return refs
-
-
-def deploy(world: World, ref: Any, alias: str, day: date, verdict: Any) -> None:
-    row = deployment_row(model_name=ref.name, model_version=ref.version, model_digest=ref.digest, alias=alias, share_frac=1.0,
-                         valid_from_utc=world.cutoff(day), verdict=verdict, reason="the start of this test")  # fmt: skip
-    world.lake.write("mon_deployments", row)
-
-
-def play(climb: Climb, day: date) -> None:
-    """One night: promotion, scoring, planning, shadow, and the ladder's checks."""
-    done = materialize(NIGHT, partition_key=day.isoformat(), resources={"world": climb.world})
-    climb.checks[day] = {c.check_name: c.passed for c in done.get_asset_check_evaluations()}
-    climb.live[day] = {
-        (m, alias): (row["model_version"], row["share_frac"])
-        for m in ("demand", "policy") for alias in ("champion", "shadow", "canary")
-        if (row := live_row(climb.world, m, alias, day)) is not None
-    }  # fmt: skip
-    (Path(climb.world.home) / "nights" / f"{day}.json").write_text("{}")
+def play_on(climb: Climb, k: int) -> None:
+    """Play the night `k` days after the first."""
+    day = DAY0 + timedelta(days=k)
+    climb.checks[day], climb.live[day] = play(climb.world, day)
 
 
 @pytest.fixture(scope="module")
 def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
-    """Thirteen nights: a demand version climbs from shadow to full, a policy is rejected on cost, another climbs to full."""
+    """Thirteen nights: a demand version (more trees than the champion) climbs from shadow to full, a policy is rejected on cost, another climbs to full."""
     home = tmp_path_factory.mktemp("ladder") / "home"
     with pytest.MonkeyPatch.context() as env:
         for name, value in (("AIOS_HOME", str(home)), ("AIOS_BUSINESS_TZ", "UTC"), ("AIOS_PROFILE", "tiny")):
             env.setenv(name, value)
         world, made = build_world(home)
-        (home / "nights").mkdir()
         climb = Climb(world, made)
-        first, second, climb.weak = models(world, made)
+        first, second, climb.weak = models(world, made, DAY0, [(25, 1.0), (40, 1.0), (5, 1.25)])
         deploy(world, first, "champion", DAY0 - timedelta(days=1), "first")
         deploy(world, second, "shadow", DAY0, "promote")
-        play(climb, DAY0)
+        play_on(climb, 0)
         for name, alpha in (("lean", 0.93), ("richer", 0.95)):
             (home / f"{name}.yaml").write_text(f"alpha_max: {alpha}\n")
         climb.said["propose lean"] = call("propose", str(home / "lean.yaml"), "--reason", "less stock")
         assert climb.said["propose lean"][0] == 0, climb.said
         climb.said["propose again"] = call("propose", str(home / "lean.yaml"), "--reason", "less stock")
-        play(climb, DAY0 + timedelta(days=1))
+        play_on(climb, 1)
         by_hand = ("promote", "2", "--model", "policy", "--reason", "the warehouse is full")
         climb.said["promote"] = call(*by_hand)
         climb.said["promote against"] = call(*by_hand, "--against-gates", "--json")
         climb.said["propose richer"] = call("propose", str(home / "richer.yaml"), "--reason", "fewer lost sales")
         for k in range(2, 13):
-            play(climb, DAY0 + timedelta(days=k))
+            play_on(climb, k)
             if k in (6, 11):
                 climb.copies[DAY0 + timedelta(days=k)] = home.with_name(f"after-{k}")
                 shutil.copytree(home, home.with_name(f"after-{k}"))
