@@ -83,7 +83,7 @@ def _kernel() -> Callable[..., tuple[F64, F64, F64, F64, F64, F64, F64]]:
             for k in range(span):
                 ring[k] = pipe0[i, k]
                 coming += pipe0[i, k]
-            stock, slot, since = stock0[i], 0, 0
+            stock, slot, look = stock0[i], 0, review[i] - 1
             s, top, every, lot, whole = reorder[i], level[i], review[i], pack[i], fixed[i]
             h, u, w, d_sum, o, q_sum = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for t in range(days):
@@ -91,20 +91,17 @@ def _kernel() -> Callable[..., tuple[F64, F64, F64, F64, F64, F64, F64]]:
                 ring[slot] = 0.0
                 slot = (slot + 1) & mask
                 coming -= got
-                stock += got
                 d = np.float64(demand[i, t])
-                after = stock - d
-                on_shelf = stock if stock > 0 else 0.0
-                miss = d - on_shelf if d > on_shelf else 0.0
-                stock = 0.0 if (lost and after < 0) else after
+                after = stock + (got - d)  # got − d waits for no earlier day
+                left = max(after, 0.0)
+                stock = left if lost else after
                 if t >= warm:
-                    h += stock if stock > 0 else 0.0
-                    w -= stock if stock < 0 else 0.0
-                    u += miss
+                    h += left
+                    w += left - stock
+                    u += min(left - after, d)
                     d_sum += d
-                since += 1
-                if since == every:
-                    since = 0
+                if t == look:
+                    look += every
                     position = stock + coming
                     if position <= s:
                         gap = top - position
