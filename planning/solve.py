@@ -77,10 +77,6 @@ def _location(fixed: Any, capacity: Any, supply_cost: Any) -> Any:
     return suppliers.capacitated_assignment(fixed, capacity, np.asarray(supply_cost, float))
 
 
-def _negbin(x: float, mean: float, sd: float) -> Any:
-    return newsvendor.negative_binomial_loss(x, mean, sd)
-
-
 KINDS: dict[str, Callable[..., Answer]] = {
     "eoq": _named(("Q", "cost"), eoq.eoq),
     "eoq-backorders": _named(("Q", "x", "cost"), eoq.eoq_backorders),
@@ -93,18 +89,23 @@ KINDS: dict[str, Callable[..., Answer]] = {
     "joint-replenishment": _named(("Q", "T", "m", "cost"), eoq.joint_replenishment),
     "wagner-whitin": _named(("orders", "cost"), eoq.wagner_whitin),
     "newsvendor-normal": _named(("S", "cost"), newsvendor.newsvendor_normal),
+    "newsvendor": _named(("S", "cost"), newsvendor.newsvendor),
+    "newsvendor-price": _named(("S", "profit"), newsvendor.newsvendor_price),
+    "newsvendor-additive-yield": _named(("S", "cost"), newsvendor.newsvendor_additive_yield),
     "newsvendor-poisson": _named(("S", "cost"), newsvendor.newsvendor_poisson),
     "base-stock": _named(("S", "cost"), newsvendor.newsvendor_normal),
     "base-stock-disruptions": _named(("S", "cost"), newsvendor.base_stock_disruptions),
+    "loss": _named(("n", "n_bar"), newsvendor.demand_loss),
     "loss-normal": _named(("n", "n_bar"), newsvendor.normal_loss),
     "loss-standard-normal": _named(("n", "n_bar"), newsvendor.standard_normal_loss),
     "loss-poisson": _named(("n", "n_bar"), newsvendor.poisson_loss),
-    "loss-negative-binomial": _named(("n", "n_bar"), _negbin),
+    "loss-negative-binomial": _named(("n", "n_bar"), newsvendor.negative_binomial_loss),
     "erlang-b": _named(("loss",), newsvendor.erlang_b),
     "fill-rate": _named(("beta",), newsvendor.fill_rate),
     "level-for-fill-rate": _named(("S",), newsvendor.level_for_fill_rate),
     "pooling": _named(("ratio",), newsvendor.pooling_ratio),
     "power-approximation": _named(("s", "S"), reorder.power_approximation),
+    "s-s": _named(("s", "S", "cost"), reorder.s_s),
     "s-s-poisson": _named(("s", "S", "cost"), reorder.s_s_poisson),
     "r-q-cost": _named(("cost",), _rq_cost),
     "r-q-optimal": _rq("optimal", ("r", "Q", "cost")),

@@ -5,13 +5,18 @@ Sources: Scarf (1960) for the form of the finite-horizon policy; Zipkin (2008), 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aios_assets.contracts.errors import BadInputError, NotSupportedError
+from planning.policies.demand import distribution, probabilities
 from planning.policies.eoq import positive
+from planning.policies.newsvendor import Demand
 
 F64 = NDArray[np.float64]
+MOST_STATES = 1_000_000
 
 
 def finite_horizon(
@@ -66,35 +71,39 @@ def finite_horizon(
     return lows, tops, float(value[start - (floor - high)])
 
 
-def lost_sales_optimal(h: float, p: float, L: int, mu: float, *, tolerance: float = 1e-3) -> float:
-    """Least average cost per period of Poisson demand with lost sales; an order made before demand arrives L periods later.
+def lost_sales_optimal(
+    h: float, p: float, L: int, mu: float | None = None, demand: Demand | None = None, *, tolerance: float = 1e-3
+) -> float:
+    """Least average cost per period with lost sales; an order made before demand arrives L periods later.
 
     Value iteration on stock and the pipeline of L − 1 orders, bounds of MacQueen as stopping rule.
 
+    Args:
+        mu: mean of Poisson demand; or else `demand`: any demand in whole units.
+
     Raises:
-        NotSupportedError: a lead time above 3: the state space grows as orders to the power L.
+        BadInputError: neither or both of `mu` and `demand`, or a lead time below 1.
+        NotSupportedError: too many states: they grow as orders to the power L.
     """
-    positive(h=h, p=p, mu=mu)
+    positive(h=h, p=p)
+    if (mu is None) == (demand is None):
+        raise BadInputError("a demand is needed, once", where="lost sales", todo="give mu (Poisson) or demand")
     if L < 1:
         raise BadInputError(
-            f"a lead time of {L} periods", where="lost sales", todo="use 1, 2 or 3; with 0 it is the newsvendor"
+            f"a lead time of {L} periods", where="lost sales", todo="use 1 or more; with 0 it is the newsvendor"
         )
-    if L > 3:
-        raise NotSupportedError(f"lost sales with a lead time of {L} periods", todo="use 1, 2 or 3")
-    from scipy.stats import poisson
-
-    most = int(poisson.ppf(0.9999, mu)) + 1
-    stock = int(poisson.ppf(1 - h / (p + h) / 20, mu * (L + 1))) + most + 1
-    d = np.arange(stock + 1)
-    pmf = poisson.pmf(d, mu)
-    move = np.zeros((stock + 1, stock + 1))  # stock before demand → left after demand
-    for x in range(stock + 1):
-        move[x, 1 : x + 1] = pmf[:x][::-1]
-        move[x, 0] = 1 - pmf[:x].sum()
-    left = move @ d
-    lost = mu - (d - left)
-    cost = h * left + p * lost
+    frozen = distribution({"kind": "poisson", "mean": mu} if demand is None else demand)
+    one = probabilities(frozen)
+    most = _quantile(one, 0.9999) + 1
+    stock = _quantile(probabilities(frozen, L + 1), 1 - h / (p + h) / 20) + most + 1
     shape = (stock + 1,) + (most + 1,) * (L - 1)
+    if math.prod(shape) > MOST_STATES:
+        raise NotSupportedError(
+            f"lost sales with a lead time of {L} periods: {math.prod(shape):,} states", todo="use a shorter lead time"
+        )
+    move, d = _left_over(one, stock), np.arange(stock + 1)
+    left = move @ d
+    cost = h * left + p * (float(frozen.mean()) - (d - left))
     value = np.zeros(shape)
     for _ in range(5000):
         new = _step(value, move, cost, most, L)
@@ -105,22 +114,30 @@ def lost_sales_optimal(h: float, p: float, L: int, mu: float, *, tolerance: floa
     raise BadInputError("value iteration did not settle", where="lost sales")
 
 
+def _left_over(one: F64, most: int) -> F64:
+    """Probability of each stock left after demand (column) by the stock before it (row), 0 … `most`."""
+    pmf = np.pad(one, (0, most + 1))[: most + 1]
+    out = np.zeros((most + 1, most + 1))
+    for x in range(most + 1):
+        out[x, 1 : x + 1] = pmf[:x][::-1]
+        out[x, 0] = 1 - pmf[:x].sum()
+    return out
+
+
+def _quantile(weight: F64, level: float) -> int:
+    return int(np.searchsorted(np.cumsum(weight), level))
+
+
 def _step(value: F64, move: F64, cost: F64, most: int, lead: int) -> F64:
     """One step: order z, meet demand, take in the oldest order of the pipeline."""
     top = value.shape[0] - 1
     if lead == 1:
         arrive = np.minimum(np.arange(top + 1)[:, None] + np.arange(most + 1)[None, :], top)
-        expected = move @ value[arrive]
-        return np.asarray(cost + expected.min(axis=1))
-    # state (x, q1[, q2]); next (left + q1, [q2,] z)
+        return np.asarray(cost + (move @ value[arrive]).min(axis=1))
+    # state (stock, q1, q2, …); next (left + q1, q2, …, z); z is chosen before demand is known
     out = np.empty(value.shape)
+    each = cost.reshape((-1,) + (1,) * (lead - 2))
     for q in range(most + 1):
         shifted = value[np.minimum(np.arange(top + 1) + q, top)]
-        if lead == 2:
-            # the order z becomes the pipeline: choose it before demand is known
-            expected = (move @ shifted).min(axis=-1)
-            out[:, q] = cost + expected
-        else:
-            expected = np.tensordot(move, shifted, axes=(1, 0)).min(axis=-1)
-            out[:, q, :] = cost[:, None] + expected
+        out[:, q] = each + np.tensordot(move, shifted, axes=(1, 0)).min(axis=-1)
     return out

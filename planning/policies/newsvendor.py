@@ -7,10 +7,14 @@ Karush (1957) for (S−1, S) with lost sales.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from aios_assets.contracts.errors import BadInputError
+from planning.policies.demand import counted, distribution, is_discrete, loss, probabilities
 from planning.policies.eoq import positive
+
+Demand = Mapping[str, Any] | str
 
 
 def standard_normal_loss(z: float) -> tuple[float, float]:
@@ -36,24 +40,9 @@ def normal_second_loss(x: float, mu: float, sd: float) -> float:
     return float(0.5 * sd * sd * ((z * z + 1) * norm.sf(z) - z * norm.pdf(z)))
 
 
-def discrete_loss(x: float, distribution: Any) -> tuple[float, float]:
-    """E[(D − x)⁺] and E[(x − D)⁺] of a non-negative integer demand (a frozen scipy distribution)."""
-    import numpy as np
-
-    mean = float(distribution.mean())
-    if x < 0:
-        return mean - x, 0.0
-    whole = np.arange(0, math.floor(x) + 1)
-    over = float(((x - whole) * distribution.pmf(whole)).sum())
-    return over + mean - x, over
-
-
 def poisson_loss(x: float, mu: float) -> tuple[float, float]:
     """Losses of Poisson demand."""
-    from scipy.stats import poisson
-
-    positive(mu=mu)
-    return discrete_loss(x, poisson(mu))
+    return loss(x, distribution({"kind": "poisson", "mean": mu}))
 
 
 def negative_binomial_loss(x: float, mean: float, sd: float) -> tuple[float, float]:
@@ -62,11 +51,12 @@ def negative_binomial_loss(x: float, mean: float, sd: float) -> tuple[float, flo
     Raises:
         BadInputError: the variance does not exceed the mean.
     """
-    from scipy.stats import nbinom
+    return loss(x, distribution({"kind": "negative-binomial", "mean": mean, "sd": sd}))
 
-    if sd * sd <= mean:
-        raise BadInputError(f"variance {sd * sd:g} does not exceed the mean {mean:g}", where="negative binomial")
-    return discrete_loss(x, nbinom(mean**2 / (sd * sd - mean), mean / (sd * sd)))
+
+def demand_loss(x: float, demand: Demand) -> tuple[float, float]:
+    """Losses of any demand of `planning.policies.demand`."""
+    return loss(x, distribution(demand))
 
 
 def newsvendor_normal(h: float, p: float, mu: float, sd: float, L: float = 0.0) -> tuple[float, float]:
@@ -79,22 +69,49 @@ def newsvendor_normal(h: float, p: float, mu: float, sd: float, L: float = 0.0) 
     return mu * (L + 1) + z * spread, (h + p) * float(norm.pdf(z)) * spread
 
 
-def newsvendor_discrete(h: float, p: float, distribution: Any) -> tuple[int, float]:
-    """Smallest integer S with F(S) ≥ p/(p+h), and its cost."""
+def newsvendor(h: float, p: float, demand: Demand, L: int = 0) -> tuple[float, float]:
+    """Smallest base stock S with F(S) ≥ p/(p+h), and its cost, of any demand; in whole units also over L + 1 periods.
+
+    Raises:
+        BadInputError: several periods of a continuous demand other than normal.
+    """
     positive(h=h, p=p)
-    level = int(distribution.ppf(p / (p + h)))
-    while distribution.cdf(level - 1) >= p / (p + h):
-        level -= 1
-    under, over = discrete_loss(level, distribution)
+    frozen = distribution(demand)
+    if L and is_discrete(frozen):
+        frozen = distribution({"kind": "discrete", **counted(probabilities(frozen, L + 1))})
+    elif L and frozen.dist.name == "norm":
+        return newsvendor_normal(h, p, float(frozen.mean()), float(frozen.std()), L)
+    elif L:
+        raise BadInputError(
+            f"{L + 1} periods of a {frozen.dist.name} demand have no simple sum", where="newsvendor", todo="use L = 0"
+        )
+    level = float(frozen.ppf(p / (p + h)))
+    under, over = loss(level, frozen)
     return level, h * over + p * under
 
 
-def newsvendor_poisson(h: float, p: float, mu: float, L: float = 0.0) -> tuple[int, float]:
+def newsvendor_poisson(h: float, p: float, mu: float, L: float = 0.0) -> tuple[float, float]:
     """Base stock and cost per period of Poisson demand over L + 1 periods."""
-    from scipy.stats import poisson
+    return newsvendor(h, p, {"kind": "poisson", "mean": mu * (L + 1)})
 
-    positive(mu=mu)
-    return newsvendor_discrete(h, p, poisson(mu * (L + 1)))
+
+def newsvendor_price(
+    revenue: float, cost: float, demand: Demand, salvage: float = 0.0, holding: float = 0.0, stockout: float = 0.0
+) -> tuple[float, float]:
+    """Order and expected profit when a unit sells for `revenue`, costs `cost`, and what is left brings `salvage`.
+
+    Args:
+        holding: cost of a unit left; stockout: cost of a unit of unmet demand beside the margin lost.
+    """
+    h, p = cost - salvage + holding, revenue - cost + stockout
+    level, lost = newsvendor(h, p, demand)
+    return level, (revenue - cost) * float(distribution(demand).mean()) - lost
+
+
+def newsvendor_additive_yield(h: float, p: float, d: float, y_mean: float, y_sd: float) -> tuple[float, float]:
+    """Base stock and cost at known demand d when S + Y units are there, Y normal: S = d − μ + zσ, cost (h+p)φ(z)σ."""
+    spare, cost = newsvendor_normal(h, p, 0.0, y_sd)
+    return d - y_mean + spare, cost
 
 
 def base_stock_disruptions(h: float, p: float, d: float, alpha: float, beta: float) -> tuple[float, float]:

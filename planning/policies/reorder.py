@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from aios_assets.contracts.errors import BadInputError
+from planning.policies.demand import counted, distribution, loss, probabilities
 from planning.policies.eoq import eoq, eoq_backorders, positive
-from planning.policies.newsvendor import discrete_loss, normal_loss, normal_second_loss
+from planning.policies.newsvendor import Demand, normal_loss, normal_second_loss
 
 
 class NormalRQ:
@@ -124,7 +125,7 @@ def rq_poisson(h: float, p: float, K: float, lam: float, L: float) -> tuple[int,
     demand = poisson(lam * L)
 
     def point(y: int) -> float:
-        under, over = discrete_loss(y, demand)
+        under, over = loss(y, demand)
         return h * over + p * under
 
     level = int(demand.ppf(p / (p + h)))
@@ -182,7 +183,7 @@ def s_s_exact(h: float, p: float, K: float, distribution: Any, lead: Any = None)
 
     def point(y: int) -> float:
         if y not in memo:
-            under, over = discrete_loss(y, over_lead)
+            under, over = loss(y, over_lead)
             memo[y] = h * over + p * under
         return memo[y]
 
@@ -214,6 +215,13 @@ def s_s_exact(h: float, p: float, K: float, distribution: Any, lead: Any = None)
             best = cost(best_s, level)
         level += 1
     return best_s, top, best
+
+
+def s_s(h: float, p: float, K: float, demand: Demand, L: int = 0) -> tuple[int, int, float]:
+    """Optimal (s, S, cost) for any demand in whole units and L periods of lead time."""
+    frozen = distribution(demand)
+    lead = distribution({"kind": "discrete", **counted(probabilities(frozen, L + 1))}) if L else None
+    return s_s_exact(h, p, K, frozen, lead)
 
 
 def s_s_poisson(h: float, p: float, K: float, mu: float, L: float = 0.0) -> tuple[int, int, float]:

@@ -166,7 +166,7 @@ def test_lost_sales_optimum_is_below_base_stock() -> None:
     optimum = lost_sales_optimal(1, 9, 2, 5)
     assert 5.44 < optimum < 6.53  # between lead times 1 and 3 of Zipkin's table
     with pytest.raises(NotSupportedError):
-        lost_sales_optimal(1, 9, 4, 5)
+        lost_sales_optimal(1, 9, 5, 5)
 
 
 @given(
