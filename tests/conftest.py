@@ -7,12 +7,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("AIOS_HOME", "/nonexistent-aios-home-tests-must-name-their-own")
 
 from aios_assets.settings import quiet_libraries
 
 quiet_libraries()
+settings.register_profile("unhurried", deadline=None)  # a crowded machine is no fault of the code
+settings.load_profile("unhurried")
 
 REPO = Path(__file__).resolve().parent.parent
 SERVICES = {"postgres": 5432, "redis": 6379, "mqtt": 1883, "nats": 4222}

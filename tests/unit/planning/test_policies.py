@@ -26,8 +26,6 @@ from planning.solve import KINDS, solve
 from planning.suppliers import Quote, choose_suppliers
 from planning.transfers import plan_transfers, transport
 
-settings.register_profile("planning", deadline=None)
-settings.load_profile("planning")
 positive = st.floats(0.1, 50)
 
 
