@@ -14,7 +14,7 @@ import polars as pl
 
 from aios_assets.edi.batch import EdiBatch
 from aios_assets.edi.delims import COMP, EL, REP, SEG
-from aios_assets.edi.envelope import MILD
+from aios_assets.edi.envelope_faults import MILD
 
 AckKind = Literal["997", "999"]
 _OWN_ANSWERS = ("FA", "CONTRL")

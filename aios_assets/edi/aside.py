@@ -34,6 +34,8 @@ def interchange_answers(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
     Source: X12.5: TA101 control number answered, TA104 A, E or R, TA105 note code.
     """
     found = rows.filter(pl.col("tag") == "TA1").select("row", "e1", "e4", "e5").sort("row")
+    if found.is_empty():
+        return found
     named = inter.filter(pl.col("verdict_code") != "rejected").sort("row").with_columns(isa=pl.col("row"))
     out = found.join_asof(named, on="row", strategy="backward").filter(pl.col("gi").is_not_null())
     out = out.filter((pl.col("e1") != "") & (pl.col("e4") != ""))

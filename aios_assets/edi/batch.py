@@ -145,11 +145,7 @@ def _assemble(
     apart: bool,
 ) -> EdiBatch:
     rows = pl.concat(reading.envelopes) if reading.envelopes else no_envelope()
-    sizes = pl.DataFrame(
-        {"doc": list(reading.sizes), "doc_end": list(reading.sizes.values())},
-        schema={"doc": pl.Int32, "doc_end": pl.Int64},
-    )
-    envelopes = read_envelopes(rows, sizes)
+    envelopes = read_envelopes(rows, reading.sizes)
     findings = [*reading.findings]
     if reading.grammar:
         findings += [repeated_numbers(envelopes.sets, envelopes.groups), misplaced(envelopes.sets)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aios_assets.edi.delims import (
@@ -245,27 +245,43 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
     return (_headed(data, piece) if begins else data), released
 
 
-def regular(content: bytes) -> bytes | None:
-    """Canonical text of a short X12 document of the commonest form, in a few looks at it instead of some dozens.
+def regular(contents: Sequence[bytes]) -> list[bytes | None]:
+    """Canonical texts of short X12 documents of the commonest form; those of equal delimiters are looked at in one go.
 
     Args:
-        content: the document.
+        contents: whole documents.
 
     Returns:
-        None where it wants a closer look: several interchanges, a header of another length, text beyond ASCII.
+        for each its text, or None where it wants a closer look: several interchanges, a header of another length, text
+        beyond ASCII.
     """
-    if content[:3] != b"ISA" or content[106:108] != b"GS" or not content.isascii():
-        return None
-    if content.count(content[3:4], 0, 105) != 16 or content.find(b"ISA", 3) != -1:
-        return None
-    found = regular_delimiters(content[3:4], content[103:106], content[82:83], content[84:89])
-    if found is None:
-        return None
-    for control in found.foreign:
-        if control in content:
-            return None
-    wrapped = b"\n" in content or b"\r" in content
-    return content.translate(found.table, b"\r\n") if wrapped else content.translate(found.table)
+    out: list[bytes | None] = [None] * len(contents)
+    alike: dict[bytes, list[int]] = {}
+    for n, content in enumerate(contents):
+        alike.setdefault(content[:4] + content[82:90] + content[103:108], []).append(n)
+    for head, own in alike.items():
+        if not head.startswith(b"ISA") or not head.endswith(b"GS"):
+            continue
+        found = regular_delimiters(head[3:4], head[12:15], head[4:5], head[6:11])
+        if found is not None:
+            for n, text in zip(own, _translated([contents[n] for n in own], found), strict=True):
+                out[n] = text
+    return out
+
+
+def _translated(contents: list[bytes], found: Delimiters) -> list[bytes | None]:
+    """`regular` for documents with these delimiters; where one of them wants a closer look each is looked at alone."""
+    whole = b"".join(contents)
+    if (
+        not whole.isascii()
+        or any(control in whole for control in found.foreign)
+        or whole.count(b"ISA") != len(contents)
+        or any(content.count(found.element, 0, 105) != 16 for content in contents)
+    ):
+        return [None] if len(contents) == 1 else [_translated([content], found)[0] for content in contents]
+    if b"\n" in whole or b"\r" in whole:
+        return [content.translate(found.table, b"\r\n") for content in contents]
+    return [content.translate(found.table) for content in contents]
 
 
 def small(content: bytes, piece: Piece) -> tuple[bytes, set[int]] | None:

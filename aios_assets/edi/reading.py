@@ -14,12 +14,13 @@ from aios_assets.edi.canonical import canonical, charset, pieces, regular, small
 from aios_assets.edi.carry import Carry, split
 from aios_assets.edi.counts import check_counts
 from aios_assets.edi.delims import sniff
+from aios_assets.edi.envelope import comp
 from aios_assets.edi.grammar import NO_FINDINGS, check_elements
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.source import Source, readable
-from aios_assets.edi.strings import compact
+from aios_assets.edi.strings import compact, numbers, rows_at
 from aios_assets.edi.tokens import KINDS, Ints, Tokens, code_of, set_index, tokenise
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.view import View
@@ -51,46 +52,68 @@ class Part(NamedTuple):
 def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Refused]:
     """Canonical stretches of all documents, lazily, and the documents that are no EDI (filled while iterating)."""
     refused: Refused = []
+    longest = min(limits.document_bytes, limits.segment_bytes)
 
     def run() -> Iterator[Part]:
-        for n, source in enumerate(sources):
-            if len(source) > limits.document_bytes:
-                refused.append((n, "too_large", limits.too_large(len(source))))
-                continue
-            if isinstance(source, bytes) and len(source) <= limits.segment_bytes:
-                text = regular(source)
+        n = 0
+        for some in _together(sources, longest):
+            short = [source if isinstance(source, bytes) and len(source) <= longest else b"" for source in some]
+            for source, text in zip(some, regular(short), strict=True):
                 if text is not None:
                     yield Part(n, text, _NONE, more=False)
-                    continue
-            content = readable(source)
-            found = pieces(content)
-            if not found:
-                refused.append((n, "not_edi", _not_edi(content)))
-                continue
-            before = text_before(content, found)
-            if len(found) == 1 and isinstance(content, bytes) and len(content) <= limits.segment_bytes:
-                quick = small(content, found[0])
-                if quick is not None:
-                    yield Part(n, quick[0], frozenset(quick[1]) if quick[1] else _NONE, more=False, before=before)
-                    continue
-            if len(content) > limits.segment_bytes and any(
-                limits.unbroken(content, p.start, p.end, p.delimiters.segment) for p in found
-            ):
-                refused.append((n, "segment_too_long", limits.too_long()))
-                continue
-            charsets = [charset(content, piece, limits.window_bytes) for piece in found]
-            if None in charsets:
-                words = "the data holds 0x1C to 0x1F, which stand for structure; ask the sender"
-                refused.append((n, "control_characters", words))
-                continue
-            for piece, encoding in zip(found, charsets, strict=True):
-                for begin, end in windows(content, piece, limits.window_bytes):
-                    first = begin == piece.start
-                    text, released = canonical(content[begin:end], piece, encoding or "utf-8", begins=first)
-                    yield Part(n, text, frozenset(released), end < piece.end, before)
-                    before = b""
+                else:
+                    yield from _document(n, source, limits, refused)
+                n += 1
 
     return run(), refused
+
+
+def _together(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
+    """Group documents to about `size` bytes; one that is no mere bytes is handed on before the next is asked for."""
+    some: list[Source] = []
+    held = 0
+    for source in sources:
+        some.append(source)
+        held += len(source)
+        if held > size or not isinstance(source, bytes):
+            yield some
+            some, held = [], 0
+    if some:
+        yield some
+
+
+def _document(n: int, source: Source, limits: Limits, refused: Refused) -> Iterator[Part]:
+    """The stretches of one document of any form."""
+    if len(source) > limits.document_bytes:
+        refused.append((n, "too_large", limits.too_large(len(source))))
+        return
+    content = readable(source)
+    found = pieces(content)
+    if not found:
+        refused.append((n, "not_edi", _not_edi(content)))
+        return
+    before = text_before(content, found)
+    if len(found) == 1 and isinstance(content, bytes) and len(content) <= limits.segment_bytes:
+        quick = small(content, found[0])
+        if quick is not None:
+            yield Part(n, quick[0], frozenset(quick[1]) if quick[1] else _NONE, more=False, before=before)
+            return
+    if len(content) > limits.segment_bytes and any(
+        limits.unbroken(content, p.start, p.end, p.delimiters.segment) for p in found
+    ):
+        refused.append((n, "segment_too_long", limits.too_long()))
+        return
+    charsets = [charset(content, piece, limits.window_bytes) for piece in found]
+    if None in charsets:
+        words = "the data holds 0x1C to 0x1F, which stand for structure; ask the sender"
+        refused.append((n, "control_characters", words))
+        return
+    for piece, encoding in zip(found, charsets, strict=True):
+        for begin, end in windows(content, piece, limits.window_bytes):
+            first = begin == piece.start
+            text, released = canonical(content[begin:end], piece, encoding or "utf-8", begins=first)
+            yield Part(n, text, frozenset(released), end < piece.end, before)
+            before = b""
 
 
 def _not_edi(content: Source) -> str:
@@ -146,7 +169,7 @@ class Reading:
         self.envelopes: list[pl.DataFrame] = []
         self.texts: list[pl.DataFrame] = []
         self.strays: list[pl.DataFrame] = []
-        self.sizes: dict[int, int] = {}
+        self._ends: list[pl.DataFrame] = []
         self._rows = 0
         self._sets = 0
         self._carry: Carry | None = None
@@ -180,9 +203,14 @@ class Reading:
 
     def _count(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
         """Where each document ends, in segments of the whole reading."""
-        ends = np.flatnonzero(np.diff(tokens.piece, append=-1)) if tokens.height else np.empty(0, dtype=np.int64)
-        for end in ends:
-            self.sizes[int(docs[tokens.piece[end]])] = self._rows + int(end) + 1 - fresh
+        ends = np.flatnonzero(np.diff(tokens.piece, append=-1))
+        self._ends.append(pl.DataFrame({"doc": docs[tokens.piece[ends]], "doc_end": ends + (self._rows + 1 - fresh)}))
+
+    @property
+    def sizes(self) -> pl.DataFrame:
+        """doc and doc_end, the row after its last segment."""
+        ends = pl.concat([pl.DataFrame(schema={"doc": pl.Int32, "doc_end": pl.Int64}), *self._ends])
+        return ends.filter(pl.col("doc").ne_missing(pl.col("doc").shift(-1)))
 
     def _envelope(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
         envelope = tokens.envelope
@@ -290,16 +318,11 @@ def _sets(tokens: Tokens, docs: npt.NDArray[np.int32]) -> _Sets:
 
 def _senders(envelope: pl.DataFrame) -> pl.DataFrame:
     """set (ordinal in the chunk) and the application or interchange sender, the site of last resort."""
-    kind = pl.col("kind")
-    isa = (
-        pl.when(pl.col("tag").str.to_uppercase() == "ISA")
-        .then(pl.col("e6"))
-        .when(kind == 1)
-        .then(pl.col("e2").str.split("\x1f").list.get(0, null_on_oob=True))
-    )
-    named = envelope.with_columns(sender_id=pl.when(kind == 1).then(isa.fill_null("")).forward_fill())
-    sets = named.filter(kind == 3).with_row_index("set").select(pl.col("set").cast(pl.Int32), "sender_id")
-    return sets.with_columns(pl.when(pl.col("sender_id") != "").then("sender_id").alias("sender_id"))
+    kind = envelope["kind"].to_numpy()
+    said = pl.when(pl.col("tag") == "ISA").then("e6").otherwise(comp("e2", 1))
+    tops = envelope.filter(kind == 1).select(sender_id=pl.when(said != "").then(said))
+    at = (np.cumsum(kind == 1) - 1)[kind == 3]
+    return rows_at(tops, numbers(at)).insert_column(0, pl.Series("set", np.arange(len(at), dtype=np.int32)))
 
 
 def no_envelope() -> pl.DataFrame:

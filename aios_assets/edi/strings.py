@@ -156,9 +156,17 @@ def blobs(values: pl.Series) -> list[memoryview]:
 
 def compact(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with long strings copied out of the texts they were cut from, so that these can be freed."""
-    long = [
-        name
-        for name, dtype in frame.schema.items()
-        if dtype == pl.String and (frame[name].str.len_bytes().max() or 0) > INLINE  # type: ignore[operator]
-    ]
+    sizes = frame.select(pl.col(pl.String).str.len_bytes().max().fill_null(0))
+    long = [size.name for size in sizes if size.len() and size[0] > INLINE]
     return frame.with_columns(pl.concat_str(pl.col(n), pl.lit("")).alias(n) for n in long)
+
+
+def rows_at(frame: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
+    """The rows with these numbers, which count from 0: a join without hashing; where the number is null all is null."""
+    return frame[numbers.cast(pl.UInt32)]
+
+
+def numbers(at: Ints) -> pl.Series:
+    """Row numbers as a column; those below zero are null."""
+    out = pl.Series("n", at, dtype=pl.Int64)
+    return out if at.min(initial=0) >= 0 else out.to_frame().select(pl.when(pl.col("n") >= 0).then("n")).to_series()

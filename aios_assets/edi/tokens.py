@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.delims import BLANKS, SEG
-from aios_assets.edi.strings import PADDING, Slicer
+from aios_assets.edi.delims import BLANKS, EL, SEG
+from aios_assets.edi.strings import PADDING, Slicer, numbers, rows_at
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -161,28 +161,33 @@ class Tokens:
         held = self.elements(rows)
         # Only interchange headers have more than the first half.
         few, all_ = ENVELOPE_ELEMENTS // 2, ENVELOPE_ELEMENTS
-        columns = self._sent(rows, held, range(1, few + 1)) | self._sent(rows, held, range(few + 1, all_ + 1))
-        return pl.DataFrame(
+        columns = self._sent(rows, held, range(1, few + 1)) + self._sent(rows, held, range(few + 1, all_ + 1))
+        head = pl.DataFrame(
             {
                 "row": rows.astype(np.uint32),
                 "piece": self.piece[rows].astype(np.uint32),
                 "tag": self.tags(rows).str.to_uppercase(),
                 "kind": self.kind[rows],
                 "elements": held.astype(np.int32),
-                **columns,
             }
         )
+        return head.hstack(columns)
 
-    def _sent(self, rows: Ints, held: Ints, elements: range) -> dict[str, pl.Series]:
+    def _sent(self, rows: Ints, held: Ints, elements: range) -> list[pl.Series]:
         """Neighbouring elements as columns: null where a segment ends before."""
         some = np.flatnonzero(held >= elements.start)
-        places = Places(self, rows[some])
-        out = {}
-        for element in elements:
-            start, end = np.zeros((2, len(rows)), dtype=np.int64)
-            start[some], end[some] = places.span(element, trim=True)
-            out[f"e{element}"] = self.slicer.strings(start, end, held >= element)
-        return out
+        places, held = Places(self, rows[some]), held[some]
+        found = pl.DataFrame(
+            [
+                self.slicer.strings(*places.span(element, trim=True), held >= element).alias(f"e{element}")
+                for element in elements
+            ]
+        )
+        if len(some) == len(rows):
+            return found.get_columns()
+        at = np.full(len(rows), -1, dtype=np.int64)
+        at[some] = np.arange(len(some))
+        return rows_at(found, numbers(at)).get_columns()
 
 
 class Places:
@@ -251,7 +256,8 @@ def trimmed(data: npt.NDArray[np.uint8], start: Ints, end: Ints) -> tuple[Ints, 
         end: bytes after the last.
     """
     for lead in (True, False):
-        hit = np.flatnonzero(_BLANK[data[start if lead else end - 1]] & (start < end))
+        edge = data.take(start if lead else end - 1, mode="clip")
+        hit = np.flatnonzero(_BLANK.take(edge) & (start < end))
         if not len(hit):
             continue
         start, end = start.copy(), end.copy()
@@ -287,25 +293,43 @@ def tokenise(texts: list[bytes]) -> Tokens:
     size = int(sizes.sum())
     text = b"".join([*closed, PADDING])
     data = np.frombuffer(text, dtype=np.uint8)
-    found = np.flatnonzero(data[:size] < 0x20)
-    kinds = data[found]
+    # One place more, so that the -1 in front needs no copy of all the others.
+    marks = np.empty(size + 1, dtype=np.bool_)
+    marks[0] = True
+    np.less(data[:size], 0x20, out=marks[1:])
+    at = np.flatnonzero(marks)
+    at -= 1
+    kinds = data.take(at[1:], mode="clip")
     odd = bool(len(kinds)) and bool(kinds.min() < _SEG)
     if odd:
-        found, kinds = found[kinds >= _SEG], kinds[kinds >= _SEG]
-    at = np.empty(len(found) + 1, dtype=np.int64)
-    at[0], at[1:] = -1, found
-    flat = not len(kinds) or bool(kinds.max() <= _EL)
+        at, kinds = np.concatenate((at[:1], at[1:][kinds >= _SEG])), kinds[kinds >= _SEG]
+    values = _values(data, at, kinds)
+    if len(values):
+        at, kinds = np.delete(at, values + 1), np.delete(kinds, values)
     ends = np.empty(0, dtype=np.int64)
-    if not flat:
-        whole_elements = np.flatnonzero(kinds <= _EL)
-        kinds = kinds[whole_elements]
-        ends = np.empty(len(whole_elements) + 1, dtype=np.int64)
-        ends[0], ends[1:] = 0, whole_elements + 1
+    if len(kinds) and kinds.max() > _EL:
+        ends = np.flatnonzero(np.concatenate(([True], kinds <= _EL)))
+        kinds = kinds.take(ends[1:] - 1)
     closing = np.flatnonzero(kinds == _SEG) + 1
     first = np.empty(len(closing), dtype=np.int64)
     if len(closing):
         first[0], first[1:] = 0, closing[:-1]
     return _segments(text, size, at, ends, first, closing, np.cumsum(sizes), odd=odd)
+
+
+def _values(data: npt.NDArray[np.uint8], at: Ints, kinds: npt.NDArray[np.uint8]) -> Ints:
+    """Component and repetition separators that an ISA names as its values, where all of the batch stand there.
+
+    Without them most X12 has elements only, and no place needs to be looked up twice.
+    """
+    inner = np.flatnonzero(kinds > _EL)
+    closing = np.flatnonzero(kinds == _SEG) + 1
+    for some in (inner[-1:], inner):
+        before = np.searchsorted(closing, some, side="right")
+        begin = at[np.where(before > 0, closing[before - 1], 0)] + 1
+        if any((data.take(begin + n, mode="clip") != ord(letter)).any() for n, letter in enumerate("ISA" + EL)):
+            return inner[:0]
+    return inner
 
 
 def _segments(

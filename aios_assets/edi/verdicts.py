@@ -14,12 +14,15 @@ from aios_assets.edi.aside import (
     shown,
     stray_rejects,
 )
-from aios_assets.edi.envelope import MILD, Envelopes
+from aios_assets.edi.envelope import Envelopes
+from aios_assets.edi.envelope_faults import MILD
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
+from aios_assets.edi.strings import rows_at
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.words import say
 
+_ORIGIN = ("document_id", "available_at_utc", "interchange_no", "sender_id", "receiver_id", "sent_at_utc")
 _KEY = ["standard_code", "sender_id", "receiver_id", "control_number"]
 
 
@@ -67,22 +70,10 @@ def judge(
         docs.select("document_id", "available_at_utc").with_row_index("doc").with_columns(pl.col("doc").cast(pl.Int32))
     )
     released = _releases(releases)
-    inter = envelopes.interchanges.join(named, on="doc", how="left", maintain_order="left")
-    sets = envelopes.sets.join(
-        inter.select(
-            "gi",
-            "document_id",
-            "available_at_utc",
-            "interchange_no",
-            "sender_id",
-            "receiver_id",
-            "sent_at_utc",
-            pl.col("control_number").alias("interchange_control"),
-        ),
-        on="gi",
-        how="left",
-        maintain_order="left",
-    )
+    inter = envelopes.interchanges
+    inter = inter.hstack(rows_at(named.drop("doc"), inter["doc"]))
+    origin = inter.select(*_ORIGIN, pl.col("control_number").alias("interchange_control"))
+    sets = envelopes.sets.hstack(rows_at(origin, envelopes.sets["gi"]))
     sets = _mark_released(sets, released)
     is_mild = envelopes.faults["code"].is_in(list(MILD)) & (envelopes.faults["level"] == "interchange")
     mild, grave = envelopes.faults.filter(is_mild), envelopes.faults.filter(~is_mild)
@@ -158,6 +149,8 @@ def _releases(releases: pl.DataFrame | None) -> pl.DataFrame:
 
 def _mark_released(sets: pl.DataFrame, released: pl.DataFrame) -> pl.DataFrame:
     """A set is released by its own pointer with segment 0, or with its whole interchange (set 0)."""
+    if released.is_empty():
+        return sets.with_columns(released=pl.lit(value=False))
     whole = released.filter(pl.col("segment_no") == 0)
     keys = ["document_id", "interchange_no", "set_no"]
     own = whole.filter(pl.col("set_no") > 0).select(*keys, own=pl.lit(value=True))
@@ -197,8 +190,9 @@ def _duplicates(
             *_KEY,
         )
         now = pl.concat([now, taken], how="vertical_relaxed")
-    now = now.sort("available_at_utc", "document_id", "interchange_no")
     key = [*_KEY, "document_id"] if apart else _KEY
+    now = now.filter(now.select(key).is_duplicated())
+    now = now.sort("available_at_utc", "document_id", "interchange_no", maintain_order=True)
     again = now.with_columns(nth=pl.int_range(pl.len()).over(key), first=pl.col("document_id").first().over(key))
     again = again.filter((pl.col("nth") > 0) & pl.col("gi").is_not_null())
     minus = pl.lit(-1, dtype=pl.Int32)
@@ -339,7 +333,7 @@ def _place(frame: pl.DataFrame, origin: pl.DataFrame) -> pl.DataFrame:
     if not origin["taken"].all():
         frame = frame.filter(origin["taken"].gather(at))
         at = frame["set"]
-    placed = frame.with_columns(origin[name].gather(at) for name in origin.columns)
+    placed = frame.hstack(rows_at(origin, at))
     return placed.with_columns(segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32))
 
 

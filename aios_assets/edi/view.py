@@ -11,6 +11,7 @@ import polars as pl
 
 from aios_assets.edi.canonical import PRIVATE
 from aios_assets.edi.delims import COMP
+from aios_assets.edi.strings import numbers, rows_at
 from aios_assets.edi.tokens import Ints, Places, Tokens, code_of
 
 _BLANK = " \t\r\n\x00"
@@ -225,7 +226,7 @@ def attach(base: pl.DataFrame, found: pl.DataFrame, key: str, *columns: str, suf
     at = first_place(base[key], found[key])
     if at is None:
         return base.with_columns(found[c].alias(n) for c, n in renamed.items())
-    return base.with_columns(found[c].gather(at).alias(n) for c, n in renamed.items())
+    return base.with_columns(rows_at(found.select(columns).rename(renamed), at).iter_columns())
 
 
 def first_place(wanted: pl.Series, keys: pl.Series) -> pl.Series | None:
@@ -248,11 +249,7 @@ def first_place(wanted: pl.Series, keys: pl.Series) -> pl.Series | None:
     low = int(min(known.min(initial=size), asked.min(initial=size)))
     table = np.full(size - low + 1, -1, dtype=np.int64)
     table[(known - low)[::-1]] = np.arange(len(known))[::-1]
-    found = table[asked - low]
-    at = pl.Series("n", found, dtype=pl.Int64)
-    if found.min(initial=0) >= 0:
-        return at
-    return at.to_frame().select(pl.when(pl.col("n") >= 0).then("n")).to_series()
+    return numbers(table[asked - low])
 
 
 def _row_numbers(values: pl.Series, none: int) -> npt.NDArray[np.int64]:

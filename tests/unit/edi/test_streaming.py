@@ -190,3 +190,30 @@ def test_text_stays_sound_whatever_byte_ends_a_segment(term: bytes) -> None:
         for table in (got.sets, got.rejects, got.findings, *got.facts.values()):
             for value in table.select(pl.col(pl.String)).to_dict(as_series=False).values():
                 assert all(v is None or v.encode().decode() == v for v in value)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"",
+        x12("850", "BEG*00*SA*PO9**20260103", "PO1*1*1*EA***IN*A:B", control=9),
+        x12("850", "BEG*00*SA*PÖ9**20260103", "PO1*1*1*EA***IN*A", control=9),
+        x12("850", "BEG*00*SA*PO9**20260103", "PO1*1*1*EA***IN*\x1c", control=9),
+        x12("850", "BEG*00*SA*PO9**20260103", "PO1*1*1*EA***IN*A", control=9).replace(b"~", b"~\r\n"),
+        x12("850", "BEG*00*SA*VISA**20260103", "PO1*1*1*EA***IN*A", control=9),
+        x12("850", "BEG*00*SA*PO9", control=9) + x12("850", "BEG*00*SA*PO8", control=8, sep="|"),
+        x12("850", "BEG*00*SA*PO9**20260103", "PO1*1*1*EA***IN*A^B", control=9).replace(b"*U*00401", b"*^*00501", 1),
+        edifact("ORDERS", "BGM+220+PO9+9", "LIN+1++A:EN", "QTY+21:1"),
+    ],
+)
+def test_documents_of_equal_delimiters_are_read_together_as_each_alone(odd: bytes) -> None:
+    alike = [x12("850", f"BEG*00*SA*PO{n}**20260103", f"PO1*1*{n}*EA***IN*I{n}", control=n) for n in range(1, 5)]
+    together = read_documents(frame(*alike, odd), apart=True)
+    for content in (*alike, odd):
+        alone = read_documents(frame(content))
+        own = pl.col("document_id") == hashlib.sha256(content).hexdigest()
+        assert together.interchanges.filter(own).equals(alone.interchanges)
+        assert together.sets.filter(own).equals(alone.sets)
+        assert together.rejects.filter(own).equals(alone.rejects)
+        for name, facts in alone.facts.items():
+            assert together.facts[name].filter(own).equals(facts)
