@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_tables import read_table
 from aios_assets.contracts.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ MaxKb = Annotated[
     int, typer.Option("--max-segment-kb", envvar="AIOS_EDI_MAX_SEGMENT_KB", help="longest segment read, in KB")
 ]
 READ_AT_ONCE = 64 << 20
+IDENTIFIERS = (
+    "order_number", "order_line", "item_id", "item_gtin", "shipment_id", "buyer_id", "seller_id", "ship_to_site_id", "ship_from_id",
+    "carrier_id",
+)  # fmt: skip
 SMALL_FILE = 1 << 20
 # Commands hold less of a file at a time than a reading into memory, whose facts outweigh any stretch.
 STRETCH = 8 << 20
@@ -310,7 +315,7 @@ def write(
     known = load_partners(profiles)
     if partner not in known:
         raise UsageError(f"there is no partner profile '{partner}'", todo=f"use one of {', '.join(known)}")
-    rows = _rows(source)
+    rows = read_table(source, IDENTIFIERS, stamps=True)
     # The same rows written again keep their numbers; changed rows are another document and get their own.
     prefix = hashlib.sha256(_read(source)).hexdigest()[:16] + " "
     with ControlNumbers(_store(store)) as numbers:
@@ -324,45 +329,6 @@ def write(
         os.replace(part, target)
         made.append({"key": key, "control_number": number, "path": str(target)})
     emit(made, as_json)
-
-
-def _rows(path: Path) -> pl.DataFrame:
-    """Rows of a CSV, Parquet or JSON-lines file.
-
-    Raises:
-        UsageError: there is no such file.
-        BadInputError: it cannot be read as what its name says.
-    """
-    import polars as pl
-
-    if not path.is_file():
-        raise UsageError("there is no such file", where=str(path), todo="correct the path")
-    identifiers = (
-        "order_number",
-        "order_line",
-        "item_id",
-        "item_gtin",
-        "shipment_id",
-        "buyer_id",
-        "seller_id",
-        "ship_to_site_id",
-        "ship_from_id",
-        "carrier_id",
-    )
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        if path.suffix in (".jsonl", ".ndjson", ".json"):
-            return pl.read_ndjson(path, infer_schema_length=None)
-        names = pl.read_csv(path, n_rows=0).columns
-        texts = {n: pl.String for n in identifiers if n in names}
-        return pl.read_csv(path, schema_overrides=texts, try_parse_dates=True, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise BadInputError(
-            f"the file cannot be read: {str(error).splitlines()[0]}",
-            where=str(path),
-            todo="give CSV, Parquet or JSON lines",
-        ) from error
 
 
 @app.command()

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aios_assets.cli_common import emit, handle_errors
-from aios_assets.contracts.errors import BadInputError, UsageError
+from aios_assets.cli_tables import check_output, read_table, write_table
+from aios_assets.contracts.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from ml.forecasting import PanelForecast, PanelSpec
     from ml.panel import PanelData
-
-MOST_DAYS = 1_120
 
 Panel = Annotated[Path, typer.Argument(help="long CSV or Parquet file: one row per series and period", metavar="PANEL")]
 Keys = Annotated[
@@ -78,16 +77,16 @@ def forecast(
     """
     from ml.forecasting import forecast_panel
 
-    _writable(out)
+    check_output(out)
     if bool(levels) != (levels_out is not None):
         raise UsageError("--levels and --levels-out belong together", todo="give both or none")
     if levels_out is not None:
-        _writable(levels_out)
+        check_output(levels_out)
     data, types = read_panel(panel, keys, time, target, freq, horizon, in_stock, future, static, gaps)
     spec = _spec(horizon, quantiles, model, seed)
     result = forecast_panel(data, spec)
     frame = result.frame.cast({k: t for k, t in types.items() if k in result.frame.columns})  # type: ignore[arg-type]
-    _write(frame, out)
+    write_table(frame, out)
     report = describe(data, spec, result) | {"written": str(out), "rows": frame.height}
     if levels_out is not None:
         from ml.hierarchy import forecast_levels
@@ -95,7 +94,7 @@ def forecast(
         wanted = [[] if part.strip() == "total" else part.split(",") for part in levels.split(";")]
         means = result.frame["mean"].to_numpy().reshape(data.n, horizon)
         nodes = forecast_levels(data, spec, means, [[c.strip() for c in part] for part in wanted])
-        _write(nodes, levels_out)
+        write_table(nodes, levels_out)
         report |= {"levels_written": str(levels_out), "levels_rows": nodes.height}
     if as_json:
         emit(report, True)
@@ -140,7 +139,7 @@ def backtest(
     from ml.backtest import backtest_panel
 
     if out is not None:
-        _writable(out)
+        check_output(out)
     data, _ = read_panel(panel, keys, time, target, freq, horizon, in_stock, future, static, gaps)
     spec = _spec(horizon, quantiles, model, seed)
     result = backtest_panel(
@@ -149,7 +148,7 @@ def backtest(
     summary = result.summary()
     run_id = _track(tracking, panel, spec, folds, result) if tracking else ""
     if out is not None:
-        _write(result.table, out)
+        write_table(result.table, out)
     if as_json:
         emit({"summary": summary.to_dicts(), "chosen": result.chosen, "run_id": run_id}, True)
         return
@@ -175,56 +174,12 @@ def read_panel(
     ahead = read_table(future, names) if future else None
     extra = [c for c in ahead.columns if c not in {*names, time}] if ahead is not None else []
     wanted = [*names, time, target, *([in_stock] if in_stock else []), *extra]
-    frame = read_table(panel, names, wanted, time if freq == "D" else "")
+    frame = read_table(panel, names, wanted, recent=time if freq == "D" else "")
     attributes = read_table(static, names) if static else None
     data = build_panel(
         frame, names, time, target, freq, horizon, in_stock=in_stock or None, future=ahead, static=attributes, gaps=gaps,  # type: ignore[arg-type]
     )  # fmt: skip
     return data, {k: frame.schema[k] for k in names}
-
-
-def read_table(path: Path, keys: list[str], wanted: list[str] | None = None, recent: str = "") -> pl.DataFrame:
-    """A CSV or Parquet file; key columns of a CSV stay text, so that 007 is not 7.
-
-    Args:
-        path: file.
-        keys: key columns.
-        wanted: columns to read where present; all when None.
-        recent: date column; only the newest `MOST_DAYS` days of a Parquet file are read.
-    """
-    import polars as pl
-
-    if not path.is_file():
-        raise BadInputError("there is no such file", where=str(path), todo="check the path")
-    if path.stat().st_size == 0:
-        raise BadInputError("the file is empty", where=str(path))
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            lazy = pl.scan_parquet(path)
-            names = lazy.collect_schema().names()
-        else:
-            head = pl.read_csv(path, n_rows=0).columns
-            overrides = {k: pl.String for k in keys if k in head}
-            lazy, names = (
-                pl.scan_csv(path, schema_overrides=overrides, try_parse_dates=True, infer_schema_length=10_000),
-                head,
-            )
-        if wanted is not None:
-            lazy = lazy.select([c for c in dict.fromkeys(wanted) if c in names])
-        if recent and recent in names and lazy.collect_schema()[recent].is_temporal():
-            newest = lazy.select(pl.col(recent).max()).collect().item()
-            if newest is not None:
-                lazy = lazy.filter(
-                    pl.col(recent).is_null() | (pl.col(recent) > pl.lit(newest) - pl.duration(days=MOST_DAYS))
-                )
-        return lazy.collect()
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        first = str(error).strip().splitlines()[0][:200]
-        raise BadInputError(
-            f"the file cannot be read as {path.suffix or 'a table'}: {first}",
-            where=str(path),
-            todo="give CSV or Parquet",
-        ) from error
 
 
 def _spec(horizon: int, quantiles: str, model: str, seed: int) -> PanelSpec:
@@ -235,23 +190,6 @@ def _spec(horizon: int, quantiles: str, model: str, seed: int) -> PanelSpec:
     except ValueError as error:
         raise UsageError("quantiles are numbers separated by commas", where=quantiles) from error
     return PanelSpec(horizon=horizon, levels=levels, model=model, seed=seed)
-
-
-def _writable(out: Path) -> None:
-    if out.suffix.lower() not in (".csv", ".parquet", ".pq"):
-        raise UsageError("the output file must end in .csv or .parquet", where=str(out))
-    if not out.parent.is_dir():
-        raise UsageError("the output folder does not exist", where=str(out.parent), todo="make it first")
-
-
-def _write(frame: pl.DataFrame, out: Path) -> None:
-    try:
-        if out.suffix.lower() == ".csv":
-            frame.write_csv(out)
-        else:
-            frame.write_parquet(out)
-    except OSError as error:
-        raise BadInputError(f"the output cannot be written: {error.strerror}", where=str(out)) from error
 
 
 def describe(data: PanelData, spec: PanelSpec, result: PanelForecast) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_tables import check_output, read_table, write_table
+from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -96,10 +98,7 @@ def lead_times(
 
     day = _day(as_of)
     levels = _levels(quantiles)
-    if out.suffix.lower() not in (".csv", ".parquet"):
-        raise UsageError(
-            f"cannot tell how to write {out.name}", where=str(out), todo="end the name in .csv or .parquet"
-        )
+    check_output(out)
     table, rows = read_table(orders), read_table(predict)
     columns = OrderColumns(
         ordered=_column(table, "ordered", ordered, needed=True) or "",
@@ -108,7 +107,8 @@ def lead_times(
         due=_due_column(table, rows, due),
         order=_column(table, "order", order),
     )
-    table, rows = (_dated(f, [columns.ordered, columns.received, columns.due]) for f in (table, rows))
+    days = [columns.ordered, columns.received, columns.due]
+    table, rows = _dated(table, days, orders), _dated(rows, days, predict)
     answer = forecast_lead_times(table, rows, columns, day, quantiles=levels, model=model)
     if strict and answer.refused:
         worst = "; ".join(f"{c}: {why}" for c, why in answer.refused.items())
@@ -172,65 +172,6 @@ def _levels(text: str) -> list[float]:
         ) from error
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """Read a CSV or Parquet file by its first bytes.
-
-    Raises:
-        BadInputError: it does not exist, is empty, or is neither.
-    """
-    import polars as pl
-
-    if not path.is_file():
-        raise BadInputError("there is no such file", where=str(path), todo="check the path")
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-        if not head:
-            raise BadInputError("the file is empty", where=str(path), todo="export it again")
-        frame = (
-            pl.read_parquet(path)
-            if head == b"PAR1"
-            else _iso_dates(pl.read_csv(path, infer_schema_length=None, null_values=[""]))
-        )
-    except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInputError(
-            f"the file cannot be read as CSV or Parquet: {first[:160]}", where=str(path), todo="export it again"
-        ) from error
-    if frame.height == 0 or frame.width < 1:
-        raise BadInputError("the file has no rows", where=str(path), todo="export it again")
-    return frame
-
-
-def _iso_dates(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text columns in which every value starts with an ISO date, as dates; one odd value leaves the column as text."""
-    import polars as pl
-
-    for name in frame.columns:
-        if frame.schema[name] != pl.String or frame[name].null_count() == frame.height:
-            continue
-        if frame[name].drop_nulls().str.contains(r"^\s*\d{4}-\d{2}-\d{2}([T ].*)?$").all():
-            parsed = frame[name].str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-            if parsed.null_count() == frame[name].null_count():
-                frame = frame.with_columns(parsed.alias(name))
-    return frame
-
-
-def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write CSV or Parquet by the ending of the name; the file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        if path.suffix.lower() == ".csv":
-            frame.write_csv(part)
-        else:
-            frame.write_parquet(part)
-        part.replace(path)
-    except OSError as error:
-        raise BadInputError(
-            f"cannot write: {error.strerror or error}", where=str(path), todo="check folder and rights"
-        ) from error
-
-
 def _column(table: pl.DataFrame, part: str, given: str | None, *, needed: bool = False) -> str | None:
     """The column that plays this part: named by the caller, else the first known name in the table."""
     if given is not None:
@@ -264,25 +205,12 @@ def _due_column(table: pl.DataFrame, rows: pl.DataFrame, given: str | None) -> s
     return _column(rows, "due", None)
 
 
-def _dated(frame: pl.DataFrame, names: Sequence[str | None]) -> pl.DataFrame:
+def _dated(frame: pl.DataFrame, names: Sequence[str | None], where: Path) -> pl.DataFrame:
     """Text columns that should be dates, as dates; one that is not is an error with its first bad value."""
     import polars as pl
 
-    for name in names:
-        if name is None or name not in frame.columns or frame.schema[name] != pl.String:
-            continue
-        text = frame[name].str.strip_chars().replace("", None)
-        parsed = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-        bad = text.filter(text.is_not_null() & parsed.is_null())
-        if bad.len():
-            raise BadInputError(
-                f"column {name!r} holds {bad[0]!r}, which is no date",
-                where=name,
-                count=bad.len(),
-                todo="write dates as YYYY-MM-DD",
-            )
-        frame = frame.with_columns(parsed.alias(name))
-    return frame
+    texts = [n for n in names if n is not None and frame.schema.get(n) == pl.String]
+    return frame.with_columns(as_days(frame[n], str(where), empty=True) for n in texts)
 
 
 def mount(app: typer.Typer) -> None:

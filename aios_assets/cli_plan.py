@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time as clock
 from datetime import date
@@ -11,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_tables import check_output, read_table, write_table
 from aios_assets.contracts.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from aios_assets.plan_forecasts import Source
     from planning.config import PlanConfig
     from planning.panel import Panel, State
@@ -42,24 +42,6 @@ def mount(app: typer.Typer) -> None:
     app.command("plan")(plan)
     app.command("simulate")(simulate)
     app.command("solve")(solve)
-
-
-def read_table(path: Path) -> pl.DataFrame:
-    """A CSV or Parquet file.
-
-    Raises:
-        BadInputError: it does not exist, is empty, or cannot be read.
-    """
-    import polars as pl
-
-    if not path.is_file():
-        raise BadInputError("there is no such file", where=str(path), todo="check the path")
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema_length=10_000, try_parse_dates=True)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise BadInputError(f"the file cannot be read: {error}", where=str(path), todo="give CSV or Parquet") from error
 
 
 def note(text: str) -> None:
@@ -104,7 +86,8 @@ def load(
     if not names:
         raise UsageError("--keys names no column", todo="give --keys store_id,product_id")
     settings = load_config(config)
-    rows = read_table(history)
+    read = functools.partial(read_table, texts=names)
+    rows = read(history)
     panel = build_panel(
         rows, names, time, target, settings.period,
         in_stock=in_stock, missing=settings.missing_periods, where=str(history),
@@ -113,15 +96,15 @@ def load(
         note(
             f"{panel.filled:,} periods without a row count as {'zero sales' if settings.missing_periods == 'zero' else 'unknown'}"
         )
-    stock = build_state(read_table(state), panel, str(state))
+    stock = build_state(read(state), panel, str(state))
     terms = Terms(
         *(
-            by_key(settings, name, panel.keys, read_table)
+            by_key(settings, name, panel.keys, read)
             for name in ("holding_cost", "shortage_cost", "pack_units", "minimum_order_units", "capacity_units")
         ),
-        limits=limits_of(settings, panel, read_table),
+        limits=limits_of(settings, panel, read),
     )
-    ahead = read_table(future) if future else None
+    ahead = read(future) if future else None
     return panel, stock, settings, terms, Source(rows, tuple(names), time, target, in_stock, ahead)
 
 
@@ -171,6 +154,7 @@ def plan(
 
     started = clock.process_time()
     day = parse_day(as_of, "--as-of")
+    check_output(out)
     panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config, future)
     known_at(panel, day, settings.period, str(state))
     planner = Planner(settings, source, model, terms)
@@ -185,22 +169,6 @@ def plan(
     emit(
         orders.summary | chosen | {"orders": str(out), "cpu_seconds": round(clock.process_time() - started, 1)}, as_json
     )
-
-
-def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Parquet or CSV by suffix.
-
-    Raises:
-        BadInputError: the place cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame.write_parquet(path)
-        else:
-            frame.write_csv(path)
-    except OSError as error:
-        raise BadInputError(f"the result cannot be written: {error}", where=str(path)) from error
 
 
 @handle_errors

@@ -47,8 +47,8 @@ class Source:
 
 def panel_data(config: PlanConfig, source: Source, panel: Panel, horizon: int) -> PanelData:
     """The rows of the panel's periods, as `ml` wants them."""
+    from aios_assets.contracts.days import as_days
     from ml.panel import build_panel
-    from planning.panel import as_days
 
     days = as_days(source.history[source.time], "history")
     known = source.history.with_columns(days.alias(source.time)).filter(pl.col(source.time) <= panel.periods[-1])

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError
 
 F64 = npt.NDArray[np.float64]
@@ -120,7 +121,10 @@ def build_panel(
     names = tuple(keys)
     rows = frame if names else frame.with_columns(pl.lit("all").alias("series"))
     names = names or ("series",)
-    rows = rows.with_columns([pl.col(k).cast(pl.String) for k in names] + [_dates(rows, time), _numbers(rows, target)])
+    rows = rows.with_columns(
+        [pl.col(k).cast(pl.String) for k in names]
+        + [as_days(rows[time], "panel").alias("_date"), _numbers(rows, target)]
+    )
     _refuse_rows(rows, names, pl.any_horizontal(pl.col(k).is_null() for k in names), "rows without a key")
     _refuse_rows(rows, names, pl.col("_target").is_infinite(), "infinite targets")
     rows = rows.with_columns(pl.Series("_t", _index(rows, freq)))
@@ -216,20 +220,6 @@ def _columns(frame: pl.DataFrame, needed: Sequence[str], where: str) -> None:
         )
 
 
-def _dates(rows: pl.DataFrame, time: str) -> pl.Expr:
-    kind = rows[time].dtype
-    if kind == pl.String:
-        parsed = pl.col(time).str.to_date(strict=False)
-        bad = rows.select(parsed.is_null().sum()).item()
-    elif kind.is_temporal():
-        parsed, bad = pl.col(time).cast(pl.Date), rows[time].null_count()
-    else:
-        raise BadInputError(f"{time} is not a date but {kind}", where="panel", todo="give dates as YYYY-MM-DD")
-    if bad:
-        raise BadInputError("dates cannot be read", where=time, count=int(bad), todo="give dates as YYYY-MM-DD")
-    return parsed.alias("_date")
-
-
 def _numbers(rows: pl.DataFrame, target: str) -> pl.Expr:
     if not rows[target].dtype.is_numeric():
         bad = rows.filter(pl.col(target).is_not_null() & pl.col(target).cast(pl.Float64, strict=False).is_null()).height
@@ -300,7 +290,7 @@ def _future(
 ) -> dict[str, F64]:
     """Covariates over past and horizon; every series and period ahead must be covered."""
     _columns(future, [panel.time_name], "future file")
-    future = future.with_columns(_dates(future, panel.time_name))
+    future = future.with_columns(as_days(future[panel.time_name], "future file").alias("_date"))
     rows = _keyed(future, panel, keyed, "future file")
     rows = (
         rows.with_columns(pl.Series("_t", _index(rows, panel.freq)) - first_index)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError
 
 F64 = NDArray[np.float64]
@@ -50,28 +51,6 @@ def _require(frame: pl.DataFrame, columns: list[str], where: str) -> None:
         raise BadInputError(
             f"column {', '.join(lacking)} is missing", where=where, todo=f"there are {', '.join(frame.columns)}"
         )
-
-
-def as_days(column: pl.Series, where: str) -> pl.Series:
-    """A time column as dates: dates, timestamps, ISO text, or YYYY-MM.
-
-    Raises:
-        BadInputError: a value is not a day.
-    """
-    if column.dtype == pl.Date:
-        days = column
-    elif column.dtype.base_type() == pl.Datetime:
-        days = column.dt.date()
-    else:
-        text = column.cast(pl.String).str.slice(0, 10)
-        text = pl.select(pl.when(text.str.len_chars() == 7).then(text + "-01").otherwise(text)).to_series()
-        days = text.str.to_date("%Y-%m-%d", strict=False)
-    bad = days.null_count()
-    if bad:
-        raise BadInputError(
-            f"'{column.name}' holds values that are not days", where=where, count=bad, todo="use YYYY-MM-DD"
-        )
-    return days
 
 
 def calendar(first: date, last: date, period: str) -> list[date]:

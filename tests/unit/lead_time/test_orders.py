@@ -276,7 +276,7 @@ def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
         (tmp_path / "none.csv", "no such file"),
         (empty, "is empty"),
         (header, "no rows"),
-        (undated, "no date"),
+        (undated, "no day"),
         (picture, ""),
     ):
         done = RUNNER.invoke(

@@ -147,8 +147,8 @@ def test_static_attributes_become_numbers_and_codes() -> None:
     [
         (long().drop("units"), "columns are missing: units"),
         (long().clear(), "the panel has no rows"),
-        (long().with_columns(pl.lit("soon").alias("week")), "dates cannot be read .*60 of them"),
-        (long().with_columns(pl.lit(3).alias("week")), "week is not a date"),
+        (long().with_columns(pl.lit("soon").alias("week")), "holds .soon., which is no day .*60 of them"),
+        (long().with_columns(pl.lit(3).alias("week")), "is not a date but"),
         (long().with_columns(pl.lit("many").alias("units")), "targets are not numbers .*60 of them"),
         (long().with_columns(pl.lit(None, dtype=pl.String).alias("store")), "rows without a key"),
     ],

@@ -78,6 +78,23 @@ def test_plan_writes_orders(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "o.csv").equals(orders) and again.exit_code == 0
 
 
+def test_keys_with_leading_zeros_stay_as_written(tmp_path: Path) -> None:
+    """History and state as CSV: store 07 is not store 7."""
+    names = pl.col("store").replace({"a": "07", "b": "7"})
+    history().with_columns(names).write_csv(tmp_path / "h.csv")
+    state().with_columns(names).write_csv(tmp_path / "s.csv")
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(GOOD))
+    last = (START + timedelta(weeks=11)).isoformat()
+    done = CliRunner().invoke(
+        app,
+        ["plan", str(tmp_path / "h.csv"), "--keys", "store,product", "--time", "week", "--target", "units", "--in-stock", "in_stock",
+         "--state", str(tmp_path / "s.csv"), "--config", str(tmp_path / "c.yaml"), "--as-of", last, "--out", str(tmp_path / "o.csv")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    orders = pl.read_csv(tmp_path / "o.csv", schema_overrides={"store": pl.String})
+    assert orders["store"].to_list() == ["07", "7"] and orders["quantity_units"][0] > 0
+
+
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
@@ -103,7 +120,7 @@ def test_plan_writes_orders(tmp_path: Path) -> None:
         ({"hist": history().drop("units")}, "column units is missing"),
         ({"hist": history().with_columns(units=pl.lit(-1))}, "'units' is negative"),
         ({"hist": pl.concat([history(), history().head(1)])}, "come twice"),
-        ({"hist": history().with_columns(week=pl.lit("yesterday"))}, "not days"),
+        ({"hist": history().with_columns(week=pl.lit("yesterday"))}, "is no day"),
         ({"hist": history().head(0)}, "no rows"),
         ({"config": {**GOOD, "holding_cost": "nowhere.csv"}}, "no such file"),
     ],
