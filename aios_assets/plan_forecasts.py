@@ -117,7 +117,7 @@ class Learner:
         weight = 0.5 ** ((cut - frame.target_index) / year) * np.sqrt(frame.scale / frame.scale.mean())
         spec = BoostSpec(leaves=31, max_depth=7, learning_rate=0.05, min_rows_leaf=max(10, min(40, frame.rows // 100)))
         return [
-            booster_of(train_booster(frame.x, frame.y / frame.scale, weight, frame, spec.params(self.seed + k, name), TREES))
+            booster_of(train_booster(frame, frame.y / frame.scale, weight, spec.params(self.seed + k, name), TREES))
             for k, name in enumerate(OBJECTIVES)
         ]  # fmt: skip
 

@@ -225,10 +225,10 @@ def model() -> list[dict[str, Any]]:
     spec = BoostSpec(trees=100, spread_trees=30)
     fitted = BoostedModel(spec)
     train, _ = cpu(lambda: fitted._train(frame, 7))
-    bare, _ = cpu(lambda: train_booster(x, y / scale, None, frame, spec.params(7, "tweedie"), spec.trees))
+    bare, _ = cpu(lambda: train_booster(frame, y / scale, None, spec.params(7, "tweedie"), spec.trees))
     spread, _ = cpu(
         lambda: train_booster(
-            x, np.abs(y / scale - 1), None, frame, replace(spec, leaves=24).params(8, "tweedie"), spec.spread_trees
+            frame, np.abs(y / scale - 1), None, replace(spec, leaves=24).params(8, "tweedie"), spec.spread_trees
         )
     )
     fitted._calibrate(frame)

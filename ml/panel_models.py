@@ -80,9 +80,7 @@ class Boosted:
         direct = Direct.train(frame, spec, cls._weight)
         boost, weight = cls._leaf(frame, spec), cls._weight(frame)
         if not text:
-            text = train_booster(
-                frame.x, frame.y / frame.scale, weight, frame, boost.params(spec.seed, "tweedie"), trees
-            )
+            text = train_booster(frame, frame.y / frame.scale, weight, boost.params(spec.seed, "tweedie"), trees)
         if frame.rows > MOST_SHAPE_ROWS:
             pick = np.sort(np.random.default_rng(spec.seed).permutation(frame.rows)[:MOST_SHAPE_ROWS])
             frame, weight = frame.take(pick), weight[pick]
@@ -92,13 +90,13 @@ class Boosted:
         wide = replace(frame, x=_with_mean(frame.x, mean), names=(*frame.names, "log_mean"))
         small = replace(boost, leaves=16, learning_rate=0.08)
         spread = train_booster(
-            wide.x, np.abs(scaled - mean), weight, wide, small.params(spec.seed + 1, "tweedie"), boost.spread_trees
+            wide, np.abs(scaled - mean), weight, small.params(spec.seed + 1, "tweedie"), boost.spread_trees
         )
         sold = (frame.y > 0).astype(np.float64)
         chance = ""
         if 0 < sold.sum() < sold.size:
             params = small.params(spec.seed + 2, "binary")
-            chance = train_booster(wide.x, sold, None, wide, params, boost.spread_trees)
+            chance = train_booster(wide, sold, None, params, boost.spread_trees)
         return cls(text, spread, chance, direct, trees, boost.threads)
 
     def predict(self, frame: Design) -> Learned:

@@ -89,25 +89,16 @@ class BoostSpec:
         }  # fmt: skip
 
 
-def train_booster(
-    x: npt.NDArray[np.float32], y: F64, weight: F64 | None, frame: Design, params: dict[str, Any], trees: int
-) -> str:
+def train_booster(frame: Design, y: F64, weight: F64 | None, params: dict[str, Any], trees: int) -> str:
     """Train one booster and return its text."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads cost a factor of three on a busy machine
-    import lightgbm as lgb
-
-    data = lgb.Dataset(
-        x, label=y, weight=weight, feature_name=list(frame.names), categorical_feature=list(frame.categorical),
-        free_raw_data=True, params={"verbosity": -1},
-    )  # fmt: skip
-    return str(lgb.train(params, data, num_boost_round=trees).model_to_string())
+    return train_boosters(frame, y, weight, [params], trees)[0]
 
 
 def train_boosters(
     frame: Design, y: F64, weight: F64 | None, params: Sequence[dict[str, Any]], trees: int
 ) -> list[str]:
     """Several boosters on the same rows and targets; the rows are binned once."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads cost a factor of three on a busy machine
     import lightgbm as lgb
 
     bins = {k: params[0][k] for k in ("max_bin", "min_data_in_leaf", "feature_pre_filter", "verbosity")}
@@ -243,12 +234,12 @@ class BoostedModel:
         scaled = frame.y / frame.scale
         leaf = max(3, min(spec.min_rows_leaf, frame.rows // 60))
         spec = replace(spec, min_rows_leaf=leaf)
-        self._mean_text = train_booster(frame.x, scaled, frame.weight, frame, spec.params(seed, "tweedie"), spec.trees)
+        self._mean_text = train_booster(frame, scaled, frame.weight, spec.params(seed, "tweedie"), spec.trees)
         mean = np.maximum(booster_of(self._mean_text).predict(frame.x, num_threads=spec.threads), TINY)
         x = np.column_stack([frame.x, np.log(mean).astype(np.float32)])
         wide = replace(frame, x=x, names=(*frame.names, "log_mean"))
         params = replace(spec, leaves=min(24, spec.leaves), learning_rate=0.08).params(seed + 1, "tweedie")
-        self._spread_text = train_booster(x, np.abs(scaled - mean), frame.weight, wide, params, spec.spread_trees)
+        self._spread_text = train_booster(wide, np.abs(scaled - mean), frame.weight, params, spec.spread_trees)
 
     def _calibrate(self, frame: Design) -> None:
         assert frame.y is not None
