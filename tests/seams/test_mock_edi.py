@@ -253,8 +253,24 @@ def notice(quantity: float) -> pl.DataFrame:
     )
 
 
+def bill(quantity: float) -> pl.DataFrame:
+    """Our invoice for the order of a buyer."""
+    return pl.DataFrame(
+        {
+            "invoice_number": ["IV1"],
+            "invoice_date": [date(2026, 1, 5)],
+            "order_number": ["B1"],
+            "order_line": ["1"],
+            "item_id": ["BRKT-050"],
+            "quantity": [quantity],
+            "unit_code": ["EA"],
+            "unit_price": [4.15],
+        }
+    )
+
+
 @pytest.mark.parametrize("behaviour", BUYERS)
-def test_each_fault_of_a_buyer_is_found_and_counts_once(behaviour: str, tmp_path: Path) -> None:
+def test_each_fault_of_a_buyer_is_found_and_ends_with_nothing_open(behaviour: str, tmp_path: Path) -> None:
     us = Partner(
         name="mock", our_id="NORTHWIND", partner_id="MOCKEDI", usage="T", item_qualifier="VP", party_qualifier="92"
     )
@@ -274,13 +290,16 @@ def test_each_fault_of_a_buyer_is_found_and_counts_once(behaviour: str, tmp_path
         assert trade.send("856", notice(to_ship[0]), us)["accepted"]
         trade.collect()
         assert trade.findings() == sorted([*BUYERS[behaviour], "not_invoiced"])
+        assert trade.send("810", bill(to_ship[0]), us)["accepted"]
+        trade.collect()
+        assert trade.findings() == BUYERS[behaviour]
         batch = trade.read()
         assert batch.rejects.is_empty() and batch.findings.is_empty()
         trade.acknowledge()
-        assert mock.unacknowledged() == []
+        assert trade.open_items() == 0
         state = trade.state().row(0, named=True)
         assert (state["shipped"], state["open_to_answer"], state["open_to_ship"]) == (to_ship[0], False, 0)
-        assert trade.acknowledgements(NOW + timedelta(days=2)) == ["accepted", "accepted"]
+        assert trade.acknowledgements(NOW + timedelta(days=2)) == ["accepted", "accepted", "accepted"]
         trade.numbers.close()
 
 

@@ -25,9 +25,10 @@ class Writer:
         key: column that names a document.
         standard: X12 or EDIFACT.
         group: GS01.
-        layout: pen to the segments of each document (from its first row), of each line, and after the lines, where `lines`
-            and `total` are at hand.
+        layout: pen to the segments of each document (from its first row), of each line, and after the lines, where `lines`,
+            `total` and, with prices, `amount` (quantities times prices) are at hand.
         extra: numeric columns beyond the table that are written when given.
+        needed: columns that may be empty in the table but not here.
     """
 
     table: str
@@ -36,6 +37,7 @@ class Writer:
     group: str
     layout: Callable[[Pen], tuple[list[Segment], list[Segment], list[Segment]]]
     extra: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
 
 
 WRITERS: dict[str, Writer] = {
@@ -43,12 +45,16 @@ WRITERS: dict[str, Writer] = {
     "860": Writer("raw_edi__order_lines", "order_number", "X12", "PC", x12_sets.change),
     "855": Writer("raw_edi__order_responses", "order_number", "X12", "PR", x12_sets.response, ("unit_price",)),
     "856": Writer("raw_edi__shipment_lines", "shipment_id", "X12", "SH", x12_sets.shipment),
+    "810": Writer("raw_edi__invoice_lines", "invoice_number", "X12", "IN", x12_sets.invoice, needed=("unit_price",)),
     "940": Writer("raw_edi__order_lines", "order_number", "X12", "OW", x12_sets.warehouse_order),
     "945": Writer("raw_edi__shipment_lines", "shipment_id", "X12", "SW", x12_sets.warehouse_shipment),
     "214": Writer("raw_edi__shipment_statuses", "shipment_id", "X12", "QM", x12_sets.status),
     "ORDERS": Writer("raw_edi__order_lines", "order_number", "EDIFACT", "", edifact_sets.order),
     "ORDCHG": Writer("raw_edi__order_lines", "order_number", "EDIFACT", "", edifact_sets.change),
     "DESADV": Writer("raw_edi__shipment_lines", "shipment_id", "EDIFACT", "", edifact_sets.shipment),
+    "INVOIC": Writer(
+        "raw_edi__invoice_lines", "invoice_number", "EDIFACT", "", edifact_sets.invoice, needed=("unit_price",)
+    ),
 }
 
 
@@ -87,6 +93,7 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     if "unit_code" in frame.columns:
         frame = frame.with_columns(pl.col("unit_code").fill_null("EA").replace(pen.partner.unit_codes(writer.standard)))
     needed = [c.name for c in own_columns(table) if not c.nullable and c.name not in ("order_line", "action_code")]
+    needed += writer.needed
     nulls = {n: frame[n].null_count() for n in needed if frame[n].null_count()}
     if nulls:
         name, count = next(iter(nulls.items()))
@@ -137,6 +144,7 @@ def write(
     # Computed before grouping: a constant would count once per document instead of once per line.
     frame = frame.with_columns(**parts)
     quantity = pl.col("quantity") if "quantity" in frame.columns else pl.lit(0.0)
+    price = pl.col("unit_price") if "unit_price" in frame.columns else pl.lit(0.0)
     bodies = (
         frame.group_by(writer.key, maintain_order=True)
         .agg(
@@ -146,6 +154,7 @@ def write(
             pl.col("line_count").sum(),
             pl.len().cast(pl.Int64).alias("lines"),
             quantity.sum().alias("sum"),
+            (quantity * price).sum().round(2, mode="half_away_from_zero").alias("amount"),
         )
         .with_columns(total=number("sum"), lines=pl.col("lines").cast(pl.String))
     )

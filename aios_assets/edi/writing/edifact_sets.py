@@ -91,3 +91,24 @@ def shipment(pen: Pen) -> Layout:
         pen.seg("RFF", pen.comp("ON", pl.col("order_number"), pl.col("order_line")), when=_given("order_number")),
     ]
     return head, line, []
+
+
+def invoice(pen: Pen) -> Layout:
+    """INVOIC: one LIN per line, its order in RFF+ON."""
+    head = [
+        pen.seg("BGM", "380", pl.col("invoice_number"), "9"),
+        _dtm(pen, "137", "invoice_date"),
+        _nad(pen, "SU", "seller_id"),
+    ]
+    line = [
+        *_lin(pen),
+        pen.seg("QTY", pen.comp("47", number("quantity"), pl.col("unit_code"))),
+        pen.seg("PRI", pen.comp("AAA", number("unit_price"))),
+        pen.seg("RFF", pen.comp("ON", pl.col("order_number"), pl.col("order_line")), when=_given("order_number")),
+    ]
+    tail = [
+        pen.seg("UNS", "S"),
+        pen.seg("CNT", pen.comp("2", pl.col("lines"))),
+        pen.seg("MOA", pen.comp("77", number("amount"))),
+    ]
+    return head, line, tail

@@ -123,6 +123,23 @@ def shipment(pen: Pen) -> Layout:
     return head, line, []
 
 
+def invoice(pen: Pen) -> Layout:
+    """810: one IT1 per line; its order stands in BIG where all lines have the same, else with each line."""
+    one = pl.col("order_number").n_unique().over("document") == 1
+    head = [
+        pen.seg("BIG", day("invoice_date"), pl.col("invoice_number"), "", pl.when(one).then("order_number")),
+        _n1(pen, "SE", "seller_id"),
+    ]
+    line = [
+        pen.seg(
+            "IT1", pl.col("order_line"), number("quantity"), pl.col("unit_code"), number("unit_price"), "", *_item(pen)
+        ),
+        pen.seg("REF", "PO", pl.col("order_number"), when=~one & _given("order_number")),
+    ]
+    # TDS01 counts hundredths.
+    return head, line, [pen.seg("TDS", (pl.col("amount") * 100).round().cast(pl.Int64)), pen.seg("CTT", pl.col("lines"))]
+
+
 def warehouse_order(pen: Pen) -> Layout:
     """940: one LX and W01 per line; W76 holds the total."""
     head = [

@@ -18,7 +18,7 @@ from aios_assets.edi.writing import WRITERS, Partner, load_partners, write
 from tests.unit.edi.make import edifact, frame, x12
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
-MOCK_KNOWS = ("850", "855", "856", "860", "ORDERS", "ORDCHG", "DESADV")
+MOCK_KNOWS = ("850", "855", "856", "860", "810", "ORDERS", "ORDCHG", "DESADV", "INVOIC")
 
 
 def numbers():
@@ -59,6 +59,17 @@ def rows(kind: str) -> pl.DataFrame:
                 "seller_id": ["V1"] * n,
                 "promised_date": [date(2026, 1, 9), None, None, date(2026, 1, 10)],
                 "unit_price": [1.0] * n,
+            }
+        )
+    if WRITERS[kind].table == "raw_edi__invoice_lines":
+        return pl.DataFrame(
+            {
+                **order,
+                **common,
+                "invoice_number": ["IV1", "IV1", "IV2", "IV2"],
+                "invoice_date": [date(2026, 1, 6)] * n,
+                "seller_id": ["V1"] * n,
+                "unit_price": [9.25, 0.02, 4.15, 4.0],
             }
         )
     if WRITERS[kind].table == "raw_edi__shipment_lines":
@@ -241,3 +252,14 @@ def test_contrl() -> None:
     acks = list(acknowledge(read_documents(frame(bad), grammar=True), number=lambda *a: 7, now=NOW))
     assert "UCI+1+SENDER:14+RECEIVER:14+4+29'" in acks[0].content.decode()
     assert read_documents(frame(acks[0].content)).rejects.is_empty()
+
+
+@pytest.mark.parametrize("kind", ["810", "INVOIC"])
+def test_an_invoice_for_several_orders_names_the_order_of_each_line_and_wants_every_price(kind: str) -> None:
+    source = rows(kind).with_columns(order_number=pl.Series(["PO1", "PO2", "PO3", None]))
+    written = write(kind, source, partner(kind), numbers=numbers(), now=NOW)
+    back = read_documents(frame(*written.documents["content"])).facts["raw_edi__invoice_lines"]
+    names = ["invoice_number", "item_id", "order_number"]
+    assert back.select(names).sort(names).equals(source.select(names).sort(names))
+    with pytest.raises(BadInputError, match="'unit_price' has empty values"):
+        write(kind, source.with_columns(unit_price=None), partner(kind), numbers=numbers(), now=NOW)
