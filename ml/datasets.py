@@ -28,6 +28,7 @@ EPOCH = date(2000, 1, 1)
 SCALE_FLOOR_EA = 0.1
 NEW_DAYS = 28
 MOST_ITEM_CODES = 1_000
+BLOCK_ROWS = 65_536
 CODES = ("weekday", "site_code", "category_code", "item_code")
 PROMOTIONS = pl.Schema(
     {"item_id": pl.String(), "site_id": pl.String(), "start_date": pl.Date(), "end_date": pl.Date(), "promo_price_usd": pl.Float64(),
@@ -248,17 +249,22 @@ def _design(
     y: F64 | None,
 ) -> Design:  # fmt: skip
     scale = scale_of(features)
-    columns = {name: values[origin] for name, values in _origin_columns(features, scale, encoding).items()}
-    columns |= _target_columns(features, origin, rows, scale)
+    known = _origin_columns(features, scale, encoding)
+    columns = _target_columns(features, origin, rows, scale)
     columns |= _promotion_columns(rows, covariates.promotions, _array(features, "price_usd_lag_0")[origin])
     columns |= _holiday_columns(rows, covariates.holidays)
-    x = np.empty((rows.height, len(columns)), dtype=np.float32)
-    for i, values in enumerate(columns.values()):
-        x[:, i] = values
+    names = (*known, *columns)
+    x = np.empty((rows.height, len(names)), dtype=np.float32)
+    table = np.column_stack(list(known.values())).astype(np.float32)
+    for low in range(0, rows.height, BLOCK_ROWS):  # columns that all horizons share are copied by row
+        part = slice(low, low + BLOCK_ROWS)
+        x[part, : len(known)] = table[origin[part]]
+        for i, values in enumerate(columns.values(), start=len(known)):
+            x[part, i] = values[part]
     target = (rows["target_date"] - EPOCH).dt.total_days().to_numpy()
     start = (rows["origin_date"] - EPOCH).dt.total_days().to_numpy()
     return Design(
-        x, tuple(columns), tuple(c for c in CODES if c in columns), scale[origin], classes_of(features)[origin],
+        x, names, tuple(c for c in CODES if c in names), scale[origin], classes_of(features)[origin],
         rows["horizon_days"].to_numpy(), target, start, y, None, _ties(features)[origin],
     )  # fmt: skip
 

@@ -98,14 +98,37 @@ def train_boosters(
     frame: Design, y: F64, weight: F64 | None, params: Sequence[dict[str, Any]], trees: int
 ) -> list[str]:
     """Several boosters on the same rows and targets; the rows are binned once."""
+    data = _binned(frame, y, weight, params[0])
+    import lightgbm as lgb
+
+    return [str(lgb.train(p, data, num_boost_round=trees).model_to_string()) for p in params]
+
+
+def train_seen(frame: Design, y: F64, weight: F64 | None, params: dict[str, Any], trees: int) -> tuple[str, F64]:
+    """One booster's text and its predictions of the rows it learned from: training kept them, no tree is walked again."""
+    data = _binned(frame, y, weight, params)
+    import lightgbm as lgb
+
+    booster = lgb.train(params, data, num_boost_round=trees, keep_training_booster=True)
+    seen: list[F64] = []
+
+    def keep(predictions: F64, _: Any) -> tuple[str, float, bool]:
+        seen.append(predictions.copy())
+        return "kept", 0.0, True
+
+    booster.eval_train(keep)
+    return str(booster.model_to_string()), seen[0]
+
+
+def _binned(frame: Design, y: F64, weight: F64 | None, params: dict[str, Any]) -> Any:
+    """The rows as LightGBM's data set, which is binned once however many boosters learn from it."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads cost a factor of three on a busy machine
     import lightgbm as lgb
 
-    bins = {k: params[0][k] for k in ("max_bin", "min_data_in_leaf", "feature_pre_filter", "verbosity")}
-    data = lgb.Dataset(
+    bins = {k: params[k] for k in ("max_bin", "min_data_in_leaf", "feature_pre_filter", "verbosity")}
+    return lgb.Dataset(
         frame.x, label=y, weight=weight, feature_name=list(frame.names), categorical_feature=list(frame.categorical), params=bins
     )  # fmt: skip
-    return [str(lgb.train(p, data, num_boost_round=trees).model_to_string()) for p in params]
 
 
 def train_stopped(
@@ -234,8 +257,8 @@ class BoostedModel:
         scaled = frame.y / frame.scale
         leaf = max(3, min(spec.min_rows_leaf, frame.rows // 60))
         spec = replace(spec, min_rows_leaf=leaf)
-        self._mean_text = train_booster(frame, scaled, frame.weight, spec.params(seed, "tweedie"), spec.trees)
-        mean = np.maximum(booster_of(self._mean_text).predict(frame.x, num_threads=spec.threads), TINY)
+        self._mean_text, seen = train_seen(frame, scaled, frame.weight, spec.params(seed, "tweedie"), spec.trees)
+        mean = np.maximum(seen, TINY)
         x = np.column_stack([frame.x, np.log(mean).astype(np.float32)])
         wide = replace(frame, x=x, names=(*frame.names, "log_mean"))
         params = replace(spec, leaves=min(24, spec.leaves), learning_rate=0.08).params(seed + 1, "tweedie")
@@ -381,5 +404,6 @@ __all__ = [
     "tie_draws",
     "train_booster",
     "train_boosters",
+    "train_seen",
     "train_stopped",
 ]
