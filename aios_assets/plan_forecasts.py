@@ -97,8 +97,9 @@ class Learner:
     def _learn(self, cut: int) -> list[Any]:
         from ml.models.boosted import BoostSpec, booster_of, train_booster
         from ml.panel_features import all_rows, design, origin_features
+        from ml.panel_texts import with_effects
 
-        data = self.upto(cut)
+        data = with_effects(self.upto(cut), cut)
         earliest = min(8, cut // 3)
         stride = max(1, -(-(cut - earliest) * data.n // MOST_CELLS))
         index = np.unique(np.arange(cut - 1, earliest - 1, -stride))
@@ -124,12 +125,13 @@ class Learner:
     def means(self, cut: int, first: int, last: int) -> F64 | None:
         """Means (origin, series, horizon) at the origins first … last by the models of the cut; None without models."""
         from ml.panel_features import Rows, design, origin_features
+        from ml.panel_texts import with_effects
 
         models = self.models(cut)
         if not models:
             return None
         n, h = self.data.n, self.horizon
-        data, index = self.upto(last), np.arange(first, last + 1)
+        data, index = with_effects(self.upto(last), cut), np.arange(first, last + 1)
         origins = origin_features(data, index)
         rows = Rows(
             np.tile(np.repeat(np.arange(n), h), index.size), np.repeat(np.arange(index.size), n * h),

@@ -158,7 +158,8 @@ def wrmsse(data: Path) -> dict[str, Any]:
         build_panel(frame.filter(pl.col("key").str.starts_with("9|")), keys, "time", "y", freq, horizon), 1913, horizon
     )
     names = panel.keys["key"].to_list()
-    spent, made = cpu(lambda: forecast_panel(replace(panel, future=_m5_calendar(data, names)), PanelSpec(horizon)))
+    panel = replace(panel, future=_m5_calendar(data, names), texts=("event",))
+    spent, made = cpu(lambda: forecast_panel(panel, PanelSpec(horizon)))
     means = dict(zip(names, made.frame["mean"].to_numpy().reshape(panel.n, horizon), strict=True))
     bottom = pl.read_parquet(data / "m5/sales_bottom_d1914_1941.parquet")
     stats = pl.read_parquet(data / "m5/series_stats_d1_1913.parquet").select(
@@ -183,16 +184,11 @@ def wrmsse(data: Path) -> dict[str, Any]:
 
 
 def _m5_calendar(data: Path, names: list[str]) -> dict[str, Any]:
-    """Event of the day, of the day before and after, and SNAP days of the series' state."""
+    """Codes of the day's event, a text, and SNAP days of the series' state."""
     calendar = pl.read_parquet(data / "m5/calendar.parquet").head(1941)
     event = (calendar["event_name_1"].rank("dense") - 1).cast(pl.Float64).fill_null(np.nan).to_numpy()
     snap = np.array([calendar[f"snap_{name.split('|')[1][:2]}"].cast(pl.Float64).to_numpy() for name in names])
-    shifted = {
-        "event": event,
-        "event_next": np.append(event[1:], np.nan),
-        "event_before": np.append(np.nan, event[:-1]),
-    }
-    return {"snap": snap} | {name: np.tile(values, (len(names), 1)) for name, values in shifted.items()}
+    return {"snap": snap, "event": np.tile(event, (len(names), 1))}
 
 
 def _weighted(items: pl.DataFrame, forecast: Any, truth: Any, scale: pl.DataFrame) -> dict[int, float]:

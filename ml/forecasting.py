@@ -32,6 +32,7 @@ from ml.panel_direct import mean_of, on_grid
 from ml.panel_features import I64, WINDOWS, Origins, Rows, all_rows, design, origin_features, seasonal_columns
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
 from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets
+from ml.panel_texts import with_effects
 
 SEASONAL = ("seasonal_naive", "seasonal_mean", "seasonal_level")
 ETS = "auto_ets"
@@ -121,7 +122,7 @@ class _Run:
     """One forecast: its origins, its rows, its candidates."""
 
     def __init__(self, panel: PanelData, spec: PanelSpec) -> None:
-        self.panel, self.spec, self.last = panel, spec, panel.periods - 1
+        self.given, self.spec, self.last = panel, spec, panel.periods - 1
         self.notes: list[str] = list(panel.notes)
         self.ahead = max(1, min(spec.horizon, panel.periods // 4))
         if self.ahead < spec.horizon:
@@ -130,6 +131,7 @@ class _Run:
             )
         extra = min(panel.periods // 8, {"D": 112, "W": 26, "M": 9}[panel.freq])
         self.first_held = max(self.last - self.ahead - extra, min(self.last - 1, max(2, panel.periods // 3)))
+        self.panel = with_effects(panel, self.first_held)
         earliest = min(
             max(1, min({"D": 28, "W": 8, "M": 4}[panel.freq], panel.periods // 3, self.first_held // 2)),
             self.first_held,
@@ -197,6 +199,7 @@ class _Run:
         expected = self._expect(held, mean, signals, draws)
         cells = cells_of(held.segment, held.horizon, self.edges)
         law = fit_panel_law(signals, held.y, cells, self.spec.levels, held.target_index)
+        self.panel = with_effects(self.given, self.last)
         return self._answer(choice, candidates, expected, law, self._again(boosted))
 
     def _compete(self, held: Design) -> Boosted | None:

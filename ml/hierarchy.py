@@ -151,7 +151,7 @@ def panel_of_level(panel: PanelData, hierarchy: Hierarchy, level: str) -> PanelD
     names = tuple(level.split(",")) if level else ("level",)
     keys = hierarchy.nodes[rows].select(names) if level else pl.DataFrame({"level": ["total"]})
     return replace(
-        panel, keys=keys, key_names=names, y=y, sales=sales, future={}, static={}, coded=(),
+        panel, keys=keys, key_names=names, y=y, sales=sales, future={}, texts=(), static={}, coded=(),
         notes=(*panel.notes, f"level {level or 'total'}: {rows.size:,} sums of {panel.n:,} series"),
     )  # fmt: skip
 

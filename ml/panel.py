@@ -32,6 +32,7 @@ F64 = npt.NDArray[np.float64]
 Freq = Literal["D", "W", "M"]
 SEASON: Mapping[str, int] = {"D": 7, "W": 52, "M": 12}
 MONDAY = date(2000, 1, 3)
+MOST_CODES = 400  # more values of a key or attribute would each be seen too rarely
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class PanelData:
         y: (series, periods) demand; NaN where not known or out of stock.
         sales: (series, periods) the target as given (out-of-stock periods included), NaN where not known.
         future: covariates known ahead, name to (series, periods + horizon); NaN where not given.
+        texts: names in `future` that are codes of texts; see `ml.panel_texts`.
         static: numeric attributes per series, name to (series,); codes for texts.
         coded: names in `static` that are codes.
         notes: treatments, in words with counts.
@@ -60,6 +62,7 @@ class PanelData:
     y: F64
     sales: F64
     future: dict[str, F64] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
     static: dict[str, F64] = field(default_factory=dict)
     coded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -172,9 +175,11 @@ def _wide(
         )
     _say_kind(y, freq, notes)
     panel = PanelData(keys.drop("_s"), names, time, freq, _first_day(rows, freq, first_index, time), y, sales)
-    ahead = _future(panel, rows, future, first_index, horizon, keyed, notes) if future is not None else {}
+    ahead, texts = _future(panel, rows, future, first_index, horizon, keyed, notes) if future is not None else ({}, ())
     attributes, coded = _static(panel, static, keyed)
-    return PanelData(panel.keys, names, time, freq, panel.first, y, sales, ahead, attributes, coded, tuple(notes))
+    return PanelData(
+        panel.keys, names, time, freq, panel.first, y, sales, ahead, texts, attributes, coded, tuple(notes)
+    )
 
 
 def _gaps(sales: F64, s: npt.NDArray[np.int64], t: npt.NDArray[np.int64], gaps: str, notes: list[str]) -> F64:
@@ -287,8 +292,8 @@ def _future(
     horizon: int,
     keyed: bool,
     notes: list[str],
-) -> dict[str, F64]:
-    """Covariates over past and horizon; every series and period ahead must be covered."""
+) -> tuple[dict[str, F64], tuple[str, ...]]:
+    """Covariates over past and horizon, and which of them are codes of texts; every series and period ahead must be covered."""
     _columns(future, [panel.time_name], "future file")
     future = future.with_columns(as_days(future[panel.time_name], "future file").alias("_date"))
     rows = _keyed(future, panel, keyed, "future file")
@@ -304,18 +309,20 @@ def _future(
     _covered(panel, ahead, horizon, notes)
     skip = {*panel.key_names, panel.time_name, "_s", "_t", "_date", "series"}
     out: dict[str, F64] = {}
+    texts: tuple[str, ...] = ()
     for name in [c for c in future.columns if c not in skip]:
         if name not in past.columns:
             notes.append(f"future column {name} has no past in the panel: not used")
             continue
-        both = [_covariate(frame[name], name) for frame in (past, ahead)]
+        before, after, text = _numbers_or_codes(past[name], ahead[name])
         wide = np.full((panel.n, panel.periods + horizon), np.nan)
-        wide[past["_s"].to_numpy(), past["_t"].to_numpy() - first_index] = both[0]
-        wide[ahead["_s"].to_numpy(), ahead["_t"].to_numpy()] = both[1]
+        wide[past["_s"].to_numpy(), past["_t"].to_numpy() - first_index] = before
+        wide[ahead["_s"].to_numpy(), ahead["_t"].to_numpy()] = after
         if np.isinf(wide).any():
             raise BadInputError("infinite values", where=f"future column {name}", count=int(np.isinf(wide).sum()))
         out[name] = wide
-    return out
+        texts += (name,) if text else ()
+    return out, texts
 
 
 def _covered(panel: PanelData, ahead: pl.DataFrame, horizon: int, notes: list[str]) -> None:
@@ -336,13 +343,26 @@ def _covered(panel: PanelData, ahead: pl.DataFrame, horizon: int, notes: list[st
     )
 
 
-def _covariate(values: pl.Series, name: str) -> F64:
-    if values.dtype == pl.Boolean or values.dtype.is_numeric():
-        out: F64 = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return out
-    codes = values.cast(pl.String).hash(seed=0) % 997  # texts ahead (event names): stable codes without a table
-    coded: F64 = codes.cast(pl.Float64).set(values.is_null(), np.nan).to_numpy()
-    return coded
+def _numbers_or_codes(past: pl.Series, ahead: pl.Series) -> tuple[F64, F64, bool]:
+    """A covariate's past and future as numbers, or as codes of its texts; says which.
+
+    Raises:
+        BadInputError: numbers on one side, texts on the other.
+    """
+    known = [v for v in (past, ahead) if v.null_count() < v.len()]
+    numeric = [v.dtype.is_numeric() or v.dtype == pl.Boolean for v in known]
+    if any(numeric) and not all(numeric):
+        raise BadInputError(
+            "a column is numbers in one file and texts in the other",
+            where=f"future column {past.name}",
+            todo="give both alike",
+        )
+    if all(numeric):
+        both = pl.concat([past.cast(pl.Float64), ahead.cast(pl.Float64)]).fill_null(np.nan).to_numpy()
+    else:
+        texts = pl.concat([past.cast(pl.String), ahead.cast(pl.String)])
+        both = (texts.rank("dense").cast(pl.Float64) - 1).fill_null(np.nan).to_numpy()
+    return both[: past.len()], both[past.len() :], not all(numeric)
 
 
 def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple[dict[str, F64], tuple[str, ...]]:
@@ -351,9 +371,12 @@ def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple
     coded: list[str] = []
     for name in panel.key_names:
         values = panel.keys[name]
-        if 1 < values.n_unique() <= 400:
+        if 1 < values.n_unique() <= MOST_CODES:
             out[f"key_{name}"] = (values.rank("dense") - 1).cast(pl.Float64).to_numpy()
             coded.append(f"key_{name}")
+    if len(panel.key_names) > 1 and panel.n <= MOST_CODES:  # what is special to one series of few
+        out["keys_together"] = np.arange(panel.n, dtype=np.float64)
+        coded.append("keys_together")
     if static is None:
         return out, tuple(coded)
     rows = _keyed(static, panel, keyed, "static file")
@@ -369,7 +392,7 @@ def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple
         wide[s] = column.fill_null(np.nan).to_numpy()
         if np.isinf(wide).any():
             raise BadInputError("infinite values", where=f"static column {name}", count=int(np.isinf(wide).sum()))
-        if not number and values.n_unique() > 400:
+        if not number and values.n_unique() > MOST_CODES:
             continue
         out[f"static_{name}"] = wide
         if not number:
