@@ -33,13 +33,13 @@ def with_effects(panel: PanelData, last: int) -> PanelData:
     doubt = TRUST_ROWS * float(expected.mean())
     future = dict(panel.future)
     for name in panel.texts:
-        codes = future[name]
-        out = np.where(np.isnan(codes), np.nan, 1.0)
-        for code in np.unique(codes[~np.isnan(codes)]):
-            here = codes == code
-            past = here[:, : last + 1]
-            if doubt > 0:
-                out[here] = (sold[past].sum() + doubt) / (expected[past].sum() + doubt)
+        known = ~np.isnan(future[name])
+        codes = np.where(known, future[name], 0).astype(np.int64)
+        past, size = known[:, : last + 1], int(codes.max(initial=0)) + 1
+        here = codes[:, : last + 1][past]
+        found, usual = (np.bincount(here, values[past], size) + doubt for values in (sold, expected))
+        effect = np.divide(found, usual, out=np.ones(size), where=usual > 0)
+        out = np.where(known, effect[codes], np.nan)
         edge = np.full((panel.n, 1), np.nan)
         future |= {
             name: out,
