@@ -110,13 +110,14 @@ def tokens(content: bytes, *, as_strings: bool = False) -> int:
 
 def envelopes(content: bytes) -> None:
     """Tokens, and every count and control number judged."""
-    rows, at = [], 0
+    rows, headers, at = [], [], 0
     for found in stretches(content):
         local = found.envelope.drop("piece").with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"))
         rows.append(local.with_columns(pl.col("row").cast(pl.Int64) + at))
+        headers.append(found.headers.with_columns(pl.col("row").cast(pl.Int64) + at))
         at += found.height
     sizes = pl.DataFrame({"doc": [0], "doc_end": [at]}, schema={"doc": pl.Int32, "doc_end": pl.Int64})
-    assert read_envelopes(pl.concat(rows), sizes).faults.is_empty()
+    assert read_envelopes(pl.concat(rows), pl.concat(headers), sizes).faults.is_empty()
 
 
 def into_delta(documents: pl.DataFrame, folder: Path) -> None:

@@ -29,11 +29,11 @@ def interchange_answers(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
 
     Args:
         inter: interchanges with their verdicts.
-        rows: envelope rows.
+        rows: TA1 segments as envelope rows.
 
     Source: X12.5: TA101 control number answered, TA104 A, E or R, TA105 note code.
     """
-    found = rows.filter(pl.col("tag") == "TA1").select("row", "e1", "e4", "e5").sort("row")
+    found = rows.select("row", "e1", "e4", "e5").sort("row")
     if found.is_empty():
         return found
     named = inter.filter(pl.col("verdict_code") != "rejected").sort("row").with_columns(isa=pl.col("row"))
@@ -117,6 +117,8 @@ def envelope_rejects(
     faults: pl.DataFrame, inter: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame
 ) -> pl.DataFrame:
     """One reject per envelope fault that holds (a released set is no longer set aside)."""
+    if faults.is_empty():
+        return pl.DataFrame(schema=REJECT_COLUMNS)
     gone = inter.filter((pl.col("verdict_code") != "rejected") & pl.col("own_reason").is_not_null())["gi"]
     top = (
         faults.filter((pl.col("level") == "interchange") & ~pl.col("gi").is_in(gone.implode()))

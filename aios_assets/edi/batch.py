@@ -18,7 +18,7 @@ from aios_assets.edi.aside import interchange_answers
 from aios_assets.edi.counts import misplaced, repeated_numbers
 from aios_assets.edi.envelope import read_envelopes
 from aios_assets.edi.limits import Limits
-from aios_assets.edi.reading import Reading, Refused, chunks, no_envelope, no_findings, parts
+from aios_assets.edi.reading import Reading, Refused, chunks, no_findings, parts
 from aios_assets.edi.shelf import InMemory, Shelf, conform
 from aios_assets.edi.source import HeldBytes, Source
 from aios_assets.edi.strings import blobs
@@ -144,8 +144,10 @@ def _assemble(
     *,
     apart: bool,
 ) -> EdiBatch:
-    rows = pl.concat(reading.envelopes) if reading.envelopes else no_envelope()
-    envelopes = read_envelopes(rows, reading.sizes)
+    rows, headers = reading.envelope()
+    acknowledged = rows.filter(pl.col("tag") == "TA1").join(headers, on="row", how="left")
+    envelopes = read_envelopes(rows, headers, reading.sizes)
+    del rows, headers
     findings = [*reading.findings]
     if reading.grammar:
         findings += [repeated_numbers(envelopes.sets, envelopes.groups), misplaced(envelopes.sets)]
@@ -161,7 +163,7 @@ def _assemble(
         strays=pl.concat(reading.strays) if reading.strays else None,
         apart=apart,
     )
-    answers = interchange_answers(verdicts.interchanges, rows)
+    answers = interchange_answers(verdicts.interchanges, acknowledged)
     if answers.height:
         # A TA1 stands outside of every set and joins the other acknowledgements.
         reading.shelf.settle(RAW_EDI_ACKNOWLEDGEMENTS.name, answers)

@@ -81,11 +81,15 @@ def _in_document(number: str, kind: int) -> pl.Expr:
     return pl.col(number) - pl.when("begins").then(before).forward_fill()
 
 
+def _whole(rows: pl.DataFrame, kind: int, headers: pl.DataFrame) -> pl.LazyFrame:
+    """The headers of a kind with all their elements."""
+    return rows.lazy().filter(pl.col("kind") == kind).join(headers.lazy(), on="row", how="left", maintain_order="left")
+
+
 def _headers(
-    rows: pl.DataFrame, kind: int, common: list[pl.Expr], x12: dict[str, pl.Expr], edifact: dict[str, pl.Expr]
+    own: pl.LazyFrame, common: list[pl.Expr], x12: dict[str, pl.Expr], edifact: dict[str, pl.Expr]
 ) -> pl.DataFrame:
-    """The headers of a kind with what each standard says in them, in order."""
-    own = rows.lazy().filter(pl.col("kind") == kind)
+    """Headers of a kind with what each standard says in them, in order."""
     is_x12 = pl.col("tag").is_in(["ISA", "GS", "ST"])
     both = pl.collect_all(
         [
@@ -97,7 +101,7 @@ def _headers(
     return some[0] if len(some) == 1 else pl.concat(both).sort(common[0].meta.output_name())
 
 
-def _interchanges(rows: pl.DataFrame) -> pl.DataFrame:
+def _interchanges(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     common = [pl.col(n) for n in ("gi", "doc", "row", "elements", "interchange_no", "doc_end")]
     sides = {"sender_id": "e6", "sender_qualifier": "e5", "receiver_id": "e8", "receiver_qualifier": "e7"}
     x12 = {name: _filled(column) for name, column in (sides | {"control_number": "e13"}).items()}
@@ -114,14 +118,14 @@ def _interchanges(rows: pl.DataFrame) -> pl.DataFrame:
         "usage_code": pl.lit(None, dtype=pl.String),
         **_sent(comp("e4", 1), comp("e4", 2).fill_null("")),
     }
-    return _headers(rows, 1, common, x12, edifact)
+    return _headers(_whole(rows, 1, headers), common, x12, edifact)
 
 
 def _sent(day: pl.Expr, hour: pl.Expr) -> dict[str, pl.Expr]:
     return {"sent_at_utc": sent_at(day, hour), "sent_date": day, "sent_time": hour}
 
 
-def _groups(rows: pl.DataFrame) -> pl.DataFrame:
+def _groups(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     common = [pl.col("gg_own").alias("gg"), *(pl.col(n) for n in ("gi", "doc", "row", "group_no"))]
     common.append(_filled("e1").alias("group_code"))
     x12 = {
@@ -136,7 +140,7 @@ def _groups(rows: pl.DataFrame) -> pl.DataFrame:
         "control_number": comp("e5", 1).fill_null(""),
         "version_code": pl.concat_str(comp("e7", 1), comp("e7", 2), ignore_nulls=True),
     }
-    return _headers(rows, 2, common, x12, edifact)
+    return _headers(_whole(rows, 2, headers), common, x12, edifact)
 
 
 def _sets(rows: pl.DataFrame) -> pl.DataFrame:
@@ -165,23 +169,24 @@ def _sets(rows: pl.DataFrame) -> pl.DataFrame:
         "control_number": comp("e1", 1).fill_null(""),
         "version_code": pl.concat_str(comp("e2", 2), comp("e2", 3), separator=".", ignore_nulls=True),
     }
-    return _headers(rows, 3, common, x12, edifact)
+    return _headers(rows.lazy().filter(pl.col("kind") == 3), common, x12, edifact)
 
 
-def read_envelopes(rows: pl.DataFrame, sizes: pl.DataFrame) -> Envelopes:
+def read_envelopes(rows: pl.DataFrame, headers: pl.DataFrame, sizes: pl.DataFrame) -> Envelopes:
     """Reconstruct interchanges, groups and sets and find every envelope fault.
 
     Args:
-        rows: envelope rows of all batches: row (i64, ascending), doc (i32), kind, tag, elements, e1 … e16.
+        rows: envelope rows of all batches: row (i64, ascending), doc (i32), kind, tag, elements, e1 … e3.
+        headers: row and e4 … e16 of headers of interchanges and groups.
         sizes: doc and doc_end, the row after its last segment.
     """
     rows = _ordinals(rows, sizes)
-    groups, sets = _groups(rows), _sets(rows)
+    groups, sets = _groups(rows, headers), _sets(rows)
     named = groups.select("group_no", "group_code", gv="version_code", group_control_number="control_number")
     sets = sets.hstack(rows_at(named, sets["gg"]))
     sets = sets.with_columns(version_code=pl.coalesce("version_code", "gv")).drop("gv")
     groups = _close_groups(rows, groups, sets)
-    interchanges = _close_interchanges(rows, _interchanges(rows), groups, sets)
+    interchanges = _close_interchanges(rows, _interchanges(rows, headers), groups, sets)
     return Envelopes(interchanges, groups, sets, envelope_faults(rows, interchanges, groups, sets))
 
 
@@ -194,15 +199,14 @@ def _trailers(rows: pl.DataFrame, kind: int, closes: str) -> pl.LazyFrame:
     )
 
 
-def _held(frame: pl.DataFrame, by: str, size: int) -> pl.Series:
-    """How many rows belong to each of the ordinals from 0."""
-    of = frame[by].drop_nulls().to_numpy()
-    return pl.Series(np.bincount(of, minlength=size).astype(np.int32))
+def held(ordinals: pl.Series, size: int) -> pl.Series:
+    """How often each ordinal from 0 to below `size` occurs; nulls are left out."""
+    return pl.Series(np.bincount(ordinals.drop_nulls().to_numpy(), minlength=size).astype(np.int32))
 
 
 def _close_groups(rows: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
     close = _trailers(rows, 5, "gg_before")
-    out = groups.with_columns(_held(sets, "gg", groups.height).alias("sets")).lazy()
+    out = groups.with_columns(held(sets["gg"], groups.height).alias("sets")).lazy()
     out = out.join(close, left_on="gg", right_on="gg_before", how="left", maintain_order="left")
     return out.with_columns(pl.col("closed").fill_null(value=False), at=pl.coalesce("close_row", "row")).collect()
 
@@ -213,7 +217,7 @@ def _close_interchanges(
     close = _trailers(rows, 6, "open_before")
     size = interchanges.height
     out = interchanges.with_columns(
-        _held(groups, "gi", size).alias("groups"), _held(sets, "gi", size).alias("sets")
+        held(groups["gi"], size).alias("groups"), held(sets["gi"], size).alias("sets")
     ).lazy()
     out = out.join(close, left_on="gi", right_on="open_before", how="left", maintain_order="left")
     next_row = pl.when(pl.col("doc").shift(-1) == pl.col("doc")).then(pl.col("row").shift(-1))

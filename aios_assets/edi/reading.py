@@ -167,6 +167,7 @@ class Reading:
         self.window_bytes = window_bytes
         self.findings: list[pl.DataFrame] = []
         self.envelopes: list[pl.DataFrame] = []
+        self.headers: list[pl.DataFrame] = []
         self.texts: list[pl.DataFrame] = []
         self.strays: list[pl.DataFrame] = []
         self._ends: list[pl.DataFrame] = []
@@ -213,17 +214,24 @@ class Reading:
         return ends.filter(pl.col("doc").ne_missing(pl.col("doc").shift(-1)))
 
     def _envelope(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
-        envelope = tokens.envelope
-        if fresh:
-            envelope = envelope.filter(pl.col("row") >= fresh)
-        self.envelopes.append(
-            compact(envelope)
-            .with_columns(
-                pl.col("row").cast(pl.Int64) + (self._rows - fresh),
-                pl.lit(pl.Series(docs)).gather(pl.col("piece")).alias("doc"),
+        rows, headers = (
+            compact(frame.filter(pl.col("row") >= fresh) if fresh else frame).with_columns(
+                pl.col("row").cast(pl.Int64) + (self._rows - fresh)
             )
-            .drop("piece")
+            for frame in (tokens.envelope, tokens.headers)
         )
+        self.envelopes.append(rows.with_columns(doc=pl.Series(docs[rows["piece"].to_numpy()])).drop("piece"))
+        self.headers.append(headers)
+
+    def envelope(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """All envelope rows and what headers hold beyond, which are forgotten here."""
+        nothing = tokenise([])
+        place = pl.col("row").cast(pl.Int64)
+        rows = nothing.envelope.select(pl.exclude("piece"), doc=pl.lit(0, dtype=pl.Int32)).with_columns(place)
+        both = pl.concat([rows, *self.envelopes]), pl.concat([nothing.headers.with_columns(place), *self.headers])
+        self.envelopes.clear()
+        self.headers.clear()
+        return both
 
     def _type(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
         """Type the lines of mapped sets."""
@@ -235,7 +243,7 @@ class Reading:
             if mapping is None or row_type is None:
                 continue
             if senders is None:
-                senders = _senders(tokens.envelope)
+                senders = _senders(tokens)
             rows = np.flatnonzero(row_type == n)
             view = View(tokens, rows, sets.owner[rows], rows.astype(np.int32), name[0], self._released, fresh, before)
             view = view.relined(mapping.openers, mapping.headers)
@@ -316,23 +324,14 @@ def _sets(tokens: Tokens, docs: npt.NDArray[np.int32]) -> _Sets:
     return _Sets(starts, types, type_of, owner)
 
 
-def _senders(envelope: pl.DataFrame) -> pl.DataFrame:
+def _senders(tokens: Tokens) -> pl.DataFrame:
     """set (ordinal in the chunk) and the application or interchange sender, the site of last resort."""
-    kind = envelope["kind"].to_numpy()
+    kind = tokens.envelope["kind"].to_numpy()
     said = pl.when(pl.col("tag") == "ISA").then("e6").otherwise(comp("e2", 1))
-    tops = envelope.filter(kind == 1).select(sender_id=pl.when(said != "").then(said))
+    tops = tokens.envelope.filter(kind == 1).join(tokens.headers, on="row", how="left", maintain_order="left")
     at = (np.cumsum(kind == 1) - 1)[kind == 3]
-    return rows_at(tops, numbers(at)).insert_column(0, pl.Series("set", np.arange(len(at), dtype=np.int32)))
-
-
-def no_envelope() -> pl.DataFrame:
-    """Envelope rows of nothing."""
-    return (
-        tokenise([])
-        .envelope.drop("piece")
-        .with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"), pl.col("row").cast(pl.Int64))
-        .clear()
-    )
+    found = rows_at(tops.select(sender_id=pl.when(said != "").then(said)), numbers(at))
+    return found.insert_column(0, pl.Series("set", np.arange(len(at), dtype=np.int32)))
 
 
 def no_findings() -> pl.DataFrame:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
@@ -64,15 +65,35 @@ class InMemory:
         }
 
 
-class Counting(InMemory):
-    """Facts are counted and forgotten: a check needs their number and what is wrong with lines."""
+class Counting:
+    """Facts are counted by set and forgotten: a check needs their number and what is wrong with lines."""
+
+    def __init__(self) -> None:
+        self._typed: list[list[Typed]] = []
 
     def hold(self, typed: list[Typed]) -> None:
-        few = ["set", "row", "line_no", "soft"]
-        self._typed.append([Typed(t.table, t.facts.select(few), compact(t.rejects), t.seen) for t in typed])
+        self._typed.append([replace(t, facts=_counted(t.facts), rejects=compact(t.rejects)) for t in typed])
+
+    def held(self) -> Iterator[list[Typed]]:
+        for part in self._typed:
+            yield [replace(t, facts=_as_many(t.facts)) if "len" in t.facts.columns else t for t in part]
 
     def settle(self, table: str, facts: pl.DataFrame) -> None:
         pass
+
+
+def _counted(facts: pl.DataFrame) -> pl.DataFrame:
+    """How many facts each run of sets has; of a part that a person may have to look at, where each stands."""
+    if facts["soft"].null_count() < facts.height:
+        return facts.select("set", "row", "line_no", "soft")
+    return facts["set"].rle().struct.unnest()
+
+
+def _as_many(runs: pl.DataFrame) -> pl.DataFrame:
+    """As many rows of each set as were counted; where they stood is not known."""
+    sets = pl.Series("set", np.repeat(runs["value"].to_numpy(), runs["len"].to_numpy()), dtype=pl.Int32)
+    unknown = {"row": pl.Int64, "line_no": pl.Int32, "soft": pl.String}
+    return sets.to_frame().with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in unknown.items())
 
 
 class OnDisk:

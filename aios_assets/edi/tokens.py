@@ -41,6 +41,10 @@ def code_of(tag: str) -> int:
     return int.from_bytes(tag.encode()[:4].ljust(4, b"\0"), "little")
 
 
+_ENVELOPE_CODES, _TAGS = zip(*sorted((code_of(tag), tag) for tag in KINDS), strict=True)
+_ENVELOPE_TAGS = pl.Series(_TAGS)
+
+
 @dataclass(frozen=True, slots=False)
 class Tokens:
     """One batch of segments, in document order; empty segments are left out.
@@ -153,28 +157,32 @@ class Tokens:
 
     @cached_property
     def envelope(self) -> pl.DataFrame:
-        """The rows of `KINDS`: row (position in this batch), piece, kind, tag, elements and e1 … e16, stripped.
+        """The rows of `KINDS`: row (position in this batch), piece, kind, tag, elements and e1 … e3, stripped.
 
         An element sent empty is the empty text; one not sent is null.
         """
         rows = np.flatnonzero(self.kind)
-        held = self.elements(rows)
-        # Only interchange headers have more than the first half.
-        few, all_ = ENVELOPE_ELEMENTS // 2, ENVELOPE_ELEMENTS
-        columns = self._sent(rows, held, range(1, few + 1)) + self._sent(rows, held, range(few + 1, all_ + 1))
         head = pl.DataFrame(
             {
                 "row": rows.astype(np.uint32),
                 "piece": self.piece[rows].astype(np.uint32),
-                "tag": self.tags(rows).str.to_uppercase(),
+                "tag": _ENVELOPE_TAGS[np.searchsorted(_ENVELOPE_CODES, self.code[rows])],
                 "kind": self.kind[rows],
-                "elements": held.astype(np.int32),
+                "elements": self.elements(rows).astype(np.int32),
             }
         )
-        return head.hstack(columns)
+        return head.hstack(self._sent(rows, range(1, 3)) + self._sent(rows, range(3, 4)))
 
-    def _sent(self, rows: Ints, held: Ints, elements: range) -> list[pl.Series]:
+    @cached_property
+    def headers(self) -> pl.DataFrame:
+        """row and e4 … e16 of what has more than the other rows of `envelope`: headers of interchanges and groups, TA1."""
+        rows = np.flatnonzero(np.isin(self.kind, (1, 2, 7)))
+        head = pl.DataFrame({"row": rows.astype(np.uint32)})
+        return head.hstack(self._sent(rows, range(4, 9)) + self._sent(rows, range(9, ENVELOPE_ELEMENTS + 1)))
+
+    def _sent(self, rows: Ints, elements: range) -> list[pl.Series]:
         """Neighbouring elements as columns: null where a segment ends before."""
+        held = self.elements(rows)
         some = np.flatnonzero(held >= elements.start)
         places, held = Places(self, rows[some]), held[some]
         found = pl.DataFrame(

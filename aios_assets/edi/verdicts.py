@@ -14,7 +14,7 @@ from aios_assets.edi.aside import (
     shown,
     stray_rejects,
 )
-from aios_assets.edi.envelope import Envelopes
+from aios_assets.edi.envelope import Envelopes, held
 from aios_assets.edi.envelope_faults import MILD
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
@@ -77,10 +77,10 @@ def judge(
     sets = _mark_released(sets, released)
     is_mild = envelopes.faults["code"].is_in(list(MILD)) & (envelopes.faults["level"] == "interchange")
     mild, grave = envelopes.faults.filter(is_mild), envelopes.faults.filter(~is_mild)
-    grave = pl.concat([grave, _duplicates(inter, sets, grave, ledger, apart=apart)])
+    grave = pl.concat([grave, _duplicates(inter, grave, ledger, apart=apart)])
     faults = pl.concat([grave, mild])
     inter = count_strays(inter, strays)
-    inter = inter.join(_why(mild, "interchange", "gi", "noted"), on="gi", how="left", maintain_order="left")
+    inter = _why(inter, mild, "interchange", "gi", "noted")
     inter, groups, sets = _reject(inter, envelopes.groups, sets, grave)
     lines = _lines(sets, shelf, texts, released)
     sets, found = _found(sets, findings)
@@ -114,10 +114,9 @@ def judge(
 
 def _found(sets: pl.DataFrame, findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Number of grammar findings per set, and the findings with pointers."""
-    per = findings.group_by(pl.col("set").alias("gs")).agg(pl.len().alias("findings"))
-    sets = sets.join(per, on="gs", how="left", maintain_order="left").with_columns(pl.col("findings").fill_null(0))
-    place = sets.select(pl.col("gs").alias("set"), "document_id", "interchange_no", "set_no", "start", "standard_code")
-    out = findings.join(place, on="set", how="left", maintain_order="left").with_columns(
+    sets = sets.with_columns(held(findings["set"], sets.height).alias("findings"))
+    place = sets.select("document_id", "interchange_no", "set_no", "start", "standard_code")
+    out = findings.hstack(rows_at(place, findings["set"])).with_columns(
         segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32), segment_text=shown(pl.col("seg"))
     )
     names = [
@@ -162,22 +161,21 @@ def _mark_released(sets: pl.DataFrame, released: pl.DataFrame) -> pl.DataFrame:
     return sets.with_columns(released=flag).drop("own", "every")
 
 
-def _duplicates(
-    inter: pl.DataFrame, sets: pl.DataFrame, faults: pl.DataFrame, ledger: pl.DataFrame | None, *, apart: bool
-) -> pl.DataFrame:
+def _duplicates(inter: pl.DataFrame, faults: pl.DataFrame, ledger: pl.DataFrame | None, *, apart: bool) -> pl.DataFrame:
     """A control number that an accepted interchange of the same partners used before.
 
     A rejected interchange does not use its number up: its correction comes under the same number. Neither does an earlier
     reading of the same document.
     """
-    whole = sets.group_by("gi").agg(
-        pl.col("gs").len().alias("n"),
-        pl.col("gs").is_in(faults.filter(pl.col("level").is_in(["set"]))["gs"].implode()).sum().alias("bad"),
+    size = inter.height
+    own = held(faults.filter(pl.col("level") == "interchange")["gi"], size)
+    bad = held(faults.filter(pl.col("level") == "set").unique("gs")["gi"], size)
+    alive = inter.filter(
+        (pl.col("control_number") != "")
+        & (pl.col("elements") > 0)
+        & (own == 0)
+        & ((pl.col("sets") == 0) | (bad < pl.col("sets")))
     )
-    sound = inter.filter((pl.col("control_number") != "") & (pl.col("elements") > 0))
-    own = faults.filter(pl.col("level") == "interchange")["gi"]
-    sound = sound.filter(~pl.col("gi").is_in(own.implode())).join(whole, on="gi", how="left", maintain_order="left")
-    alive = sound.filter(pl.col("n").is_null() | (pl.col("bad") < pl.col("n")))
     now = alive.select("gi", "row", "document_id", "available_at_utc", "interchange_no", *_KEY)
     if ledger is not None and ledger.height:
         taken = ledger.filter(pl.col("verdict_code").is_in(["accepted", "accepted_with_errors"]))
@@ -213,27 +211,26 @@ def _duplicates(
     )
 
 
-def _why(faults: pl.DataFrame, level: str, key: str, name: str) -> pl.DataFrame:
-    return (
-        faults.filter(pl.col("level") == level)
-        .group_by(key, maintain_order=True)
-        .agg(pl.col("reason").unique(maintain_order=True).str.join("; ").alias(name))
-    )
+def _why(frame: pl.DataFrame, faults: pl.DataFrame, level: str, key: str, name: str) -> pl.DataFrame:
+    """Add what is wrong with each interchange, group or set; null where nothing is."""
+    own = faults.filter(pl.col("level") == level)
+    if own.is_empty():
+        return frame.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+    reasons = pl.col("reason").unique(maintain_order=True).str.join("; ").alias(name)
+    per = own.group_by(key, maintain_order=True).agg(reasons)
+    return frame.join(per, on=key, how="left", maintain_order="left")
 
 
 def _reject(
     inter: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame, faults: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Carry envelope faults down: a rejected interchange takes its groups, a group its sets."""
-    inter = inter.join(_why(faults, "interchange", "gi", "own_reason"), on="gi", how="left", maintain_order="left")
-    groups = groups.join(_why(faults, "group", "gg", "own_reason"), on="gg", how="left", maintain_order="left")
-    sets = sets.join(_why(faults, "set", "gs", "own_reason"), on="gs", how="left", maintain_order="left")
-    up = inter.select("gi", say("its interchange was rejected: {}", "own_reason").alias("ir"))
-    mid = groups.select("gg", say("its group was rejected: {}", "own_reason").alias("gr"))
-    sets = sets.join(up, on="gi", how="left", maintain_order="left").join(
-        mid, on="gg", how="left", maintain_order="left"
-    )
-    sets = sets.with_columns(envelope_reason=pl.coalesce("own_reason", "gr", "ir"))
+    inter = _why(inter, faults, "interchange", "gi", "own_reason")
+    groups = _why(groups, faults, "group", "gg", "own_reason")
+    sets = _why(sets, faults, "set", "gs", "own_reason")
+    above = rows_at(inter.select(ir=say("its interchange was rejected: {}", "own_reason")), sets["gi"])
+    between = rows_at(groups.select(gr=say("its group was rejected: {}", "own_reason")), sets["gg"])
+    sets = sets.hstack(above).hstack(between).with_columns(envelope_reason=pl.coalesce("own_reason", "gr", "ir"))
     return inter, groups, sets.with_columns(taken=pl.col("envelope_reason").is_null() | pl.col("released"))
 
 
@@ -427,19 +424,13 @@ def _interchange_verdicts(inter: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFra
 
 def _group_verdicts(groups: pl.DataFrame, inter: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
     """Groups with sets received and accepted, for AK9 and UCI."""
-    per = sets.group_by("gg").agg(
-        (pl.col("verdict_code") != "rejected").sum().cast(pl.Int32).alias("accepted_sets"),
-        (pl.col("verdict_code") == "accepted_with_errors").sum().cast(pl.Int32).alias("sets_with_errors"),
-    )
-    groups = groups.join(per, on="gg", how="left", maintain_order="left").with_columns(
-        pl.col("accepted_sets", "sets_with_errors").fill_null(0)
-    )
-    out = groups.join(
-        inter.select("gi", "document_id", "interchange_no", pl.col("verdict_code").alias("iv")),
-        on="gi",
-        how="left",
-        maintain_order="left",
-    )
+    verdicts = {
+        "accepted_sets": pl.col("verdict_code") != "rejected",
+        "sets_with_errors": pl.col("verdict_code") == "accepted_with_errors",
+    }
+    per = (held(sets.filter(which)["gg"], groups.height).alias(name) for name, which in verdicts.items())
+    named = rows_at(inter.select("document_id", "interchange_no"), groups["gi"])
+    out = groups.with_columns(per).hstack(named)
     bad = pl.col("own_reason").is_not_null() | (pl.col("accepted_sets") == 0)
     part = (pl.col("accepted_sets") < pl.col("sets")) | (pl.col("sets_with_errors") > 0)
     verdict = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -53,11 +54,14 @@ class View:
         """Places in the view of the segments with one of the tags."""
         return np.flatnonzero(self._is(*tags))
 
+    @cached_property
+    def _codes(self) -> npt.NDArray[np.uint32]:
+        return self.tokens.code.take(self.rows, mode="clip")
+
     def _is(self, *tags: str) -> npt.NDArray[np.bool_]:
-        codes = self.tokens.code[self.rows]
-        out: npt.NDArray[np.bool_] = codes == code_of(tags[0]) if tags else np.zeros(len(codes), dtype=np.bool_)
-        for tag in tags[1:]:
-            out |= codes == code_of(tag)
+        out = np.zeros(len(self.rows), dtype=np.bool_)
+        for tag in tags:
+            out |= self._codes == code_of(tag)
         return out
 
     def _places(self, at: Ints) -> dict[str, pl.Series]:

@@ -136,8 +136,8 @@ def invoice(pen: Pen) -> Layout:
         ),
         pen.seg("REF", "PO", pl.col("order_number"), when=~one & _given("order_number")),
     ]
-    # TDS01 counts hundredths.
-    return head, line, [pen.seg("TDS", (pl.col("amount") * 100).round().cast(pl.Int64)), pen.seg("CTT", pl.col("lines"))]
+    hundredths = (pl.col("amount") * 100).round().cast(pl.Int64)
+    return head, line, [pen.seg("TDS", hundredths), pen.seg("CTT", pl.col("lines"))]
 
 
 def warehouse_order(pen: Pen) -> Layout:
