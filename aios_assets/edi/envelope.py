@@ -81,24 +81,22 @@ def _in_document(number: str, kind: int) -> pl.Expr:
     return pl.col(number) - pl.when("begins").then(before).forward_fill()
 
 
-def _whole(rows: pl.DataFrame, kind: int, headers: pl.DataFrame) -> pl.LazyFrame:
+def _whole(rows: pl.DataFrame, kind: int, headers: pl.DataFrame) -> pl.DataFrame:
     """The headers of a kind with all their elements."""
-    return rows.lazy().filter(pl.col("kind") == kind).join(headers.lazy(), on="row", how="left", maintain_order="left")
+    return rows.filter(pl.col("kind") == kind).join(headers, on="row", how="left", maintain_order="left")
 
 
 def _headers(
-    own: pl.LazyFrame, common: list[pl.Expr], x12: dict[str, pl.Expr], edifact: dict[str, pl.Expr]
+    own: pl.DataFrame, common: list[pl.Expr], x12: dict[str, pl.Expr], edifact: dict[str, pl.Expr]
 ) -> pl.DataFrame:
     """Headers of a kind with what each standard says in them, in order."""
-    is_x12 = pl.col("tag").is_in(["ISA", "GS", "ST"])
-    both = pl.collect_all(
-        [
-            own.filter(is_x12).select(*common, standard_code=pl.lit("X12"), **x12),
-            own.filter(~is_x12).select(*common, standard_code=pl.lit("EDIFACT"), **edifact),
-        ]
-    )
-    some = [frame for frame in both if frame.height]
-    return some[0] if len(some) == 1 else pl.concat(both).sort(common[0].meta.output_name())
+    is_x12 = own["tag"].is_in(["ISA", "GS", "ST"])
+    both = [
+        some.select(*common, standard_code=pl.lit(standard), **said)
+        for standard, some, said in (("X12", own.filter(is_x12), x12), ("EDIFACT", own.filter(~is_x12), edifact))
+        if some.height or own.is_empty()
+    ]
+    return both[0] if len(both) == 1 else pl.concat(both).sort(common[0].meta.output_name())
 
 
 def _interchanges(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
@@ -169,7 +167,7 @@ def _sets(rows: pl.DataFrame) -> pl.DataFrame:
         "control_number": comp("e1", 1).fill_null(""),
         "version_code": pl.concat_str(comp("e2", 2), comp("e2", 3), separator=".", ignore_nulls=True),
     }
-    return _headers(rows.lazy().filter(pl.col("kind") == 3), common, x12, edifact)
+    return _headers(rows.filter(pl.col("kind") == 3), common, x12, edifact)
 
 
 def read_envelopes(rows: pl.DataFrame, headers: pl.DataFrame, sizes: pl.DataFrame) -> Envelopes:

@@ -159,7 +159,7 @@ class Tokens:
     def envelope(self) -> pl.DataFrame:
         """The rows of `KINDS`: row (position in this batch), piece, kind, tag, elements and e1 … e3, stripped.
 
-        An element sent empty is the empty text; one not sent is null.
+        An element sent empty is the empty text; one not sent is null. ISA01 to ISA03 keep the blanks that fill them.
         """
         rows = np.flatnonzero(self.kind)
         head = pl.DataFrame(
@@ -178,16 +178,17 @@ class Tokens:
         """row and e4 … e16 of what has more than the other rows of `envelope`: headers of interchanges and groups, TA1."""
         rows = np.flatnonzero(np.isin(self.kind, (1, 2, 7)))
         head = pl.DataFrame({"row": rows.astype(np.uint32)})
-        return head.hstack(self._sent(rows, range(4, 9)) + self._sent(rows, range(9, ENVELOPE_ELEMENTS + 1)))
+        few, more = range(4, 9), range(9, ENVELOPE_ELEMENTS + 1)
+        return head.hstack(self._sent(rows, few, trim=True) + self._sent(rows, more, trim=True))
 
-    def _sent(self, rows: Ints, elements: range) -> list[pl.Series]:
+    def _sent(self, rows: Ints, elements: range, *, trim: bool | None = None) -> list[pl.Series]:
         """Neighbouring elements as columns: null where a segment ends before."""
         held = self.elements(rows)
         some = np.flatnonzero(held >= elements.start)
         places, held = Places(self, rows[some]), held[some]
         found = pl.DataFrame(
             [
-                self.slicer.strings(*places.span(element, trim=True), held >= element).alias(f"e{element}")
+                self.slicer.strings(*places.span(element, trim=trim), held >= element).alias(f"e{element}")
                 for element in elements
             ]
         )
