@@ -436,22 +436,3 @@ def test_stores_share_what_the_centre_receives_in_the_morning() -> None:
     )
     store = recommend(inputs, AS_OF, SPEC).filter(pl.col("site_id") == "S1")
     assert store["decision_code"].to_list() == ["replenish"] and store["quantity_ea"][0] > 0
-
-
-def test_a_centre_weighs_waiting_by_the_sales_its_stores_would_lose() -> None:
-    """An empty centre is not an empty shelf: only the share of its missing units that stores lose counts against waiting."""
-    inputs = simple(
-        0.0,
-        stock=stock(("A", "S1", 40.0), ("A", "DC", 20.0)),
-        sites=sites(("S1", "store", "DC"), ("DC", "dc", None)),
-        lanes=pl.DataFrame([lane("DC", "S1", 1.0), lane("SUP", "DC", 5.0, fixed=25.0)]),
-    )
-
-    def centre(share: float) -> tuple[str, float]:
-        rules = dataclasses.replace(SPEC, centre_shortage_share_frac=share, flip_steps=0)
-        row = recommend(inputs, AS_OF, rules).filter(pl.col("site_id") == "DC").row(0, named=True)
-        return row["decision_code"], json.loads(row["drivers_json"])["waiting_risk_usd"]
-
-    (hurried, risk), (calm, less) = centre(1.0), centre(0.1)
-    assert (hurried, calm) == ("replenish", "none")
-    assert less == pytest.approx(risk / 10, abs=1e-2)
