@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from aios_assets.edi.aside import (
-    REJECT_COLUMNS,
     count_strays,
     document_rejects,
     envelope_rejects,
@@ -17,9 +16,9 @@ from aios_assets.edi.aside import (
 from aios_assets.edi.envelope import Envelopes, held
 from aios_assets.edi.envelope_faults import MILD
 from aios_assets.edi.mappings import MAPPINGS
+from aios_assets.edi.settling import Lines, settle
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.strings import rows_at
-from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.words import say
 
 _ORIGIN = ("document_id", "available_at_utc", "interchange_no", "sender_id", "receiver_id", "sent_at_utc")
@@ -82,7 +81,7 @@ def judge(
     inter = count_strays(inter, strays)
     inter = _why(inter, mild, "interchange", "gi", "noted")
     inter, groups, sets = _reject(inter, envelopes.groups, sets, grave)
-    lines = _lines(sets, shelf, texts, released)
+    lines = settle(sets, shelf, texts, released)
     sets, found = _found(sets, findings)
     sets = _set_verdicts(sets, lines.tally)
     inter = _interchange_verdicts(inter, sets)
@@ -234,123 +233,6 @@ def _reject(
     return inter, groups, sets.with_columns(taken=pl.col("envelope_reason").is_null() | pl.col("released"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """What became of the candidate lines of taken sets: numbers seen, kept and set aside."""
-
-    rejects: pl.DataFrame
-    tally: pl.DataFrame
-    seen: int
-    kept: int
-
-
-def _lines(sets: pl.DataFrame, shelf: Shelf, texts: list[pl.DataFrame], released: pl.DataFrame) -> _Lines:
-    """Facts and line rejects of taken sets, with pointers and origin; facts go to the shelf part by part."""
-    origin = sets.sort("gs").select(
-        "start",
-        "taken",
-        "document_id",
-        "interchange_no",
-        "set_no",
-        "standard_code",
-        "set_code",
-        "sender_id",
-        "receiver_id",
-        pl.col("interchange_control").alias("control_number"),
-        "sent_at_utc",
-        "available_at_utc",
-        pl.col("available_at_utc").dt.strftime("%Y-%m").alias("available_month"),
-    )
-    text = (
-        pl.concat(texts).unique("row", keep="first")
-        if texts
-        else pl.DataFrame(schema={"row": pl.Int64, "seg": pl.String})
-    )
-    columns = [*REJECT_COLUMNS, "set"]
-    rejected, tallies = [pl.DataFrame(schema={**REJECT_COLUMNS, "set": pl.Int32()})], []
-    seen = kept = 0
-    for part in shelf.held():
-        facts_of: dict[str, list[pl.DataFrame]] = {}
-        for t in part:
-            facts, aside = _settle(t, origin, released)
-            seen += facts.height + sum(a.height for a in aside)
-            kept += facts.height
-            facts_of.setdefault(t.table.name, []).append(facts)
-            rejected += [
-                a.join(text, on="row", how="left", maintain_order="left")
-                .with_columns(level_code=pl.lit("line"), segment_text=shown(pl.col("seg")))
-                .select(columns)
-                for a in aside
-                if a.height
-            ]
-        for name, frames in facts_of.items():
-            facts = in_order(frames)
-            tallies.append(facts["set"])
-            if facts.height:
-                shelf.settle(name, facts)
-    lines = pl.concat(rejected)
-    return _Lines(lines.drop("set"), _tally(tallies, lines), seen, kept)
-
-
-def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """Facts that pass, and lines to set aside, of the taken sets of a part."""
-    aside = [_place(t.rejects, origin).with_columns(kind_code=pl.lit("syntax"))] if t.rejects.height else []
-    facts = _place(t.facts, origin)
-    if facts["soft"].null_count() == facts.height:
-        return facts, aside
-    allowed = released.with_columns(let=pl.lit(value=True))
-    facts = facts.join(
-        allowed, on=["document_id", "interchange_no", "set_no", "segment_no"], how="left", maintain_order="left"
-    )
-    held = pl.col("soft").is_not_null() & pl.col("let").is_null()
-    aside.append(
-        facts.filter(held).with_columns(
-            error_code=pl.lit("negative_quantity"),
-            kind_code=pl.lit("business"),
-            reason=pl.col("soft"),
-            element_no=pl.lit(None, dtype=pl.Int32),
-        )
-    )
-    return facts.filter(~held), aside
-
-
-def in_order(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """The facts of a table in document order; sets are numbered in it, and rows ascend."""
-    facts = pl.concat(frames) if len(frames) > 1 else frames[0]
-    rows = facts["row"].to_numpy()
-    return facts if bool((rows[1:] > rows[:-1]).all()) else facts.sort("row", "line_no")
-
-
-def _place(frame: pl.DataFrame, origin: pl.DataFrame) -> pl.DataFrame:
-    """Add pointer and origin to rows of taken sets; drop rows of sets that are not taken (their set is the reject).
-
-    Sets are numbered from 0 without a gap, so that the place in `origin` is the number.
-    """
-    at = frame["set"]
-    if not origin["taken"].all():
-        frame = frame.filter(origin["taken"].gather(at))
-        at = frame["set"]
-    placed = frame.hstack(rows_at(origin, at))
-    return placed.with_columns(segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32))
-
-
-def _tally(facts: list[pl.Series], lines: pl.DataFrame) -> pl.DataFrame:
-    """Facts and line rejects per set."""
-    none = pl.lit(0, dtype=pl.UInt32)
-    per = [
-        # Facts lie in set order: runs are counted without hashing.
-        f.rle().struct.unnest().select(pl.col("value").alias("set"), pl.col("len").alias("facts"), rejected_lines=none)
-        for f in facts
-    ]
-    per.append(lines.group_by("set").agg(facts=none, rejected_lines=pl.len()))
-    return (
-        pl.concat(per, how="vertical_relaxed")
-        .group_by("set")
-        .agg(pl.col("facts", "rejected_lines").sum().cast(pl.Int32))
-        .rename({"set": "gs"})
-    )
-
-
 def _set_verdicts(sets: pl.DataFrame, tally: pl.DataFrame) -> pl.DataFrame:
     mapped = pl.DataFrame(
         {"standard_code": [k[0] for k in MAPPINGS], "set_code": [k[1] for k in MAPPINGS]}
@@ -460,7 +342,7 @@ def _group_verdicts(groups: pl.DataFrame, inter: pl.DataFrame, sets: pl.DataFram
     )
 
 
-def _counts(documents: int, refused: int, inter: pl.DataFrame, sets: pl.DataFrame, lines: _Lines) -> dict[str, int]:
+def _counts(documents: int, refused: int, inter: pl.DataFrame, sets: pl.DataFrame, lines: Lines) -> dict[str, int]:
     """Figures of every level, counted on the way in and on the way out."""
     verdicts = dict(sets.group_by("verdict_code").len().iter_rows())
     bad = int((inter["verdict_code"] == "rejected").sum())
