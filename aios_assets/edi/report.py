@@ -17,6 +17,7 @@ _TRAILER |= {("EDIFACT", "set"): "UNT", ("EDIFACT", "group"): "UNE", ("EDIFACT",
 _HEADER_CODES = {"TA1:018": "ISA", "TA1:024": "ISA", "TA1:025": "ISA", "CONTRL:26": "UNB", "AK5:6": "ST", "AK5:7": "ST"}
 _WORST = {"accepted": 0, "unmapped": 0, "accepted_with_errors": 1, "rejected": 2}
 _NAMES = ("accepted", "accepted_with_errors", "rejected")
+MOST_ERRORS = 100_000  # listed of each kind (lines set aside, grammar) and document; beyond, codes are counted
 
 
 def _grouped(frame: pl.DataFrame, *names: str) -> dict[Any, list[dict[str, Any]]]:
@@ -24,6 +25,27 @@ def _grouped(frame: pl.DataFrame, *names: str) -> dict[Any, list[dict[str, Any]]
     for row in frame.iter_rows(named=True):
         out[row[names[0]] if len(names) == 1 else tuple(row[n] for n in names)].append(row)
     return out
+
+
+def _listed(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
+    """The first rows of each document, and how many of each code are left out of it: dictionaries of millions fill the memory."""
+    if frame.height <= MOST_ERRORS:
+        return frame, {}
+    first = pl.int_range(pl.len()).over("document_id") < MOST_ERRORS
+    left: dict[str, dict[str, int]] = defaultdict(dict)
+    for document, code, count in (
+        frame.filter(~first).group_by("document_id", "error_code").len().sort(pl.all()).iter_rows()
+    ):
+        left[document][code] = count
+    return frame.filter(first), left
+
+
+def _unlisted(left: dict[str, int]) -> dict[str, Any]:
+    codes = ", ".join(f"{code} {count:,} times" for code, count in left.items())
+    return {
+        "code": "more_errors", "level": "document", "segment": None, "position": None, "element": None, "set": None,
+        "message": f"{sum(left.values()):,} more errors are not listed: {codes}",
+    }  # fmt: skip
 
 
 def _error(row: dict[str, Any], standard: str | None, sizes: dict[int, int]) -> dict[str, Any]:
@@ -60,11 +82,16 @@ def check_report(paths: list[tuple[str, str]], batch: EdiBatch) -> Iterator[Repo
     """
     inter = _grouped(batch.interchanges, "document_id")
     groups = _grouped(batch.groups.select("document_id", "verdict_code"), "document_id")
-    rejects, findings = _grouped(batch.rejects, "document_id"), _grouped(batch.findings, "document_id")
+    (aside, more), (faults, others) = _listed(batch.rejects), _listed(batch.findings)
+    rejects, findings = _grouped(aside, "document_id"), _grouped(faults, "document_id")
     sets = dict(batch.sets.partition_by("document_id", as_dict=True, maintain_order=True))
     for path, document in paths:
         own = sets.get((document,), batch.sets.clear())
-        yield Report(path, document, inter[document], groups[document], own, rejects[document], findings[document])
+        report = Report(path, document, inter[document], groups[document], own, rejects[document], findings[document])
+        both = more.get(document, {}), others.get(document, {})
+        if any(both):  # what is set aside and flagged, too, is one error
+            report.errors.append(_unlisted({c: max(k.get(c, 0) for k in both) for c in sorted({*both[0], *both[1]})}))
+        yield report
 
 
 class Report:

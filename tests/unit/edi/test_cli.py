@@ -106,3 +106,20 @@ def test_tables_ack_show_diff_write(folder: Path) -> None:
     assert b"BEG*00*SA*007**20260103" in path.read_bytes() and b"*IN*0012" in path.read_bytes()
     assert RUN.invoke(app, call).stdout == made.stdout
     assert RUN.invoke(app, ["check", str(path)]).exit_code == 0
+
+
+def test_a_check_of_very_many_errors_lists_the_first_and_counts_the_rest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aios_assets.edi.report.MOST_ERRORS", 5)
+    lines = [f"PO1*{n}*many*EA***IN*A" for n in range(1, 13)]
+    (folder / "in" / "a.edi").write_bytes(x12("850", "BEG*00*SA*PO7**20260103", *lines))
+    (folder / "in" / "b.edi").write_bytes(GOOD)
+    result = RUN.invoke(app, ["check", str(folder / "in"), "--json"])
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [r["status"] for r in found] == ["accepted_with_errors", "accepted"]
+    listed, rest = found[0]["errors"][:-1], found[0]["errors"][-1]
+    assert [e["position"] for e in listed if e["level"] == "element"] == [3, 4, 5, 6, 7]
+    assert [e["code"] for e in found[0]["errors"]].count("more_errors") == 1
+    assert rest["code"] == "more_errors" and rest["message"].startswith("7 more errors are not listed: ")
+    assert "7 more errors are not listed" in RUN.invoke(app, ["check", str(folder / "in")]).stdout
