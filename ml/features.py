@@ -29,7 +29,7 @@ WINDOWS = (7, 28, 56, 180)
 LOOKBACK = 364
 KEYS = ("item_id", "site_id")
 NEVER = np.int64(-(1 << 40))
-BLOCK_CELLS = 1_500_000
+BLOCK_CELLS = 400_000
 AGGREGATE_WINDOW = 28
 
 

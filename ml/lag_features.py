@@ -13,9 +13,10 @@ import numpy.typing as npt
 import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
-from ml.windows import F64, WindowSums, shift
+from ml.windows import F64, WindowSums
 
-BLOCK_CELLS = 250_000
+F32 = npt.NDArray[np.float32]
+BLOCK_CELLS = 60_000  # half a megabyte each: what a core keeps beside it
 
 
 def panel_features(
@@ -51,8 +52,11 @@ def panel_features(
             bool(keep.all()) and last - first + 1 == rows.size and bool((np.diff(rows[:, 0]) == rows.shape[1]).all())
         )
         place = slice(first, last + 1) if plain else rows[keep]
-        for name, block in _kernel(wide, lags, windows, lag_of_windows).items():
-            out[name][place] = block.ravel() if plain else block[keep]
+        into = {n: v[place].reshape(wide.shape) if plain else np.empty(wide.shape, np.float32) for n, v in out.items()}
+        _fill(into, wide, lags, windows, lag_of_windows)
+        if not plain:
+            for name, block in into.items():
+                out[name][place] = block[keep]
     return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in out.items())
 
 
@@ -92,13 +96,15 @@ def _blocks(value: F64, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.i
         low += part.size
 
 
-def _kernel(wide: F64, lags: Sequence[int], windows: Sequence[int], back: int) -> dict[str, F64]:
+def _fill(into: dict[str, F32], wide: F64, lags: Sequence[int], windows: Sequence[int], back: int) -> None:
+    """Write every feature of some series straight to where it belongs."""
     known = ~np.isnan(wide)
     complete = bool(known.all())
     filled = wide if complete else np.where(known, wide, 0.0)
     total, square = WindowSums(filled), WindowSums(filled * filled)
     counts = None if complete else WindowSums(known.astype(np.float64))
-    out: dict[str, F64] = {f"lag_{k}": shift(wide, k) for k in lags}
+    for k in lags:
+        _put(into[f"lag_{k}"], wide, k)
     for w in windows:
         mean = total.over(w) / w
         spread = np.sqrt(np.maximum(square.over(w) - w * mean * mean, 0.0) / max(w - 1, 1))
@@ -107,5 +113,10 @@ def _kernel(wide: F64, lags: Sequence[int], windows: Sequence[int], back: int) -
             values[:, : w - 1] = np.nan
             if short is not None:
                 values[short] = np.nan
-            out[name] = shift(values, back)
-    return out
+            _put(into[name], values, back)
+
+
+def _put(into: F32, values: F64, k: int) -> None:
+    """Values of `k` periods before, NaN where there were none."""
+    into[:, :k] = np.nan
+    into[:, k:] = values[:, : max(values.shape[1] - k, 0)]
