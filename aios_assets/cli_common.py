@@ -31,6 +31,11 @@ def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
+def note(text: str) -> None:
+    """A line for the person, beside the result."""
+    print(f"aios: {text}", file=sys.stderr)
+
+
 def emit(data: Any, as_json: bool) -> None:
     """Print `data` as one JSON document, or as readable lines.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import time as clock
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_common import emit, handle_errors, note
 from aios_assets.cli_tables import check_output, read_table, write_table
 from aios_assets.contracts.errors import BadInputError, UsageError
 
@@ -42,11 +41,6 @@ def mount(app: typer.Typer) -> None:
     app.command("plan")(plan)
     app.command("simulate")(simulate)
     app.command("solve")(solve)
-
-
-def note(text: str) -> None:
-    """A line for the person, beside the result."""
-    print(f"aios: {text}", file=sys.stderr)
 
 
 def parse_day(text: str, name: str) -> date:

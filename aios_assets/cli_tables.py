@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aios_assets.cli_common import note
 from aios_assets.contracts.days import with_iso_times
 from aios_assets.contracts.errors import BadInputError, UsageError
 
@@ -77,6 +78,7 @@ def _newest(frame: pl.LazyFrame, day: str) -> pl.LazyFrame:
     if kind is None or not kind.is_temporal() or frame.select(pl.len()).collect().item() <= MOST_ROWS:
         return frame
     newest = frame.select(pl.col(day).max()).collect().item()
+    note(f"more than {MOST_ROWS:,} rows: only the newest {MOST_DAYS:,} days up to {newest:%Y-%m-%d} are read")
     return frame.filter(pl.col(day).is_null() | (pl.col(day) > pl.lit(newest) - pl.duration(days=MOST_DAYS)))
 
 

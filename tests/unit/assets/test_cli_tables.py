@@ -61,11 +61,14 @@ def test_days_of_months_and_empty_cells() -> None:
         as_days(pl.Series("d", ["2026-02-01", None, "soon"]), "x", empty=True)
 
 
-def test_only_the_newest_days_of_a_file_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_days_of_a_file_too_long_are_read_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "rows.parquet"
     days = pl.date_range(date(2020, 1, 1), date(2026, 1, 1), eager=True)
     write_table(pl.DataFrame({"day": days, "units": range(days.len())}), path)
     assert read_table(path, recent="day").height == days.len()
     monkeypatch.setattr(cli_tables, "MOST_ROWS", 2_000)
     assert read_table(path, recent="day")["day"].to_list() == days[-cli_tables.MOST_DAYS :].to_list()
+    assert "only the newest 1,120 days up to 2026-01-01 are read" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.part"))
