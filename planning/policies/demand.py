@@ -198,9 +198,16 @@ def loss(x: float, frozen: Any) -> tuple[float, float]:
 
     centre = float(frozen.ppf(0.5))
     if x >= centre:
-        under = float(quad(frozen.sf, x, np.inf, epsabs=1e-13, limit=200)[0])
+        under = float(quad(frozen.sf, x, np.inf, epsabs=1e-13, epsrel=1e-12, limit=200)[0])
         return under, under + x - mean
     over = float(
-        quad(frozen.cdf, max(float(frozen.support()[0]), x - 60 * float(frozen.std())), x, epsabs=1e-13, limit=200)[0]
+        quad(
+            frozen.cdf,
+            max(float(frozen.support()[0]), x - 60 * float(frozen.std())),
+            x,
+            epsabs=1e-13,
+            epsrel=1e-12,
+            limit=200,
+        )[0]
     )
     return over + mean - x, over
