@@ -13,9 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
-from ml.windows import F64, WindowSums
+from ml.windows import F32, F64, WindowSums, shift
 
-F32 = npt.NDArray[np.float32]
 BLOCK_CELLS = 60_000  # half a megabyte each: what a core keeps beside it
 
 
@@ -104,7 +103,7 @@ def _fill(into: dict[str, F32], wide: F64, lags: Sequence[int], windows: Sequenc
     total, square = WindowSums(filled), WindowSums(filled * filled)
     counts = None if complete else WindowSums(known.astype(np.float64))
     for k in lags:
-        _put(into[f"lag_{k}"], wide, k)
+        shift(wide, k, out=into[f"lag_{k}"])
     for w in windows:
         mean = total.over(w) / w
         spread = np.sqrt(np.maximum(square.over(w) - w * mean * mean, 0.0) / max(w - 1, 1))
@@ -113,10 +112,4 @@ def _fill(into: dict[str, F32], wide: F64, lags: Sequence[int], windows: Sequenc
             values[:, : w - 1] = np.nan
             if short is not None:
                 values[short] = np.nan
-            _put(into[name], values, back)
-
-
-def _put(into: F32, values: F64, k: int) -> None:
-    """Values of `k` periods before, NaN where there were none."""
-    into[:, :k] = np.nan
-    into[:, k:] = values[:, : max(values.shape[1] - k, 0)]
+            shift(values, back, out=into[name])

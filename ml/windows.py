@@ -7,24 +7,28 @@ caller decides what is stored. Missing values are NaN in the input and count as 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
 FEW = 16
 
 
-def shift(x: F64, k: int, fill: float = np.nan) -> F64:
-    """Values of `k` periods before (`k ≥ 0`) along the last axis.
+def shift(x: F64, k: int, fill: float = np.nan, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+    """Values of `k` periods before (`k ≥ 0`) along the last axis; written to `out` where it is given.
 
     >>> shift(np.array([[1.0, 2.0, 3.0]]), 1, 0.0)
     array([[0., 1., 2.]])
     """
-    if k == 0:
-        return x
-    out = np.full_like(x, fill)
-    if k < x.shape[-1]:
-        out[..., k:] = x[..., :-k]
+    if out is None:
+        if k == 0:
+            return x
+        out = np.empty_like(x)
+    out[..., :k] = fill
+    out[..., k:] = x[..., : max(x.shape[-1] - k, 0)]
     return out
 
 

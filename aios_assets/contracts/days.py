@@ -21,19 +21,19 @@ def as_days(column: pl.Series, where: str, *, empty: bool = False) -> pl.Series:
     Raises:
         BadInputError: a value is not a day.
     """
+    given = column.is_not_null()
     if column.dtype == pl.Date:
         days = column
     elif column.dtype.base_type() == pl.Datetime:
         days = column.dt.date()
     elif column.dtype in (pl.String, pl.Null):
         text = column.cast(pl.String).str.strip_chars().replace("", None)
+        given = text.is_not_null()
         text = pl.select(pl.when(text.str.len_chars() == 7).then(text + "-01").otherwise(text)).to_series()
         days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     else:
         raise BadInputError(f"'{column.name}' is not a date but {column.dtype}", where=where, todo="use YYYY-MM-DD")
-    bad = days.is_null() & (column.is_not_null() if empty else True)
-    if empty and column.dtype == pl.String:
-        bad &= column.str.strip_chars() != ""
+    bad = days.is_null() & given if empty else days.is_null()
     if bad.any():
         first = column.filter(bad)[0]
         raise BadInputError(

@@ -93,12 +93,6 @@ def _by(x12: str, edifact: str) -> pl.Expr:
     return pl.when(pl.col("standard_code") == "X12").then(pl.lit(x12)).otherwise(pl.lit(edifact))
 
 
-def _miscounted(counted: str) -> pl.Expr:
-    """The trailer says another number than was counted, or none."""
-    said = _number("said_count")
-    return pl.col("closed") & (said.is_null() | (said != pl.col(counted)))
-
-
 def _differs(left: str, right: str) -> pl.Expr:
     """Two control references differ, leading zeros and blanks aside only when both are numbers."""
     a, b = pl.col(left).fill_null(""), pl.col(right).fill_null("")
@@ -106,31 +100,47 @@ def _differs(left: str, right: str) -> pl.Expr:
     return (a != b) & ~same_number
 
 
-def _closed_under(what: pl.Expr) -> pl.Expr:
-    return say("{} is closed under control number {}", what, pl.col("said_control").fill_null("none"))
+def _trailer_faults(
+    what: pl.Expr, counted: str, noun: str, place: pl.Expr, codes: tuple[str, str], row: str, *, named: pl.Expr
+) -> list[_Fault]:
+    """A trailer says another number than was counted, or none; or another control reference.
 
-
-def _set_faults() -> list[_Fault]:
-    closed = pl.col("closed")
-    trailer = _by("SE", "UNT")
-    what = say("{} {}", pl.col("set_code"), pl.col("control_number"))
-    said = pl.col("said_count").fill_null("no")
+    Args:
+        what: words for what it closes.
+        counted: column of what was counted.
+        noun: what that is.
+        place: where the number stands.
+        codes: X12's codes of the two faults.
+        row: see `_Fault`.
+        named: whether what it closes has a control reference.
+    """
+    closed, said = pl.col("closed"), _number("said_count")
+    words = "{} says {} {} in {}, {} were counted"
     return [
-        _Fault(~closed, _by("AK5:2", "CONTRL:13"), say("{} has no {} segment: it was cut off", what, trailer), "end"),
         _Fault(
-            _miscounted("segments"),
-            _by("AK5:4", "CONTRL:29"),
-            say("{} says {} segments in {}, {} were counted", what, said, trailer, "segments"),
-            "end",
+            closed & (said.is_null() | (said != pl.col(counted))),
+            _by(codes[0], "CONTRL:29"),
+            say(words, what, pl.col("said_count").fill_null("no"), pl.lit(noun), place, counted),
+            row,
             element=1,
         ),
         _Fault(
-            closed & _differs("said_control", "control_number"),
-            _by("AK5:3", "CONTRL:28"),
-            _closed_under(what),
-            "end",
+            closed & named & _differs("said_control", "control_number"),
+            _by(codes[1], "CONTRL:28"),
+            say("{} is closed under control number {}", what, pl.col("said_control").fill_null("none")),
+            row,
             element=2,
         ),
+    ]
+
+
+def _set_faults() -> list[_Fault]:
+    trailer = _by("SE", "UNT")
+    what = say("{} {}", pl.col("set_code"), pl.col("control_number"))
+    cut = say("{} has no {} segment: it was cut off", what, trailer)
+    return [
+        _Fault(~pl.col("closed"), _by("AK5:2", "CONTRL:13"), cut, "end"),
+        *_trailer_faults(what, "segments", "segments", trailer, ("AK5:4", "AK5:3"), "end", named=pl.lit(value=True)),
         _Fault(
             pl.col("set_code") == "",
             _by("AK5:6", "CONTRL:13"),
@@ -149,59 +159,23 @@ def _set_faults() -> list[_Fault]:
 
 
 def _group_faults() -> list[_Fault]:
-    closed = pl.col("closed")
-    what = say("group {}", pl.col("control_number"))
-    said = pl.col("said_count").fill_null("no")
+    what, place = say("group {}", pl.col("control_number")), pl.lit("its trailer")
+    cut = say("{} has no trailer: it was cut off", what)
     return [
-        _Fault(~closed, _by("AK9:3", "CONTRL:13"), say("{} has no trailer: it was cut off", what), "at"),
-        _Fault(
-            _miscounted("sets"),
-            _by("AK9:5", "CONTRL:29"),
-            say("{} says {} sets in its trailer, {} were counted", what, said, "sets"),
-            "at",
-            element=1,
-        ),
-        _Fault(
-            closed & _differs("said_control", "control_number"),
-            _by("AK9:4", "CONTRL:28"),
-            _closed_under(what),
-            "at",
-            element=2,
-        ),
+        _Fault(~pl.col("closed"), _by("AK9:3", "CONTRL:13"), cut, "at"),
+        *_trailer_faults(what, "sets", "sets", place, ("AK9:5", "AK9:4"), "at", named=pl.lit(value=True)),
     ]
 
 
 def _interchange_faults() -> list[_Fault]:
-    closed, here = pl.col("closed"), ~pl.col("bare")
-    trailer = _by("IEA", "UNZ")
-    what = say("interchange {}", pl.col("control_number"))
-    said = pl.col("said_count").fill_null("no")
+    here, trailer = ~pl.col("bare"), _by("IEA", "UNZ")
+    what, noun = say("interchange {}", pl.col("control_number")), "groups or messages"
+    bare = pl.lit("the sets came without an interchange envelope (no ISA or UNB)")
+    cut = say("{} has no {}: it was cut off", what, trailer)
     return [
-        _Fault(
-            ~here,
-            _by("TA1:024", "CONTRL:13"),
-            pl.lit("the sets came without an interchange envelope (no ISA or UNB)"),
-        ),
-        _Fault(
-            here & ~closed,
-            _by("TA1:023", "CONTRL:13"),
-            say("{} has no {}: it was cut off", what, trailer),
-            "at",
-        ),
-        _Fault(
-            _miscounted("counted"),
-            _by("TA1:021", "CONTRL:29"),
-            say("{} says {} groups or messages in {}, {} were counted", what, said, trailer, "counted"),
-            "at",
-            element=1,
-        ),
-        _Fault(
-            closed & here & _differs("said_control", "control_number"),
-            _by("TA1:001", "CONTRL:28"),
-            _closed_under(what),
-            "at",
-            element=2,
-        ),
+        _Fault(~here, _by("TA1:024", "CONTRL:13"), bare),
+        _Fault(here & ~pl.col("closed"), _by("TA1:023", "CONTRL:13"), cut, "at"),
+        *_trailer_faults(what, "counted", noun, trailer, ("TA1:021", "TA1:001"), "at", named=here),
         _Fault(
             here & (pl.col("control_number") == ""),
             _by("TA1:018", "CONTRL:13"),

@@ -146,16 +146,10 @@ def train_stopped(
         most: most trees.
         patience: trees to wait for a better one; then it ends.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    data = _binned(frame, y, weight, params)
     import lightgbm as lgb
 
-    kind = {
-        "feature_name": list(frame.names),
-        "categorical_feature": list(frame.categorical),
-        "params": {"verbosity": -1},
-    }
-    data = lgb.Dataset(frame.x, label=y, weight=weight, **kind)
-    valid = lgb.Dataset(held.x, label=actual, reference=data, **kind)
+    valid = lgb.Dataset(held.x, label=actual, reference=data)
     stop = lgb.early_stopping(patience, verbose=False)
     booster = lgb.train(params | {"metric": "l2"}, data, most, valid_sets=[valid], callbacks=[stop])
     return str(booster.model_to_string(num_iteration=booster.best_iteration)), int(booster.best_iteration)

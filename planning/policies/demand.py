@@ -6,35 +6,25 @@ stand in the order of `PARAMETERS`.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aios_assets.contracts.errors import BadInputError
 from planning.policies.eoq import positive
 
 F64 = NDArray[np.float64]
-PARAMETERS: dict[str, tuple[str, ...]] = {
-    "normal": ("mean", "sd"),
-    "uniform": ("low", "high"),
-    "exponential": ("mean",),
-    "gamma": ("mean", "sd"),
-    "lognormal": ("mean", "sd"),
-    "poisson": ("mean",),
-    "geometric": ("mean",),
-    "negative-binomial": ("mean", "sd"),
-    "binomial": ("n", "probability"),
-    "discrete": ("values", "probabilities"),
-}
+Demand = Mapping[str, Any] | str
 TAIL = 1e-13
 TEXT = re.compile(r"\s*([A-Za-z -]+?)\s*\(([^()]*)\)\s*")
 
 
-def distribution(demand: Mapping[str, Any] | str) -> Any:
+def distribution(demand: Demand) -> Any:
     """A frozen scipy distribution.
 
     Args:
@@ -142,7 +132,7 @@ def _binomial(n: float, probability: float) -> Any:
     return binom(int(n), probability)
 
 
-def _discrete(values: list[float], probabilities: list[float]) -> Any:
+def _discrete(values: ArrayLike, probabilities: ArrayLike) -> Any:
     from scipy.stats import rv_discrete
 
     whole, weight = np.asarray(values, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
@@ -158,6 +148,9 @@ MADE: dict[str, Callable[..., Any]] = {
     "poisson": _poisson, "geometric": _geometric, "negative-binomial": _negative_binomial, "binomial": _binomial,
     "discrete": _discrete,
 }  # fmt: skip
+
+
+PARAMETERS = {kind: tuple(inspect.signature(make).parameters) for kind, make in MADE.items()}
 
 
 def is_discrete(frozen: Any) -> bool:
@@ -180,9 +173,14 @@ def probabilities(frozen: Any, periods: int = 1) -> F64:
     return out
 
 
-def counted(weight: F64) -> dict[str, Any]:
-    """Parameters of the discrete demand whose probabilities of 0, 1, … these are."""
-    return {"values": np.arange(weight.size), "probabilities": weight}
+def over_periods(frozen: Any, periods: int) -> Any:
+    """The demand of some independent periods together, in whole units.
+
+    Raises:
+        BadInputError: the demand is not discrete.
+    """
+    weight = probabilities(frozen, periods)
+    return _discrete(np.arange(weight.size), weight)
 
 
 def loss(x: float, frozen: Any) -> tuple[float, float]:

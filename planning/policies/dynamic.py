@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aios_assets.contracts.errors import BadInputError, NotSupportedError
-from planning.policies.demand import distribution, probabilities
+from planning.policies.demand import Demand, distribution, probabilities
 from planning.policies.eoq import positive
-from planning.policies.newsvendor import Demand
 
 F64 = NDArray[np.float64]
 MOST_STATES = 1_000_000

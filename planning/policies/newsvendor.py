@@ -7,14 +7,10 @@ Karush (1957) for (S−1, S) with lost sales.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from aios_assets.contracts.errors import BadInputError
-from planning.policies.demand import counted, distribution, is_discrete, loss, probabilities
+from planning.policies.demand import Demand, distribution, is_discrete, loss, over_periods
 from planning.policies.eoq import positive
-
-Demand = Mapping[str, Any] | str
 
 
 def standard_normal_loss(z: float) -> tuple[float, float]:
@@ -78,7 +74,7 @@ def newsvendor(h: float, p: float, demand: Demand, L: int = 0) -> tuple[float, f
     positive(h=h, p=p)
     frozen = distribution(demand)
     if L and is_discrete(frozen):
-        frozen = distribution({"kind": "discrete", **counted(probabilities(frozen, L + 1))})
+        frozen = over_periods(frozen, L + 1)
     elif L and frozen.dist.name == "norm":
         return newsvendor_normal(h, p, float(frozen.mean()), float(frozen.std()), L)
     elif L:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from aios_assets.contracts.errors import BadInputError
-from planning.policies.demand import counted, distribution, loss, probabilities
+from planning.policies.demand import Demand, distribution, loss, over_periods
 from planning.policies.eoq import eoq, eoq_backorders, positive
-from planning.policies.newsvendor import Demand, normal_loss, normal_second_loss
+from planning.policies.newsvendor import normal_loss, normal_second_loss
 
 
 class NormalRQ:
@@ -220,8 +220,7 @@ def s_s_exact(h: float, p: float, K: float, distribution: Any, lead: Any = None)
 def s_s(h: float, p: float, K: float, demand: Demand, L: int = 0) -> tuple[int, int, float]:
     """Optimal (s, S, cost) for any demand in whole units and L periods of lead time."""
     frozen = distribution(demand)
-    lead = distribution({"kind": "discrete", **counted(probabilities(frozen, L + 1))}) if L else None
-    return s_s_exact(h, p, K, frozen, lead)
+    return s_s_exact(h, p, K, frozen, over_periods(frozen, L + 1) if L else None)
 
 
 def s_s_poisson(h: float, p: float, K: float, mu: float, L: float = 0.0) -> tuple[int, int, float]:
