@@ -99,11 +99,13 @@ def lead_times(
     day = _day(as_of)
     levels = _levels(quantiles)
     check_output(out)
-    table, rows = read_table(orders), read_table(predict)
+    table = read_table(orders)
+    coded = _column(table, "supplier", supplier)
+    table, rows = _alike(orders, predict, table, coded)
     columns = OrderColumns(
         ordered=_column(table, "ordered", ordered, needed=True) or "",
         received=_column(table, "received", received, needed=True) or "",
-        supplier=_column(table, "supplier", supplier),
+        supplier=coded,
         due=_due_column(table, rows, due),
         order=_column(table, "order", order),
     )
@@ -122,12 +124,23 @@ def lead_times(
     report: dict[str, object] = {
         "out": str(out), "rows": answer.rows.height, "as_of": day.isoformat(), "model": answer.model, "why": answer.why,
         "ordered": columns.ordered, "received": columns.received, "supplier": columns.supplier, "due": columns.due, "order": columns.order,
-        "used": list(answer.used), "refused": answer.refused, "ignored": answer.ignored, "set_aside": answer.set_aside, "expected_error": answer.checks,
+        "used": list(answer.used), "refused": answer.refused, "ignored": answer.ignored, "set_aside": answer.set_aside,
+        "unseen": answer.unseen, "expected_error": answer.checks,
     }  # fmt: skip
     if as_json:
         emit(report, True)
     else:
         _tell(report)
+
+
+def _alike(orders: Path, predict: Path, table: pl.DataFrame, supplier: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both files with the same columns as text: 007 among names is 007 in a file of numbers only, too."""
+    import polars as pl
+
+    texts = {c for c, kind in table.schema.items() if kind == pl.String} | ({supplier} if supplier else set())
+    rows = read_table(predict, texts)
+    more = {c for c, kind in rows.schema.items() if kind == pl.String and table.schema.get(c, kind) != kind}
+    return (read_table(orders, texts | more) if more else table), rows
 
 
 def _tell(report: dict[str, object]) -> None:
@@ -149,7 +162,8 @@ def _tell(report: dict[str, object]) -> None:
     used = report["used"]
     if isinstance(used, list):
         console.print(f"learned from: {', '.join(used) or 'nothing but the dates'}")
-    for title, key in (("[red]refused[/]", "refused"), ("not used", "ignored"), ("rows set aside", "set_aside")):
+    titles = {"[red]refused[/]": "refused", "not used": "ignored", "rows set aside": "set_aside"}
+    for title, key in (*titles.items(), ("rows of a supplier without orders, answered from all others", "unseen")):
         entries = report[key]
         if isinstance(entries, dict):
             for name, why in entries.items():

@@ -8,6 +8,7 @@ from aios_assets.contracts.errors import BadInputError
 
 ISO_DAY = r"^\s*\d{4}-\d{2}-\d{2}\s*$"
 ISO_TIME = r"^\s*\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*$"
+NO_DAY = ("", "null", "nat", "nan", "none", "n/a")
 
 
 def as_days(column: pl.Series, where: str, *, empty: bool = False) -> pl.Series:
@@ -16,7 +17,7 @@ def as_days(column: pl.Series, where: str, *, empty: bool = False) -> pl.Series:
     Args:
         column: dates, timestamps or text.
         where: what to name in an error.
-        empty: whether empty cells may stay, as null.
+        empty: whether empty cells may stay, as null; so may the words that databases and pandas write for them.
 
     Raises:
         BadInputError: a value is not a day.
@@ -27,10 +28,11 @@ def as_days(column: pl.Series, where: str, *, empty: bool = False) -> pl.Series:
     elif column.dtype.base_type() == pl.Datetime:
         days = column.dt.date()
     elif column.dtype in (pl.String, pl.Null):
-        text = column.cast(pl.String).str.strip_chars().replace("", None)
-        given = text.is_not_null()
+        text = column.cast(pl.String).str.strip_chars()
+        given = ~text.str.to_lowercase().is_in(NO_DAY if empty else NO_DAY[:1])
         text = pl.select(pl.when(text.str.len_chars() == 7).then(text + "-01").otherwise(text)).to_series()
-        days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        iso = text.str.contains(ISO_DAY) | text.str.contains(ISO_TIME)
+        days = pl.select(pl.when(iso).then(text.str.slice(0, 10))).to_series().str.to_date("%Y-%m-%d", strict=False)
     else:
         raise BadInputError(f"'{column.name}' is not a date but {column.dtype}", where=where, todo="use YYYY-MM-DD")
     bad = days.is_null() & given if empty else days.is_null()

@@ -48,6 +48,7 @@ class LeadTimeAnswer:
         refused: columns that leak, with the reason.
         ignored: columns not used, with the reason.
         set_aside: order rows not learned from, by reason.
+        unseen: suppliers asked for that no order names, with the rows that name them.
         checks: walk-forward figures per model: pinball in days, share below p50 and p90, orders judged.
     """
 
@@ -59,6 +60,7 @@ class LeadTimeAnswer:
     ignored: dict[str, str]
     set_aside: dict[str, int]
     checks: dict[str, dict[str, float]] = field(default_factory=dict)
+    unseen: dict[str, int] = field(default_factory=dict)
 
 
 def forecast_lead_times(
@@ -84,7 +86,7 @@ def forecast_lead_times(
         BadInputError: too few received orders, bad quantiles, unknown model.
     """
     _check(quantiles, model)
-    rows, set_aside = prepare(orders, columns, as_of)
+    rows, set_aside = prepare(_coded(orders, columns.supplier), columns, as_of)
     rows, cut = drop_truncated(rows, columns, as_of)
     if cut:
         set_aside["of suppliers that show no open orders: recent ones are missing, not quick"] = cut
@@ -98,11 +100,12 @@ def forecast_lead_times(
         )
     special = {columns.ordered, columns.received, "_received", "_cluster", *([columns.order] if columns.order else [])}
     candidates = [c for c in orders.columns if c not in special]
+    asked, predict = predict, _coded(predict, columns.supplier)
     # a code that looks like a number in a short file is still the code it is in the orders
     codes = [
-        c for c in candidates if c in predict.columns and rows.schema[c] == pl.String and predict.schema[c] != pl.String
+        c for c in candidates if c in predict.columns and rows.schema[c] == pl.String and asked.schema[c] != pl.String
     ]
-    asked, predict = predict, predict.with_columns(pl.col(c).cast(pl.String) for c in codes)
+    predict = predict.with_columns(pl.col(c).cast(pl.String) for c in codes)
     refused = find_leaks(rows, candidates, ordered=columns.ordered, received="_received", as_of=as_of)
     ignored = identifiers(rows, [c for c in candidates if c not in refused])
     ignored |= {
@@ -120,7 +123,28 @@ def forecast_lead_times(
         if chosen == "effects"
         else ((used.supplier,) if used.supplier else ())
     )
-    return LeadTimeAnswer(answer, chosen, why, names, refused, ignored, set_aside, checks)
+    unseen = _unseen(rows, predict, columns.supplier)
+    return LeadTimeAnswer(answer, chosen, why, names, refused, ignored, set_aside, checks, unseen)
+
+
+def _coded(frame: pl.DataFrame, supplier: str | None) -> pl.DataFrame:
+    """A supplier is a code, not a number: 102 is not nearer to 101 than 907 is. Whole numbers lose a decimal point."""
+    if supplier is None or supplier not in frame.columns or not frame.schema[supplier].is_numeric():
+        return frame
+    code = pl.col(supplier)
+    if frame.schema[supplier].is_float():
+        whole = code.is_finite() & (code == code.floor()) & (code.abs() < 2**53)
+        code = pl.when(whole).then(code.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(code.cast(pl.String))
+    return frame.with_columns(code.cast(pl.String).alias(supplier))
+
+
+def _unseen(rows: pl.DataFrame, predict: pl.DataFrame, supplier: str | None) -> dict[str, int]:
+    if supplier is None or supplier not in predict.columns or supplier not in rows.columns:
+        return {}
+    strange = predict.filter(
+        pl.col(supplier).is_not_null() & ~pl.col(supplier).is_in(rows[supplier].unique().implode())
+    )
+    return {str(s): int(n) for s, n in strange.group_by(supplier).len().sort(supplier).iter_rows()}
 
 
 def _check(quantiles: Sequence[float], model: str | None) -> None:

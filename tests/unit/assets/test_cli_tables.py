@@ -61,6 +61,18 @@ def test_days_of_months_and_empty_cells() -> None:
         as_days(pl.Series("d", ["2026-02-01", None, "soon"]), "x", empty=True)
 
 
+def test_what_stands_for_no_day_is_empty_only_where_a_day_may_be_missing() -> None:
+    words = pl.Series("received", ["2026-02-01", "NULL", "NaT", " ", None])
+    assert as_days(words, "x", empty=True).to_list() == [date(2026, 2, 1), None, None, None, None]
+    with pytest.raises(BadInputError, match="4"):
+        as_days(words, "x")
+
+
+def test_text_behind_a_day_is_not_cut_off() -> None:
+    with pytest.raises(BadInputError, match="2026-02-01x"):
+        as_days(pl.Series("d", ["2026-02-01x", "2026-02-01T10:00:00+01:00"]), "x", empty=True)
+
+
 def test_only_the_newest_days_of_a_file_too_long_are_read_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -298,3 +298,39 @@ def test_rows_that_cannot_be_learned_from_are_counted() -> None:
         prepare(seen.drop("order_date"), COLUMNS, AS_OF)
     with pytest.raises(BadInputError, match="not dates"):
         prepare(seen.with_columns(pl.lit(3).alias("order_date")), COLUMNS, AS_OF)
+
+
+def test_a_supplier_is_a_code_and_not_a_number() -> None:
+    full = known(table())
+    numbers = {"A": 101, "B": 907, "C": 102}
+    as_number = pl.col("vendor").replace_strict(numbers, return_dtype=pl.Int64).alias("vendor")
+    rows = full.tail(40).drop("received_date")
+    plain = forecast_lead_times(full, rows, COLUMNS, AS_OF).rows.drop("vendor")
+    coded = forecast_lead_times(full.with_columns(as_number), rows.with_columns(as_number), COLUMNS, AS_OF).rows
+    assert coded["vendor"].dtype == pl.Int64
+    assert coded.drop("vendor").equals(plain)
+    with_point = rows.with_columns(as_number.cast(pl.Float64))
+    assert (
+        forecast_lead_times(full.with_columns(as_number), with_point, COLUMNS, AS_OF).rows.drop("vendor").equals(plain)
+    )
+
+
+def test_a_supplier_without_orders_is_named() -> None:
+    rows = pl.DataFrame({"vendor": ["A", "N", "N"], "mode": ["sea"] * 3, "order_date": [AS_OF] * 3, "qty": [1, 2, 3]})
+    assert forecast_lead_times(known(table()), rows, COLUMNS, AS_OF).unseen == {"N": 2}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_leading_zeros_of_a_supplier_survive_a_file_of_numbers_only(tmp_path: Path, ending: str) -> None:
+    code = pl.col("vendor").replace({"C": "007"})
+    full = known(table()).with_columns(code)
+    full.write_csv(tmp_path / "orders.csv") if ending == "csv" else full.write_parquet(tmp_path / "orders.parquet")
+    rows = table().with_columns(code).filter(pl.col("order_date") > AS_OF, pl.col("vendor") == "007").head(3)
+    rows.drop("received_date").write_csv(tmp_path / "rows.csv")
+    where = [str(tmp_path / f"orders.{ending}"), "--as-of", str(AS_OF), "--predict", str(tmp_path / "rows.csv")]
+    found = RUNNER.invoke(APP, [*where, "--out", str(tmp_path / "out.parquet"), "--json"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["unseen"] == {}
+    answer = pl.read_parquet(tmp_path / "out.parquet")
+    assert answer["vendor"].to_list() == ["007"] * 3
+    assert (answer["lead_time_days_p50"] > 40).all()
