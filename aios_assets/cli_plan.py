@@ -190,7 +190,9 @@ def simulate(
 
     panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config)
     begin, stop = parse_day(start, "--from"), parse_day(end, "--to")
-    late = opening(panel, stock, *stretch(panel, begin, stop, skip))
+    first, last = stretch(panel, begin, stop, skip)
+    _short(panel, last, stop, settings.period)
+    late = opening(panel, stock, first, last)
     joined, absent = int(late.joining.sum()), int(late.absent.sum())
     if joined:
         note(f"{joined:,} series are first sold after --from: each joins when it starts")
@@ -204,8 +206,22 @@ def simulate(
     if plot:
         draw(found, plot)
     rows = [{"policy": name, **{k: round(v, 4) for k, v in r.totals(skip).items()}} for name, r in found.items()]
-    played = {"series": panel.keys.height - absent, "joined_series": joined, "absent_series": absent}
+    played = {
+        "series": panel.keys.height - absent, "joined_series": joined, "absent_series": absent,
+        "periods": last - first, "first_period": str(panel.periods[first + 1]), "last_period": str(panel.periods[last]),
+    }  # fmt: skip
     emit({"policies": rows, **played, "plot": str(plot) if plot else None} if as_json else rows, as_json)
+
+
+def _short(panel: Panel, last: int, stop: date, period: str) -> None:
+    """Say when the history ends before the last day that was to be played."""
+    from planning.panel import calendar
+
+    lacking = len(calendar(panel.periods[last], stop, period)) - 1
+    if lacking > 0:
+        note(
+            f"the history ends with the period of {panel.periods[last]}: {lacking:,} periods up to --to are not played"
+        )
 
 
 @handle_errors

@@ -164,14 +164,16 @@ def test_simulate_command(tmp_path: Path) -> None:
     assert (tmp_path / "p.png").stat().st_size > 1000
 
 
-def simulate_from(tmp: Path, hist: pl.DataFrame, st: pl.DataFrame, policy: str = "recommended,cover,tsb") -> Any:
+def simulate_from(
+    tmp: Path, hist: pl.DataFrame, st: pl.DataFrame, policy: str = "recommended,cover,tsb", to: str = "2025-03-17"
+) -> Any:
     hist.write_parquet(tmp / "h.parquet")
     st.write_csv(tmp / "s.csv")
     (tmp / "c.yaml").write_text(yaml.safe_dump(GOOD))
     return CliRunner().invoke(
         app,
         ["simulate", str(tmp / "h.parquet"), "--keys", "store,product", "--time", "week", "--target", "units", "--state", str(tmp / "s.csv"),
-         "--config", str(tmp / "c.yaml"), "--from", "2025-02-03", "--to", "2025-03-17", "--policy", policy, "--json"],
+         "--config", str(tmp / "c.yaml"), "--from", "2025-02-03", "--to", to, "--policy", policy, "--json"],
     )  # fmt: skip
 
 
@@ -188,6 +190,14 @@ def test_a_series_that_starts_later_joins_when_it_starts(tmp_path: Path) -> None
     alone = json.loads(simulate_from(tmp_path, history(), state()).stdout.splitlines()[-1])
     for both, one in zip(found["policies"], alone["policies"], strict=True):
         assert both["units_demanded"] == one["units_demanded"] + 5 * 4, "played from its first week to --to"
+
+
+def test_days_behind_the_history_are_said_not_to_be_played(tmp_path: Path) -> None:
+    result = simulate_from(tmp_path, history(), state(), "cover", to="2025-04-14")
+    assert result.exit_code == 0, result.output
+    assert "ends with the period of 2025-03-24: 3 periods up to --to are not played" in (result.stderr or result.output)
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert (found["periods"], found["first_period"], found["last_period"]) == (7, "2025-02-10", "2025-03-24")
 
 
 def test_nothing_is_ordered_before_a_series_starts() -> None:
