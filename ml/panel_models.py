@@ -107,9 +107,9 @@ class Boosted:
             )  # fmt: skip
         mean, spread, chance = self._loaded
         scaled = np.maximum(mean.predict(frame.x, num_threads=self.threads), 0.0)
-        x = _with_mean(frame.x, np.maximum(scaled, LEAST))
-        wide = np.maximum(spread.predict(x, num_threads=self.threads), 1e-3)
-        sold = np.ones(frame.rows) if chance is None else chance.predict(x, num_threads=self.threads)
+        last = np.log(np.maximum(scaled, LEAST)).astype(np.float32)
+        wide = np.maximum(spread.predict(frame.x, num_threads=self.threads, last=last), 1e-3)
+        sold = np.ones(frame.rows) if chance is None else chance.predict(frame.x, num_threads=self.threads, last=last)
         return Learned(scaled * frame.scale, wide * frame.scale, sold, self.direct.predict(frame))
 
 

@@ -35,6 +35,7 @@ from ml.distribution import (
     split_ties,
 )
 from ml.models.base import F64, Design, Forecast, Labels
+from ml.models.walk import Booster
 
 FORMAT = 1
 TINY = 1e-6
@@ -155,8 +156,12 @@ def train_stopped(
     return str(booster.model_to_string(num_iteration=booster.best_iteration)), int(booster.best_iteration)
 
 
-def booster_of(text: str) -> Any:
-    """A booster from its text."""
+def booster_of(text: str) -> Booster:
+    """A booster from its text; LightGBM itself is loaded only where it is asked."""
+    return Booster(text, _native)
+
+
+def _native(text: str) -> Any:
     import lightgbm as lgb
 
     return lgb.Booster(model_str=text)
@@ -194,7 +199,7 @@ class BoostedModel:
         self._mean_text = self._spread_text = ""
         self._shape: Shape | None = None
         self._levels: Levels | None = None
-        self._boosters: tuple[Any, Any] | None = None
+        self._boosters: tuple[Booster, Booster] | None = None
         self.measured: tuple[npt.NDArray[np.bool_], Forecast] | None = None
         self.held_out: npt.NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self.expected: F64 = np.zeros(0)
@@ -281,14 +286,9 @@ class BoostedModel:
             raise BadInputError(f"features do not fit the model; missing: {missing}", where=self.name)
         if self._boosters is None:
             self._boosters = (booster_of(self._mean_text), booster_of(self._spread_text))
-        mean, spread = np.empty(frame.rows), np.empty(frame.rows)
-        wide = np.empty((min(frame.rows, SCORE_ROWS), frame.x.shape[1] + 1), dtype=np.float32)
-        for low in range(0, frame.rows, SCORE_ROWS):  # one small buffer: fresh memory costs more than the trees
-            rows = slice(low, min(low + SCORE_ROWS, frame.rows))
-            x = wide[: rows.stop - low]
-            mean[rows] = np.maximum(self._boosters[0].predict(frame.x[rows], num_threads=self.spec.threads), TINY)
-            x[:, :-1], x[:, -1] = frame.x[rows], np.log(mean[rows])
-            spread[rows] = self._boosters[1].predict(x, num_threads=self.spec.threads)
+        first, second = self._boosters
+        mean = np.maximum(first.predict(frame.x, num_threads=self.spec.threads), TINY)
+        spread = second.predict(frame.x, num_threads=self.spec.threads, last=np.log(mean).astype(np.float32))
         spread = np.maximum(spread, 1e-3 * mean)
         return mean * frame.scale, np.maximum(spread * frame.scale, TINY)
 
@@ -344,7 +344,7 @@ class BoostedModel:
 
     def contributions(self, frame: Design) -> F64:
         """Exact tree attributions of log(mean ÷ scale): (rows, features + 1), the last column is the base."""
-        out: F64 = booster_of(self._mean_text).predict(frame.x, pred_contrib=True, num_threads=self.spec.threads)
+        out: F64 = booster_of(self._mean_text).native.predict(frame.x, pred_contrib=True, num_threads=self.spec.threads)
         return out
 
     # --- bytes ----------------------------------------------------------------------------------------------------
