@@ -209,24 +209,20 @@ def tables(
     """Write one Parquet file per fact table, and the verdicts and rejects, for documents read together."""
     from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
     from aios_assets.edi.batch import read_sources
+    from aios_assets.edi.faults import identified
     from aios_assets.edi.shelf import OnDisk
 
     keep_freed_memory()
     files = {_digest(path): path for path in _walk(paths)}
     with OnDisk(out) as shelf:
         batch = read_sources(_documents(files), _sources(files), shelf, limits=_limits(max_document_mb, max_segment_kb))
-    frames = {
-        **{t.name: t.empty() for t in EDI_FACT_TABLES if t.name not in shelf.rows},
-        "raw_edi__interchanges": batch.interchanges,
-        "raw_edi__sets": batch.sets,
-        "rejects": batch.rejects,
-    }
-    for name, frame in frames.items():
-        part = out / f".{name}.parquet.part"
-        frame.write_parquet(part)
-        os.replace(part, out / f"{name}.parquet")
-    rows = shelf.rows | {name: frame.height for name, frame in frames.items() if frame.height}
-    emit({**batch.counts, **rows}, as_json)
+        for table in EDI_FACT_TABLES:
+            shelf.write(table.name, table.empty())
+        shelf.write("raw_edi__interchanges", batch.interchanges)
+        shelf.write("raw_edi__sets", batch.sets)
+        for rejects in batch.faults.rejects():
+            shelf.write("rejects", identified(rejects))
+    emit({**batch.counts, **shelf.rows}, as_json)
 
 
 @app.command()
@@ -273,7 +269,7 @@ def ack(
                 }
             )
     emit(written, as_json)
-    if _unanswered(batch.rejects, files):
+    if _unanswered(batch.faults.whole, files):
         raise typer.Exit(1)
 
 

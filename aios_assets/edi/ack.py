@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import polars as pl
 
@@ -61,8 +61,8 @@ def acknowledge(
     own = ("document_id", "interchange_no")
     x12 = pl.col("standard_code") == "X12"
     sets = batch.sets.select(_SET_NAMES).with_columns(pl.col("group_no").fill_null(0))
-    groups, faults = _Walk(batch.groups, *own), _Walk(batch.rejects.filter(pl.col("set_no") == 0), *own)
-    in_groups, messages = _Walk(sets.filter(x12), *own, "group_no"), _Walk(sets.filter(~x12), *own)
+    groups, faults = _Walk.over(batch.groups, *own), _Walk.over(batch.faults.whole.filter(pl.col("set_no") == 0), *own)
+    in_groups, messages = _Walk.over(sets.filter(x12), *own, "group_no"), _Walk.over(sets.filter(~x12), *own)
     errors = _Walk(_errors(batch), *own, "set_no")
     asked = batch.interchanges.join(batch.headers, on=own, how="left", maintain_order="left").join(
         sets.group_by(own).agg(only_answers=(pl.col("set_code") == "CONTRL").all()),
@@ -96,16 +96,21 @@ _MOST = 2000
 
 
 class _Walk:
-    """Rows of a frame by key, met in order: few are in memory at a time, however many there are.
+    """Rows by key, met in order: few are in memory at a time, however many there are.
 
     Args:
-        frame: rows in document order.
-        names: columns of the key, in which the frame ascends.
+        rows: rows in document order.
+        names: columns of the key, in which the rows ascend.
     """
 
-    def __init__(self, frame: pl.DataFrame, *names: str) -> None:
-        self._runs = groupby(frame.iter_rows(named=True), itemgetter(*names))
+    def __init__(self, rows: Iterator[dict[str, Any]], *names: str) -> None:
+        self._runs = groupby(rows, itemgetter(*names))
         self._next = next(self._runs, None)
+
+    @classmethod
+    def over(cls, frame: pl.DataFrame, *names: str) -> Self:
+        """Over the rows of a frame."""
+        return cls(frame.iter_rows(named=True), *names)
 
     def of(self, key: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
         """The rows of a key; those of smaller keys are passed by."""
@@ -114,16 +119,19 @@ class _Walk:
         return self._next[1] if self._next is not None and self._next[0] == key else iter(())
 
 
-def _errors(batch: EdiBatch) -> pl.DataFrame:
+def _errors(batch: EdiBatch) -> Iterator[dict[str, Any]]:
     """Errors of sets in order: grammar findings, lines set aside and the sets' own envelope faults."""
-    lines = batch.rejects.filter(pl.col("set_no") > 0).with_columns(
-        tag=pl.col("segment_text").str.split("*").list.get(0, null_on_oob=True), value=pl.lit(None, dtype=pl.String)
-    )
     names = ["document_id", "interchange_no", "set_no", "segment_no", "element_no", "tag", "error_code", "value"]
-    every = pl.concat([batch.findings.select(names), lines.select(names)]).unique(
-        [*names[:5], "error_code"], keep="first", maintain_order=True
-    )
-    return every.sort("document_id", "interchange_no", "set_no", "segment_no", "element_no", maintain_order=True)
+    nth = pl.int_range(pl.len()).over(names[:3])
+    for rejects, findings in batch.faults.parts():
+        lines = rejects.filter(pl.col("set_no") > 0).with_columns(
+            tag=pl.col("segment_text").str.split("*").list.get(0, null_on_oob=True), value=pl.lit(None, dtype=pl.String)
+        )
+        every = pl.concat([findings.select(names), lines.select(names)]).unique(
+            [*names[:5], "error_code"], keep="first", maintain_order=True
+        )
+        every = every.sort(names[:5], maintain_order=True).filter(nth < _MOST)
+        yield from every.iter_rows(named=True)
 
 
 def _x12(

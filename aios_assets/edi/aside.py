@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from aios_assets.edi.delims import COMP, EL, REP
@@ -22,6 +23,9 @@ REJECT_COLUMNS: dict[str, pl.DataType] = {
     "segment_text": pl.String(),
     "available_at_utc": pl.Datetime("us", "UTC"),
 }
+# Rejects above lines: also the ordinal of the document, and the first row of what is set aside.
+WHOLE_COLUMNS: dict[str, pl.DataType] = {**REJECT_COLUMNS, "doc": pl.Int32(), "at": pl.Int64()}
+_INTERCHANGE = ["gi", "doc", "document_id", "interchange_no", "available_at_utc", pl.col("row").alias("at")]
 
 
 def interchange_answers(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -58,8 +62,8 @@ def interchange_answers(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
 
 def count_strays(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFrame:
     if strays is None:
-        return inter.with_columns(strays=pl.lit(0, dtype=pl.UInt32))
-    per = _owner(inter, strays).group_by("gi").agg(pl.len().alias("strays"))
+        return inter.with_columns(strays=pl.lit(0, dtype=pl.Int64))
+    per = _owner(inter, strays).group_by("gi").agg(pl.col("n").sum().alias("strays"))
     return inter.join(per, on="gi", how="left", maintain_order="left").with_columns(pl.col("strays").fill_null(0))
 
 
@@ -71,18 +75,13 @@ def _owner(inter: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 def stray_rejects(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFrame:
     """One reject for the text outside every set of an interchange, with its first segment, and one for text before it."""
     if strays is None:
-        return pl.DataFrame(schema=REJECT_COLUMNS)
+        return pl.DataFrame(schema=WHOLE_COLUMNS)
     per = (
         _owner(inter, strays)
         .group_by("gi", "code", maintain_order=True)
-        .agg(pl.len().alias("n"), pl.col("seg").first(), pl.col("size").sum())
+        .agg(pl.col("n").sum(), pl.col("seg").first(), pl.col("size").sum())
     )
-    out = per.join(
-        inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
-        on="gi",
-        how="left",
-        maintain_order="left",
-    )
+    out = per.join(inter.select(_INTERCHANGE), on="gi", how="left", maintain_order="left")
     return out.with_columns(
         *(pl.lit(0, dtype=pl.Int32).alias(n) for n in ("set_no", "segment_no", "line_no")),
         element_no=pl.lit(None, dtype=pl.Int32),
@@ -93,7 +92,7 @@ def stray_rejects(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFr
         .then(say("{} bytes of other text stand before the interchange; they are kept raw only", "size"))
         .otherwise(say("{} segments stand outside every set; they are kept raw only", "n")),
         segment_text=shown(pl.col("seg")),
-    ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())
+    ).select(pl.col(n).cast(t) for n, t in WHOLE_COLUMNS.items())
 
 
 def shown(text: pl.Expr) -> pl.Expr:
@@ -101,7 +100,8 @@ def shown(text: pl.Expr) -> pl.Expr:
     return text.str.replace_many([EL, COMP, REP], ["*", ":", "^"]).str.head(TEXT_LIMIT)
 
 
-def document_rejects(named: pl.DataFrame, refused: list[tuple[int, str, str]]) -> pl.DataFrame:
+def document_rejects(named: pl.DataFrame, refused: list[tuple[int, str, str]], sizes: pl.DataFrame) -> pl.DataFrame:
+    """One reject per document that could not be read, as if it stood before the next document that could."""
     schema = {"doc": pl.Int32, "error_code": pl.String, "reason": pl.String}
     frame = pl.DataFrame(refused, schema=schema, orient="row").join(named, on="doc", how="left", maintain_order="left")
     return frame.with_columns(
@@ -110,7 +110,8 @@ def document_rejects(named: pl.DataFrame, refused: list[tuple[int, str, str]]) -
         level_code=pl.lit("document"),
         kind_code=pl.lit("envelope"),
         segment_text=pl.lit(None, dtype=pl.String),
-    ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())
+        at=pl.Series(np.append(0, sizes["doc_end"])[np.searchsorted(sizes["doc"], frame["doc"])]),
+    ).select(pl.col(n).cast(t) for n, t in WHOLE_COLUMNS.items())
 
 
 def envelope_rejects(
@@ -118,16 +119,11 @@ def envelope_rejects(
 ) -> pl.DataFrame:
     """One reject per envelope fault that holds (a released set is no longer set aside)."""
     if faults.is_empty():
-        return pl.DataFrame(schema=REJECT_COLUMNS)
+        return pl.DataFrame(schema=WHOLE_COLUMNS)
     gone = inter.filter((pl.col("verdict_code") != "rejected") & pl.col("own_reason").is_not_null())["gi"]
     top = (
         faults.filter((pl.col("level") == "interchange") & ~pl.col("gi").is_in(gone.implode()))
-        .join(
-            inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
-            on="gi",
-            how="left",
-            maintain_order="left",
-        )
+        .join(inter.select(_INTERCHANGE), on="gi", how="left", maintain_order="left")
         .with_columns(set_no=pl.lit(0, dtype=pl.Int32), segment_no=pl.lit(0, dtype=pl.Int32))
     )
     free = sets.group_by("gg").agg(pl.col("released").all().alias("free")).filter("free")["gg"]
@@ -135,19 +131,14 @@ def envelope_rejects(
         faults.filter((pl.col("level") == "group") & ~pl.col("gg").is_in(free.implode()))
         .drop("gi")
         .join(groups.select("gg", "gi"), on="gg", how="left", maintain_order="left")
-        .join(
-            inter.select("gi", "document_id", "interchange_no", "available_at_utc"),
-            on="gi",
-            how="left",
-            maintain_order="left",
-        )
+        .join(inter.select(_INTERCHANGE), on="gi", how="left", maintain_order="left")
         .with_columns(set_no=pl.lit(0, dtype=pl.Int32), segment_no=pl.lit(0, dtype=pl.Int32))
     )
     low = (
         faults.filter(pl.col("level") == "set")
         .join(
             sets.filter(~pl.col("released")).select(
-                "gs", "document_id", "interchange_no", "set_no", "available_at_utc", "start"
+                "gs", "doc", "document_id", "interchange_no", "set_no", "available_at_utc", at="start"
             ),
             on="gs",
             how="inner",
@@ -167,6 +158,8 @@ def envelope_rejects(
                 pl.col("code").alias("error_code"),
                 "reason",
                 "available_at_utc",
+                "doc",
+                "at",
             )
             for f in (top, mid, low)
         ]
@@ -176,4 +169,4 @@ def envelope_rejects(
         line_no=pl.lit(0, dtype=pl.Int32),
         kind_code=pl.when(duplicate).then(pl.lit("duplicate")).otherwise(pl.lit("envelope")),
         segment_text=pl.lit(None, dtype=pl.String),
-    ).select(pl.col(n).cast(t) for n, t in REJECT_COLUMNS.items())
+    ).select(pl.col(n).cast(t) for n, t in WHOLE_COLUMNS.items())

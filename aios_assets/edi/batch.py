@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from aios_assets.contracts.edi_tables import (
     RAW_EDI_ACKNOWLEDGEMENTS,
     RAW_EDI_INTERCHANGES,
-    RAW_EDI_REJECTS,
     RAW_EDI_SETS,
 )
 from aios_assets.edi.aside import interchange_answers
 from aios_assets.edi.counts import misplaced, repeated_numbers
 from aios_assets.edi.envelope import read_envelopes
+from aios_assets.edi.faults import Faults, identified
+from aios_assets.edi.grammar import NO_FINDINGS
 from aios_assets.edi.limits import Limits
-from aios_assets.edi.reading import Reading, Refused, chunks, no_findings, parts
+from aios_assets.edi.reading import Reading, Refused, chunks, parts
 from aios_assets.edi.shelf import InMemory, Shelf, conform
 from aios_assets.edi.source import HeldBytes, Source
 from aios_assets.edi.strings import blobs
@@ -28,7 +29,7 @@ from aios_assets.edi.verdicts import judge
 _LARGE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EdiBatch:
     """Everything one reading of a batch yields; frames conform to `contracts.edi_tables`.
 
@@ -36,8 +37,8 @@ class EdiBatch:
         interchanges: one row per interchange with its verdict.
         groups: one row per functional group with its verdict (for acknowledgements; not a stored table).
         sets: one row per transaction set or message with its verdict.
-        rejects: everything set aside, with reason and place.
-        findings: grammar faults (only when asked for): pointer, element_no, tag, error_code, reason, segment_text.
+        faults: what was set aside and, when asked for, what breaks the grammar, a part at a time; those that are many wait
+            in a file without a name.
         headers: envelope details that acknowledgements give back (qualifiers, application codes, counts as said).
         facts: table name to facts; tables without rows are present and empty.
         counts: what came in, what was kept and what was set aside; `in = kept + rejected` holds for each level.
@@ -46,11 +47,20 @@ class EdiBatch:
     interchanges: pl.DataFrame
     groups: pl.DataFrame
     sets: pl.DataFrame
-    rejects: pl.DataFrame
+    faults: Faults
     facts: dict[str, pl.DataFrame]
-    findings: pl.DataFrame
     headers: pl.DataFrame
     counts: dict[str, int]
+
+    @cached_property
+    def rejects(self) -> pl.DataFrame:
+        """Everything set aside, with reason and place."""
+        return pl.concat([identified(rejects) for rejects in self.faults.rejects()])
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """Grammar faults: pointer, element_no, tag, error_code, reason, segment_text, value."""
+        return pl.concat(self.faults.findings())
 
 
 def read_documents(
@@ -146,20 +156,24 @@ def _assemble(
 ) -> EdiBatch:
     rows, headers = reading.envelope()
     acknowledged = rows.filter(pl.col("tag") == "TA1").join(headers, on="row", how="left")
-    envelopes = read_envelopes(rows, headers, reading.sizes)
+    sizes = reading.sizes
+    envelopes = read_envelopes(rows, headers, sizes)
     del rows, headers
-    findings = [*reading.findings]
+    told = [NO_FINDINGS]
     if reading.grammar:
-        findings += [repeated_numbers(envelopes.sets, envelopes.groups), misplaced(envelopes.sets)]
+        told += [repeated_numbers(envelopes.sets, envelopes.groups), misplaced(envelopes.sets)]
     verdicts = judge(
         docs,
         refused,
         envelopes,
         reading.shelf,
-        reading.texts,
         ledger,
         releases,
-        findings=pl.concat(findings) if findings else no_findings(),
+        sizes=sizes,
+        findings=reading.findings,
+        found=reading.found,
+        told=pl.concat(told),
+        part_ends=reading.part_ends,
         strays=pl.concat(reading.strays) if reading.strays else None,
         apart=apart,
     )
@@ -171,26 +185,8 @@ def _assemble(
         interchanges=conform(verdicts.interchanges, RAW_EDI_INTERCHANGES),
         groups=verdicts.groups,
         sets=conform(verdicts.sets, RAW_EDI_SETS),
-        rejects=_identify(verdicts.rejects),
+        faults=verdicts.faults,
         facts={},
-        findings=verdicts.findings,
         headers=verdicts.headers,
         counts=verdicts.counts,
     )
-
-
-def _identify(rejects: pl.DataFrame) -> pl.DataFrame:
-    """Add reject_id and the contract's order."""
-    keyed = rejects.sort("document_id", "interchange_no", "set_no", "segment_no", "line_no", "error_code", "reason")
-    parts = keyed.select(
-        "document_id", "interchange_no", "set_no", "segment_no", "line_no", "element_no", "level_code", "error_code"
-    )
-    seen: dict[str, int] = {}
-    ids = []
-    for values in parts.iter_rows():
-        text = "|".join(str(v) for v in values)
-        seen[text] = seen.get(text, 0) + 1
-        again = f"|{seen[text]}" if seen[text] > 1 else ""
-        ids.append(hashlib.sha256((text + again).encode()).hexdigest()[:16])
-    out = keyed.with_columns(reject_id=pl.Series(ids, dtype=pl.String))
-    return conform(out, RAW_EDI_REJECTS)

@@ -9,6 +9,7 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aios_assets.edi.delims import (
     BLANKS,
@@ -179,10 +180,25 @@ def _is_released(content: Source, at: int, begin: int, release: bytes) -> bool:
         span *= 8
 
 
-def charset(content: Source, piece: Piece, size: int) -> str | None:
-    """The character set of a piece, or None when its data holds 0x1C–0x1F, which would be taken for structure.
+class Look(NamedTuple):
+    """What is known of a piece before it is read.
 
-    UTF-8 where all of it is UTF-8, otherwise what the interchange says.
+    Attributes:
+        encoding: its character set: UTF-8 where all of it is UTF-8, otherwise what the interchange says.
+        size: how long its stretches may be, so that none holds more segments than a stretch of common ones.
+    """
+
+    encoding: str
+    size: int
+
+
+# Memory goes by segments, of which common stretches hold one for some 30 bytes and odd ones one for four.
+SEGMENT_BYTES = 24
+_LEAST_STRETCH = 1 << 16
+
+
+def look(content: Source, piece: Piece, size: int) -> Look | None:
+    """Look through a piece; None when its data holds 0x1C–0x1F, which would be taken for structure.
 
     Args:
         content: the document.
@@ -191,17 +207,20 @@ def charset(content: Source, piece: Piece, size: int) -> str | None:
     """
     foreign = piece.delimiters.foreign
     utf8 = codecs.getincrementaldecoder("utf-8")()
-    name = "utf-8"
+    name, most = "utf-8", size
     for begin, end in windows(content, piece, size):
         data = content[begin:end]
         if any(control in data for control in foreign):
             return None
+        weight = data.count(piece.delimiters.segment) * SEGMENT_BYTES
+        if weight > size:
+            most = min(most, max(min(size, _LEAST_STRETCH), len(data) * size // weight))
         if name == "utf-8" and not data.isascii():
             try:
                 utf8.decode(data)
             except UnicodeDecodeError:
                 name = piece.delimiters.encoding
-    return name
+    return Look(name, most)
 
 
 def _protect(data: bytes, release: bytes) -> tuple[bytes, set[int]]:
@@ -222,7 +241,7 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
     Args:
         data: the stretch.
         piece: the piece it belongs to.
-        encoding: its character set, from `charset`.
+        encoding: its character set, from `look`.
         begins: whether the piece begins here.
     """
     d = piece.delimiters
@@ -285,7 +304,7 @@ def _translated(contents: list[bytes], found: Delimiters) -> list[bytes | None]:
 
 
 def small(content: bytes, piece: Piece) -> tuple[bytes, set[int]] | None:
-    """Canonical text of a short document of one piece, in one go: what `charset` and `canonical` do together.
+    """Canonical text of a short document of one piece, in one go: what `look` and `canonical` do together.
 
     Returns:
         None when its data holds 0x1C–0x1F, or when it is not plain ASCII and wants a closer look.

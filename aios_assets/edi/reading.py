@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.canonical import canonical, charset, pieces, regular, small, text_before, windows
+from aios_assets.edi.aside import shown
+from aios_assets.edi.canonical import SEGMENT_BYTES, canonical, look, pieces, regular, small, text_before, windows
 from aios_assets.edi.carry import Carry, split
 from aios_assets.edi.counts import check_counts
 from aios_assets.edi.delims import sniff
 from aios_assets.edi.envelope import comp
-from aios_assets.edi.grammar import NO_FINDINGS, check_elements
+from aios_assets.edi.grammar import check_elements
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
@@ -24,10 +25,14 @@ from aios_assets.edi.strings import compact, numbers, rows_at
 from aios_assets.edi.tokens import KINDS, Ints, Tokens, code_of, set_index, tokenise
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.view import View
+from aios_assets.edi.waiting import Tally, Waiting
 
 # Interchange-level segments that open and close nothing: related data, security.
 _ALLOWED_OUTSIDE = ("ISB", "ISE", "TA3", "S1S", "S2S", "S1E", "S2E", "USH", "USA", "USC", "UST", "USR", "UNA")
 _NONE: frozenset[int] = frozenset()
+# Halving what is shorter than this gains no memory worth having.
+_FEW_SEGMENTS = 20_000
+_NO_TEXT = pl.lit(None, dtype=pl.String)
 Refused = list[tuple[int, str, str]]
 
 
@@ -40,6 +45,7 @@ class Part(NamedTuple):
         released: characters that were released in it.
         more: whether its piece goes on in the next part.
         before: text before the document's first interchange, where this is the first part.
+        size: how long the stretches of its piece are, where it has several.
     """
 
     doc: int
@@ -47,6 +53,7 @@ class Part(NamedTuple):
     released: frozenset[int]
     more: bool
     before: bytes = b""
+    size: int = 0
 
 
 def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Refused]:
@@ -103,16 +110,16 @@ def _document(n: int, source: Source, limits: Limits, refused: Refused) -> Itera
     ):
         refused.append((n, "segment_too_long", limits.too_long()))
         return
-    charsets = [charset(content, piece, limits.window_bytes) for piece in found]
-    if None in charsets:
+    looks = [look(content, piece, limits.window_bytes) for piece in found]
+    if None in looks:
         words = "the data holds 0x1C to 0x1F, which stand for structure; ask the sender"
         refused.append((n, "control_characters", words))
         return
-    for piece, encoding in zip(found, charsets, strict=True):
-        for begin, end in windows(content, piece, limits.window_bytes):
+    for piece, seen in zip(found, filter(None, looks), strict=True):
+        for begin, end in windows(content, piece, seen.size):
             first = begin == piece.start
-            text, released = canonical(content[begin:end], piece, encoding or "utf-8", begins=first)
-            yield Part(n, text, frozenset(released), end < piece.end, before)
+            text, released = canonical(content[begin:end], piece, seen.encoding, begins=first)
+            yield Part(n, text, frozenset(released), end < piece.end, before, seen.size)
             before = b""
 
 
@@ -165,10 +172,11 @@ class Reading:
         self.shelf = shelf
         self.grammar = grammar
         self.window_bytes = window_bytes
-        self.findings: list[pl.DataFrame] = []
+        self.findings = Waiting()
+        self.found = Tally()
         self.envelopes: list[pl.DataFrame] = []
         self.headers: list[pl.DataFrame] = []
-        self.texts: list[pl.DataFrame] = []
+        self.part_ends: list[int] = []
         self.strays: list[pl.DataFrame] = []
         self._ends: list[pl.DataFrame] = []
         self._rows = 0
@@ -177,13 +185,19 @@ class Reading:
         self._released: frozenset[int] = frozenset()
 
     def take(self, chunk: list[Part]) -> None:
-        """Tokenise one chunk and type the lines of its mapped sets."""
+        """Tokenise one chunk and type the lines of its mapped sets; one of very many segments is halved."""
         carry = self._carry
         texts = [p.text for p in chunk]
         if carry is not None:
             texts[0] = carry.lent + carry.rest + texts[0]
         tokens = tokenise(texts)
-        stop, self._carry = split(tokens, carry, self.window_bytes) if chunk[-1].more else (tokens.height, None)
+        if len(chunk) > 1 and tokens.height > max(self.window_bytes // SEGMENT_BYTES, _FEW_SEGMENTS):
+            half = len(chunk) // 2
+            self.take(chunk[:half])
+            self.take(chunk[half:])
+            return
+        size = chunk[-1].size or self.window_bytes
+        stop, self._carry = split(tokens, carry, size) if chunk[-1].more else (tokens.height, None)
         fresh = min(carry.rows, stop) if carry else 0
         if stop < tokens.height:
             tokens = tokens.head(stop)
@@ -200,6 +214,7 @@ class Reading:
         self._type(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
         self._envelope(tokens, docs, fresh)
         self._rows += tokens.height - fresh
+        self.part_ends.append(self._rows)
         self._sets = shift + len(sets.starts)
 
     def _count(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
@@ -248,27 +263,27 @@ class Reading:
             view = View(tokens, rows, sets.owner[rows], rows.astype(np.int32), name[0], self._released, fresh, before)
             view = view.relined(mapping.openers, mapping.headers)
             out.extend(self._numbered(t, tokens, fresh, shift) for t in mapping.read(view, senders))
-        if out:
-            self.shelf.hold(out)
+        self.shelf.hold(out)
 
     def _numbered(self, typed: Typed, tokens: Tokens, fresh: int, shift: int) -> Typed:
         """Number rows and sets through the whole reading; keep the text of what is at fault."""
         facts, rejects = typed.facts, typed.rejects
         if fresh:
             facts, rejects = facts.filter(pl.col("row") >= fresh), rejects.filter(pl.col("row") >= fresh)
-        soft = facts["row"].filter(facts["soft"].is_not_null())
-        wanted = pl.concat([soft, rejects["row"]]).unique().sort().to_numpy()
+        if facts["soft"].null_count() < facts.height:
+            facts = facts.with_columns(
+                seg=_texts(tokens, facts.select(pl.when(pl.col("soft").is_not_null()).then("row")).to_series())
+            )
+        rejects = rejects.with_columns(seg=_texts(tokens, rejects["row"]) if rejects.height else _NO_TEXT)
         place = (pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
-        if len(wanted):
-            self.texts.append(_text(tokens, wanted.astype(np.int64)).select(place[0], "seg"))
         return replace(typed, facts=facts.with_columns(place), rejects=rejects.with_columns(place))
 
     def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
         counts = check_counts(tokens, sets.starts, sets.types, sets.type_of, sets.owner, fresh, before)
         found = pl.concat([check_elements(tokens, sets.owner, fresh), counts])
-        self.findings.append(
-            compact(found).with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
-        )
+        found = found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
+        self.found.add(found["set"])
+        self.findings.put(compact(found))
 
     def _stray(self, tokens: Tokens, owner: npt.NDArray[np.int32], fresh: int) -> None:
         """Keep segments that stand outside every set and are no envelope: nothing received goes unmentioned."""
@@ -278,7 +293,13 @@ class Reading:
         if len(rows):
             rows = rows[~np.isin(tokens.code[rows], [code_of(t) for t in (*KINDS, *_ALLOWED_OUTSIDE)])]
         if len(rows):
-            found = _text(tokens, rows).with_columns(code=pl.lit("stray_segments"), size=pl.lit(0, dtype=pl.Int64))
+            # One row for all that follow the same interchange header.
+            _, first, often = np.unique(
+                np.searchsorted(np.flatnonzero(tokens.kind == 1), rows), return_index=True, return_counts=True
+            )
+            found = _text(tokens, rows[first]).with_columns(
+                code=pl.lit("stray_segments"), size=pl.lit(0, dtype=pl.Int64), n=pl.Series(often, dtype=pl.Int64)
+            )
             self.strays.append(found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh)))
 
     def _before(self, tokens: Tokens, chunk: list[Part], fresh: int) -> None:
@@ -293,8 +314,9 @@ class Reading:
                         "seg": [text[:1000].decode("latin-1") for text in texts],
                         "code": ["text_before"] * len(held),
                         "size": [len(text) for text in texts],
+                        "n": [1] * len(held),
                     },
-                    schema={"row": pl.Int64, "seg": pl.String, "code": pl.String, "size": pl.Int64},
+                    schema={"row": pl.Int64, "seg": pl.String, "code": pl.String, "size": pl.Int64, "n": pl.Int64},
                 )
             )
 
@@ -302,6 +324,14 @@ class Reading:
 def _text(tokens: Tokens, rows: Ints) -> pl.DataFrame:
     """row and seg, at most as long as it is shown."""
     return compact(pl.DataFrame({"row": rows, "seg": tokens.segments(rows).str.head(1000)}))
+
+
+def _texts(tokens: Tokens, rows: pl.Series) -> pl.Series:
+    """The segments of some rows as they are shown, null where the row is; one of many stores may be in many rows."""
+    own = rows.unique().drop_nulls().sort()
+    texts = _text(tokens, own.to_numpy().astype(np.int64)).select("row", seg=shown(pl.col("seg")))
+    at = pl.Series(np.searchsorted(own.to_numpy(), rows.fill_null(0).to_numpy()), dtype=pl.Int64)
+    return rows_at(texts, at.to_frame("at").select(pl.when(rows.is_not_null()).then("at")).to_series())["seg"]
 
 
 def _sets(tokens: Tokens, docs: npt.NDArray[np.int32]) -> _Sets:
@@ -332,8 +362,3 @@ def _senders(tokens: Tokens) -> pl.DataFrame:
     at = (np.cumsum(kind == 1) - 1)[kind == 3]
     found = rows_at(tops.select(sender_id=pl.when(said != "").then(said)), numbers(at))
     return found.insert_column(0, pl.Series("set", np.arange(len(at), dtype=np.int32)))
-
-
-def no_findings() -> pl.DataFrame:
-    """Findings of nothing."""
-    return NO_FINDINGS

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
 from aios_assets.edi.batch import EdiBatch
+from aios_assets.edi.waiting import Waiting
 
 Rows = list[dict[str, Any]]
 _TRAILER = {("X12", "set"): "SE", ("X12", "group"): "GE", ("X12", "interchange"): "IEA"}
@@ -27,17 +28,38 @@ def _grouped(frame: pl.DataFrame, *names: str) -> dict[Any, list[dict[str, Any]]
     return out
 
 
-def _listed(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
-    """The first rows of each document, and how many of each code are left out of it: dictionaries of millions fill the memory."""
-    if frame.height <= MOST_ERRORS:
-        return frame, {}
-    first = pl.int_range(pl.len()).over("document_id") < MOST_ERRORS
-    left: dict[str, dict[str, int]] = defaultdict(dict)
-    for document, code, count in (
-        frame.filter(~first).group_by("document_id", "error_code").len().sort(pl.all()).iter_rows()
-    ):
-        left[document][code] = count
-    return frame.filter(first), left
+class _Listed:
+    """The first faults of each document, and how many of each code are left out of it: dictionaries of millions fill the memory.
+
+    Args:
+        parts: faults in document order.
+    """
+
+    def __init__(self, parts: Iterator[pl.DataFrame]) -> None:
+        self._rows = Waiting()
+        self._of: dict[str, list[int]] = defaultdict(list)
+        self.left: dict[str, Counter[str]] = defaultdict(Counter)
+        taken: Counter[str] = Counter()
+        for part in parts:
+            names = [n for n in _SHOWN if n in part.columns]
+            for document, own in part.partition_by("document_id", as_dict=True, maintain_order=True).items():
+                self._take(str(document[0]), own, names, taken)
+
+    def _take(self, document: str, own: pl.DataFrame, names: list[str], taken: Counter[str]) -> None:
+        room = max(0, MOST_ERRORS - taken[document])
+        taken[document] += own.height
+        if room:
+            self._of[document].append(len(self._rows))
+            self._rows.put(own.head(room).select(names))
+        if own.height > room:
+            self.left[document].update(dict(own[room:].group_by("error_code").len().iter_rows()))
+
+    def rows(self, document: str) -> Rows:
+        """What is listed of a document."""
+        return [row for n in self._of[document] for row in self._rows.get(n)[0].iter_rows(named=True)]
+
+
+_SHOWN = ("level_code", "set_no", "segment_no", "element_no", "tag", "error_code", "reason", "segment_text")
 
 
 def _unlisted(left: dict[str, int]) -> dict[str, Any]:
@@ -82,15 +104,16 @@ def check_report(paths: list[tuple[str, str]], batch: EdiBatch) -> Iterator[Repo
     """
     inter = _grouped(batch.interchanges, "document_id")
     groups = _grouped(batch.groups.select("document_id", "verdict_code"), "document_id")
-    (aside, more), (faults, others) = _listed(batch.rejects), _listed(batch.findings)
-    rejects, findings = _grouped(aside, "document_id"), _grouped(faults, "document_id")
+    rejects, findings = _Listed(batch.faults.rejects()), _Listed(batch.faults.findings())
     sets = dict(batch.sets.partition_by("document_id", as_dict=True, maintain_order=True))
     for path, document in paths:
         own = sets.get((document,), batch.sets.clear())
-        report = Report(path, document, inter[document], groups[document], own, rejects[document], findings[document])
-        both = more.get(document, {}), others.get(document, {})
-        if any(both):  # what is set aside and flagged, too, is one error
-            report.errors.append(_unlisted({c: max(k.get(c, 0) for k in both) for c in sorted({*both[0], *both[1]})}))
+        listed = rejects.rows(document), findings.rows(document)
+        report = Report(path, document, inter[document], groups[document], own, *listed)
+        # What is set aside and flagged, too, is one error.
+        left = rejects.left[document] | findings.left[document]
+        if left:
+            report.errors.append(_unlisted(dict(sorted(left.items()))))
         yield report
 
 

@@ -6,24 +6,47 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from aios_assets.edi.aside import REJECT_COLUMNS, shown
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.strings import rows_at
 from aios_assets.edi.typing_rules import Typed
+from aios_assets.edi.waiting import Tally, Waiting
+
+# A line set aside, as it waits: its set, and what is wrong where.
+LINE_COLUMNS: dict[str, pl.DataType] = {
+    "set": pl.Int32(),
+    "segment_no": pl.Int32(),
+    "line_no": pl.Int32(),
+    "element_no": pl.Int32(),
+    "kind_code": pl.String(),
+    "error_code": pl.String(),
+    "reason": pl.String(),
+    "seg": pl.String(),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What became of the candidate lines of taken sets: numbers seen, kept and set aside."""
+    """What became of the candidate lines of taken sets.
 
-    rejects: pl.DataFrame
-    tally: pl.DataFrame
-    seen: int
-    kept: int
+    Attributes:
+        rejects: lines set aside (`LINE_COLUMNS`), one frame for each part of the reading.
+        facts_of: facts of each set.
+        rejected_of: lines set aside of each set.
+    """
+
+    rejects: Waiting
+    facts_of: pl.Series
+    rejected_of: pl.Series
 
 
-def settle(sets: pl.DataFrame, shelf: Shelf, texts: list[pl.DataFrame], released: pl.DataFrame) -> Lines:
-    """Facts and line rejects of taken sets, with pointers and origin; facts go to the shelf part by part."""
+def settle(sets: pl.DataFrame, shelf: Shelf, released: pl.DataFrame) -> Lines:
+    """Facts and line rejects of taken sets, with pointers and origin; facts go to the shelf part by part.
+
+    Args:
+        sets: one row per set, by its ordinal from 0.
+        shelf: candidate lines; takes those that pass.
+        released: pointers of what people let pass.
+    """
     origin = sets.sort("gs").select(
         "start",
         "taken",
@@ -39,35 +62,24 @@ def settle(sets: pl.DataFrame, shelf: Shelf, texts: list[pl.DataFrame], released
         "available_at_utc",
         pl.col("available_at_utc").dt.strftime("%Y-%m").alias("available_month"),
     )
-    text = (
-        pl.concat(texts).unique("row", keep="first")
-        if texts
-        else pl.DataFrame(schema={"row": pl.Int64, "seg": pl.String})
-    )
-    columns = [*REJECT_COLUMNS, "set"]
-    rejected, tallies = [pl.DataFrame(schema={**REJECT_COLUMNS, "set": pl.Int32()})], []
-    seen = kept = 0
+    none = pl.DataFrame(schema=LINE_COLUMNS)
+    rejects, rejected, kept = Waiting(), Tally(), Tally()
     for part in shelf.held():
         facts_of: dict[str, list[pl.DataFrame]] = {}
+        found = [none]
         for t in part:
             facts, aside = _settle(t, origin, released)
-            seen += facts.height + sum(a.height for a in aside)
-            kept += facts.height
             facts_of.setdefault(t.table.name, []).append(facts)
-            rejected += [
-                a.join(text, on="row", how="left", maintain_order="left")
-                .with_columns(level_code=pl.lit("line"), segment_text=shown(pl.col("seg")))
-                .select(columns)
-                for a in aside
-                if a.height
-            ]
+            found += [a.select(*LINE_COLUMNS) for a in aside]
         for name, frames in facts_of.items():
             facts = _in_order(frames)
-            tallies.append(facts["set"])
+            kept.add(facts["set"])
             if facts.height:
                 shelf.settle(name, facts)
-    lines = pl.concat(rejected)
-    return Lines(lines.drop("set"), _tally(tallies, lines), seen, kept)
+        lines = pl.concat(found)
+        rejected.add(lines["set"])
+        rejects.put(lines.sort("set", "segment_no", "line_no", "error_code", "reason", maintain_order=True))
+    return Lines(rejects, kept.per_set(sets.height), rejected.per_set(sets.height))
 
 
 def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
@@ -75,7 +87,7 @@ def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.
     aside = [_place(t.rejects, origin).with_columns(kind_code=pl.lit("syntax"))] if t.rejects.height else []
     facts = _place(t.facts, origin)
     if facts["soft"].null_count() == facts.height:
-        return facts, aside
+        return facts.drop("seg", strict=False), aside
     allowed = released.with_columns(let=pl.lit(value=True))
     facts = facts.join(
         allowed, on=["document_id", "interchange_no", "set_no", "segment_no"], how="left", maintain_order="left"
@@ -89,7 +101,7 @@ def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.
             element_no=pl.lit(None, dtype=pl.Int32),
         )
     )
-    return facts.filter(~held), aside
+    return facts.filter(~held).drop("seg", "let"), aside
 
 
 def _in_order(frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -110,20 +122,3 @@ def _place(frame: pl.DataFrame, origin: pl.DataFrame) -> pl.DataFrame:
         at = frame["set"]
     placed = frame.hstack(rows_at(origin, at))
     return placed.with_columns(segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32))
-
-
-def _tally(facts: list[pl.Series], lines: pl.DataFrame) -> pl.DataFrame:
-    """Facts and line rejects per set."""
-    none = pl.lit(0, dtype=pl.UInt32)
-    per = [
-        # Facts lie in set order: runs are counted without hashing.
-        f.rle().struct.unnest().select(pl.col("value").alias("set"), pl.col("len").alias("facts"), rejected_lines=none)
-        for f in facts
-    ]
-    per.append(lines.group_by("set").agg(facts=none, rejected_lines=pl.len()))
-    return (
-        pl.concat(per, how="vertical_relaxed")
-        .group_by("set")
-        .agg(pl.col("facts", "rejected_lines").sum().cast(pl.Int32))
-        .rename({"set": "gs"})
-    )

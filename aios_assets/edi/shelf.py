@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +14,7 @@ from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
 from aios_assets.contracts.table import Table
 from aios_assets.edi.strings import compact
 from aios_assets.edi.typing_rules import Typed
+from aios_assets.edi.waiting import Waiting
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,21 +36,44 @@ class Shelf(Protocol):
         """Take facts of a part that passed."""
 
 
-class InMemory:
-    """Everything stays in memory."""
+class _Waiting:
+    """Candidate lines wait part by part, facts and rejects alike.
 
-    def __init__(self) -> None:
-        self._typed: list[list[Typed]] = []
-        self._facts: dict[str, list[pl.DataFrame]] = {}
+    Args:
+        waiting: where they wait.
+    """
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._of: list[list[tuple[Table, int]]] = []
 
     def hold(self, typed: list[Typed]) -> None:
-        self._typed.append([Typed(t.table, compact(t.facts), compact(t.rejects), t.seen) for t in typed])
+        self._of.append([(t.table, t.seen) for t in typed])
+        self._waiting.put(*(frame for t in typed for frame in (self._kept(t.facts), t.rejects)))
 
     def held(self) -> Iterator[list[Typed]]:
-        # Handed out and forgotten, so that candidates and facts are not in memory twice.
-        self._typed.reverse()
-        while self._typed:
-            yield self._typed.pop()
+        for of, frames in zip(self._of, self._waiting.drain(), strict=True):
+            pairs = zip(of, frames[::2], frames[1::2], strict=True)
+            # Handed out and forgotten, so that candidates and facts are not in memory twice.
+            part = [Typed(table, self._given(facts), rejects, seen) for (table, seen), facts, rejects in pairs]
+            frames.clear()
+            yield part
+
+    def _kept(self, facts: pl.DataFrame) -> pl.DataFrame:
+        """What is kept of candidate facts."""
+        return compact(facts)
+
+    def _given(self, facts: pl.DataFrame) -> pl.DataFrame:
+        """What is handed out for what was kept."""
+        return facts
+
+
+class InMemory(_Waiting):
+    """Facts stay in memory, as candidates and as what became of them."""
+
+    def __init__(self) -> None:
+        super().__init__(Waiting(most_bytes=1 << 62))
+        self._facts: dict[str, list[pl.DataFrame]] = {}
 
     def settle(self, table: str, facts: pl.DataFrame) -> None:
         self._facts.setdefault(table, []).append(conform(facts, _TABLES[table]))
@@ -65,47 +88,40 @@ class InMemory:
         }
 
 
-class Counting:
+class Counting(_Waiting):
     """Facts are counted by set and forgotten: a check needs their number and what is wrong with lines."""
 
     def __init__(self) -> None:
-        self._typed: list[list[Typed]] = []
+        super().__init__(Waiting())
 
-    def hold(self, typed: list[Typed]) -> None:
-        self._typed.append([replace(t, facts=_counted(t.facts), rejects=compact(t.rejects)) for t in typed])
+    def _kept(self, facts: pl.DataFrame) -> pl.DataFrame:
+        """How many facts each run of sets has; of a part that a person may have to look at, where each stands."""
+        if facts["soft"].null_count() < facts.height:
+            return facts.select("set", "row", "line_no", "soft", "seg")
+        return facts["set"].rle().struct.unnest()
 
-    def held(self) -> Iterator[list[Typed]]:
-        for part in self._typed:
-            yield [replace(t, facts=_as_many(t.facts)) if "len" in t.facts.columns else t for t in part]
+    def _given(self, facts: pl.DataFrame) -> pl.DataFrame:
+        """As many rows of each set as were counted; where they stood is not known."""
+        if "len" not in facts.columns:
+            return facts
+        sets = pl.Series("set", np.repeat(facts["value"].to_numpy(), facts["len"].to_numpy()), dtype=pl.Int32)
+        unknown = {"row": pl.Int64, "line_no": pl.Int32, "soft": pl.String}
+        return sets.to_frame().with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in unknown.items())
 
     def settle(self, table: str, facts: pl.DataFrame) -> None:
         pass
 
 
-def _counted(facts: pl.DataFrame) -> pl.DataFrame:
-    """How many facts each run of sets has; of a part that a person may have to look at, where each stands."""
-    if facts["soft"].null_count() < facts.height:
-        return facts.select("set", "row", "line_no", "soft")
-    return facts["set"].rle().struct.unnest()
-
-
-def _as_many(runs: pl.DataFrame) -> pl.DataFrame:
-    """As many rows of each set as were counted; where they stood is not known."""
-    sets = pl.Series("set", np.repeat(runs["value"].to_numpy(), runs["len"].to_numpy()), dtype=pl.Int32)
-    unknown = {"row": pl.Int64, "line_no": pl.Int32, "soft": pl.String}
-    return sets.to_frame().with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in unknown.items())
-
-
-class OnDisk:
-    """Candidates wait in files, facts are appended to one Parquet file per table.
+class OnDisk(_Waiting):
+    """Candidates wait in a file, facts are appended to one Parquet file per table.
 
     Args:
         folder: where the Parquet files appear, when all is written.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(Waiting(folder, most_bytes=0))
         self._folder = folder
-        self._parts: list[list[tuple[Typed, Path | None]]] = []
         self._writers: dict[str, Any] = {}
         self.rows: dict[str, int] = {}
 
@@ -122,37 +138,23 @@ class OnDisk:
                 self._path(name, part=True).replace(self._path(name, part=False))
             else:
                 self._path(name, part=True).unlink()
-        for _, path in (one for part in self._parts for one in part):
-            if path is not None:
-                path.unlink(missing_ok=True)
 
     def _path(self, name: str, *, part: bool) -> Path:
         return self._folder / (f".{name}.parquet.part" if part else f"{name}.parquet")
 
-    def hold(self, typed: list[Typed]) -> None:
-        part = []
-        for n, t in enumerate(typed):
-            path = self._folder / f".candidates-{len(self._parts):06d}-{n:02d}.arrow.part" if t.facts.height else None
-            if path is not None:
-                t.facts.write_ipc(path, compression="lz4")
-            part.append((Typed(t.table, t.facts.clear(), compact(t.rejects), t.seen), path))
-        self._parts.append(part)
-
-    def held(self) -> Iterator[list[Typed]]:
-        for part in self._parts:
-            yield [replace(typed, facts=pl.read_ipc(path)) if path else typed for typed, path in part]
-            for _, path in part:
-                if path is not None:
-                    path.unlink()
-
     def settle(self, table: str, facts: pl.DataFrame) -> None:
+        self.write(table, conform(facts, _TABLES[table]))
+
+    def write(self, name: str, rows: pl.DataFrame) -> None:
+        """Append rows to a file; one of no rows still makes the file."""
         import pyarrow.parquet as pq
 
-        rows = conform(facts, _TABLES[table]).to_arrow(compat_level=pl.CompatLevel.oldest())
-        if table not in self._writers:
-            self._writers[table] = pq.ParquetWriter(self._path(table, part=True), rows.schema, compression="zstd")
-        self._writers[table].write_table(rows)
-        self.rows[table] = self.rows.get(table, 0) + facts.height
+        arrow = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if name not in self._writers:
+            self._writers[name] = pq.ParquetWriter(self._path(name, part=True), arrow.schema, compression="zstd")
+        if rows.height:
+            self._writers[name].write_table(arrow)
+            self.rows[name] = self.rows.get(name, 0) + rows.height
 
 
 @cache

@@ -21,8 +21,9 @@ class Typed:
 
     Attributes:
         table: contract of the facts.
-        facts: set, row, line_no, the table's own columns, and `soft`: a fault that a person may release.
-        rejects: set, row, line_no, element_no, error_code, reason.
+        facts: set, row, line_no, the table's own columns, and `soft`: a fault that a person may release; once numbered, where
+            there is one, also the segment's text as `seg`.
+        rejects: set, row, line_no, element_no, error_code, reason, and once numbered `seg`.
         seen: candidate lines; always facts + rejects.
     """
 

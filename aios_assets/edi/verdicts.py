@@ -10,15 +10,16 @@ from aios_assets.edi.aside import (
     count_strays,
     document_rejects,
     envelope_rejects,
-    shown,
     stray_rejects,
 )
 from aios_assets.edi.envelope import Envelopes, held
 from aios_assets.edi.envelope_faults import MILD
+from aios_assets.edi.faults import Faults
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.settling import Lines, settle
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.strings import rows_at
+from aios_assets.edi.waiting import Tally, Waiting
 from aios_assets.edi.words import say
 
 _ORIGIN = ("document_id", "available_at_utc", "interchange_no", "sender_id", "receiver_id", "sent_at_utc")
@@ -32,9 +33,8 @@ class Verdicts:
     interchanges: pl.DataFrame
     groups: pl.DataFrame
     sets: pl.DataFrame
-    rejects: pl.DataFrame
-    findings: pl.DataFrame
     headers: pl.DataFrame
+    faults: Faults
     counts: dict[str, int]
 
 
@@ -43,11 +43,14 @@ def judge(
     refused: list[tuple[int, str, str]],
     envelopes: Envelopes,
     shelf: Shelf,
-    texts: list[pl.DataFrame],
     ledger: pl.DataFrame | None,
     releases: pl.DataFrame | None,
     *,
-    findings: pl.DataFrame,
+    sizes: pl.DataFrame,
+    findings: Waiting,
+    found: Tally,
+    told: pl.DataFrame,
+    part_ends: list[int],
     strays: pl.DataFrame | None,
     apart: bool,
 ) -> Verdicts:
@@ -58,10 +61,13 @@ def judge(
         refused: documents that are no EDI: (ordinal, code, reason).
         envelopes: what the envelopes say.
         shelf: candidate facts of mapped sets; takes those that pass.
-        texts: row and segment of lines at fault.
         ledger: earlier interchanges.
         releases: released rejects.
-        findings: grammar faults by row.
+        sizes: doc and doc_end, the row after its last segment.
+        findings: grammar faults by row, part by part.
+        found: how many of them each set has.
+        told: grammar faults of whole sets.
+        part_ends: the row behind the last of each part.
         strays: segments outside every set and envelope.
         apart: no document makes another a duplicate.
     """
@@ -81,17 +87,16 @@ def judge(
     inter = count_strays(inter, strays)
     inter = _why(inter, mild, "interchange", "gi", "noted")
     inter, groups, sets = _reject(inter, envelopes.groups, sets, grave)
-    lines = settle(sets, shelf, texts, released)
-    sets, found = _found(sets, findings)
-    sets = _set_verdicts(sets, lines.tally)
+    lines = settle(sets, shelf, released)
+    found.add(told["set"])
+    sets = _set_verdicts(sets, found.per_set(sets.height), lines)
     inter = _interchange_verdicts(inter, sets)
     groups = _group_verdicts(groups, inter, sets)
-    rejects = pl.concat(
+    whole = pl.concat(
         [
-            document_rejects(named, refused),
+            document_rejects(named, refused, sizes),
             envelope_rejects(faults, inter, groups, sets),
             stray_rejects(inter, strays),
-            lines.rejects,
         ]
     )
     counts = _counts(docs.height, len(refused), inter, sets, lines)
@@ -108,29 +113,8 @@ def judge(
         "elements",
         "gi",
     )
-    return Verdicts(inter, groups, sets, rejects, found, headers, counts)
-
-
-def _found(sets: pl.DataFrame, findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Number of grammar findings per set, and the findings with pointers."""
-    sets = sets.with_columns(held(findings["set"], sets.height).alias("findings"))
-    place = sets.select("document_id", "interchange_no", "set_no", "start", "standard_code")
-    out = findings.hstack(rows_at(place, findings["set"])).with_columns(
-        segment_no=(pl.col("row") - pl.col("start") + 1).cast(pl.Int32), segment_text=shown(pl.col("seg"))
-    )
-    names = [
-        "document_id",
-        "interchange_no",
-        "set_no",
-        "segment_no",
-        "element_no",
-        "tag",
-        "error_code",
-        "reason",
-        "segment_text",
-        "value",
-    ]
-    return sets, out.sort("row", "element_no").select(names)
+    every = Faults(whole, lines.rejects, told, findings, part_ends, sets)
+    return Verdicts(inter, groups, sets, headers, every, counts)
 
 
 def _releases(releases: pl.DataFrame | None) -> pl.DataFrame:
@@ -233,12 +217,12 @@ def _reject(
     return inter, groups, sets.with_columns(taken=pl.col("envelope_reason").is_null() | pl.col("released"))
 
 
-def _set_verdicts(sets: pl.DataFrame, tally: pl.DataFrame) -> pl.DataFrame:
+def _set_verdicts(sets: pl.DataFrame, findings: pl.Series, lines: Lines) -> pl.DataFrame:
     mapped = pl.DataFrame(
         {"standard_code": [k[0] for k in MAPPINGS], "set_code": [k[1] for k in MAPPINGS]}
     ).with_columns(mapped=pl.lit(value=True))
-    sets = sets.join(tally, on="gs", how="left", maintain_order="left").with_columns(
-        pl.col("facts", "rejected_lines").fill_null(0)
+    sets = sets.with_columns(
+        findings.alias("findings"), lines.facts_of.alias("facts"), lines.rejected_of.alias("rejected_lines")
     )
     sets = sets.join(mapped, on=["standard_code", "set_code"], how="left", maintain_order="left")
     forgiven = pl.col("released") & pl.col("envelope_reason").is_not_null()
@@ -346,6 +330,7 @@ def _counts(documents: int, refused: int, inter: pl.DataFrame, sets: pl.DataFram
     """Figures of every level, counted on the way in and on the way out."""
     verdicts = dict(sets.group_by("verdict_code").len().iter_rows())
     bad = int((inter["verdict_code"] == "rejected").sum())
+    kept, aside = int(lines.facts_of.sum()), int(lines.rejected_of.sum())
     return {
         "documents": documents,
         "documents_read": documents - refused,
@@ -358,7 +343,7 @@ def _counts(documents: int, refused: int, inter: pl.DataFrame, sets: pl.DataFram
         "sets_with_errors": verdicts.get("accepted_with_errors", 0),
         "sets_unmapped": verdicts.get("unmapped", 0),
         "sets_rejected": verdicts.get("rejected", 0),
-        "lines": lines.seen,
-        "facts": lines.kept,
-        "lines_rejected": lines.rejects.height,
+        "lines": kept + aside,
+        "facts": kept,
+        "lines_rejected": aside,
     }
