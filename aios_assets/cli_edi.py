@@ -257,7 +257,7 @@ def ack(
         for one in acknowledge(batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"):
             target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"
             part = target.with_suffix(".part")
-            part.write_bytes(one.content)
+            one.save(part)
             os.replace(part, target)
             written.append(
                 {

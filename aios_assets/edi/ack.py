@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import shutil
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import IO, Any, Literal, Self
 
 import polars as pl
 
@@ -29,14 +33,26 @@ class Ack:
         interchange_no: which interchange of it.
         kind: TA1, 997, 999 or CONTRL.
         control_number: interchange control number of the answer.
-        content: the bytes to send.
+        file: what is to be sent; in memory unless it is large.
     """
 
     document_id: str
     interchange_no: int
     kind: str
     control_number: str
-    content: bytes
+    file: IO[bytes]
+
+    @property
+    def content(self) -> bytes:
+        """The bytes to send."""
+        self.file.seek(0)
+        return self.file.read()
+
+    def save(self, path: Path) -> None:
+        """Write the bytes to send to a file."""
+        self.file.seek(0)
+        with path.open("wb") as target:
+            shutil.copyfileobj(self.file, target, _BLOCK)
 
 
 def acknowledge(
@@ -124,10 +140,13 @@ def _errors(batch: EdiBatch) -> Iterator[dict[str, Any]]:
     names = ["document_id", "interchange_no", "set_no", "segment_no", "element_no", "tag", "error_code", "value"]
     nth = pl.int_range(pl.len()).over(names[:3])
     for rejects, findings in batch.faults.parts():
-        lines = rejects.filter(pl.col("set_no") > 0).with_columns(
+        # Twice as many of each sort as are looked at of both, before the costly part.
+        findings = findings.select(names).filter(nth < 2 * _MOST)
+        lines = rejects.filter(pl.col("set_no") > 0).filter(nth < 2 * _MOST)
+        lines = lines.with_columns(
             tag=pl.col("segment_text").str.split("*").list.get(0, null_on_oob=True), value=pl.lit(None, dtype=pl.String)
         )
-        every = pl.concat([findings.select(names), lines.select(names)]).unique(
+        every = pl.concat([findings, lines.select(names)]).unique(
             [*names[:5], "error_code"], keep="first", maintain_order=True
         )
         every = every.sort(names[:5], maintain_order=True).filter(nth < _MOST)
@@ -155,26 +174,22 @@ def _x12(
     if not lines and not answered:
         return None
     control = number("X12", i["receiver_id"], i["sender_id"], f"{kind} {i['document_id']} {i['interchange_no']}")
-    body, count = list(lines), 0
-    for g in answered:
-        count += 1
-        body += _functional(g, sets, errors, count, control, now, kind)
     us, them = (f"{(i[f'{who}_qualifier'] or '')[:2]:<2}*{i[f'{who}_id'][:15]:<15}" for who in ("receiver", "sender"))
     head = (
         f"ISA*00*{'':10}*00*{'':10}*{us}*{them}*{now:%y%m%d}*{now:%H%M}*U*00401*{control:09d}*0*"
         f"{i['usage_code'] or 'P'}*>"
     )
-    text = "".join(f"{s}~\n" for s in [head, *body, f"IEA*{count}*{control:09d}"])
-    return Ack(
-        i["document_id"],
-        i["interchange_no"],
-        kind if answered else "TA1",
-        f"{control:09d}",
-        _encoded(text),
-    )
+    out = _Text("~\n")
+    out.add(head, *lines)
+    for nth, g in enumerate(answered, 1):
+        _functional(out, g, sets, errors, nth, control, now, kind)
+    out.add(f"IEA*{len(answered)}*{control:09d}")
+    name = kind if answered else "TA1"
+    return Ack(i["document_id"], i["interchange_no"], name, f"{control:09d}", out.file())
 
 
 def _functional(
+    out: _Text,
     g: dict[str, Any],
     walk: _Walk,
     errors: _Walk,
@@ -182,21 +197,21 @@ def _functional(
     control: int,
     now: datetime,
     kind: AckKind,
-) -> list[str]:
+) -> None:
     """One group of one 997 or 999 that answers one functional group."""
     new = kind == "999"
     own_number = str(control) if nth == 1 else f"{control % 10_000_000}{nth:02d}"
     version = "005010X231A1" if new else "004010"
-    out = [
-        f"GS*FA*{g['application_receiver'] or ''}*{g['application_sender'] or ''}*{now:%Y%m%d}*{now:%H%M}*{own_number}*X*{version}"
-    ]
-    body = [f"ST*{kind}*{nth:04d}" + ("*005010X231A1" if new else "")]
+    sides = f"{g['application_receiver'] or ''}*{g['application_sender'] or ''}"
+    out.add(f"GS*FA*{sides}*{now:%Y%m%d}*{now:%H%M}*{own_number}*X*{version}")
+    before = out.segments
+    out.add(f"ST*{kind}*{nth:04d}" + ("*005010X231A1" if new else ""))
     tail = f"*{g['version_code']}" if new and g["version_code"] else ""
-    body.append(f"AK1*{g['group_code'] or 'ZZ'}*{g['control_number'] or '0'}{tail}")
+    out.add(f"AK1*{g['group_code'] or 'ZZ'}*{g['control_number'] or '0'}{tail}")
     verdicts: Counter[str] = Counter()
     key = (g["document_id"], g["interchange_no"])
     for s in walk.of((*key, g["group_no"])):
-        body += _answer(s, list(islice(errors.of((*key, s["set_no"])), _MOST)), new)
+        out.add(*_answer(s, list(islice(errors.of((*key, s["set_no"])), _MOST)), new))
         verdicts[s["verdict_code"]] += 1
     received, accepted = verdicts.total(), verdicts.total() - verdicts["rejected"]
     own = g["verdict_code"] == "rejected" and g["reason"]
@@ -212,9 +227,8 @@ def _functional(
     said = (g["said_count"] or "").strip()
     included = said if said.isdigit() and len(said) <= 6 else str(received)
     codes = _group_codes(g["reason"] or "")
-    body.append(f"AK9*{verdict}*{int(included)}*{received}*{0 if verdict == 'R' else accepted}{codes}")
-    body.append(f"SE*{len(body) + 1}*{nth:04d}")
-    return [*out, *body, f"GE*1*{own_number}"]
+    out.add(f"AK9*{verdict}*{int(included)}*{received}*{0 if verdict == 'R' else accepted}{codes}")
+    out.add(f"SE*{out.segments - before + 1}*{nth:04d}", f"GE*1*{own_number}")
 
 
 def _group_codes(reason: str) -> str:
@@ -265,17 +279,14 @@ def _contrl(
     sender, receiver = _party(i["sender_id"], i["sender_qualifier"]), _party(i["receiver_id"], i["receiver_qualifier"])
     control = number("EDIFACT", i["receiver_id"], i["sender_id"], f"CONTRL {i['document_id']} {i['interchange_no']}")
     own = [f["error_code"][7:] for f in faults if f["error_code"][:7] == "CONTRL:" and f["error_code"] not in MILD]
-    body = [
-        "UNH+1+CONTRL:D:3:UN",
-        f"UCI+{_plain(i['control_number']) or '0'}+{sender}+{receiver}+" + (f"4+{own[0]}" if own else "7"),
-    ]
+    out = _Text("'\n")
+    out.add(f"UNB+UNOC:3+{receiver}+{sender}+{now:%y%m%d}:{now:%H%M}+{control}", "UNH+1+CONTRL:D:3:UN")
+    out.add(f"UCI+{_plain(i['control_number']) or '0'}+{sender}+{receiver}+" + (f"4+{own[0]}" if own else "7"))
     for s in () if own else sets:
         found = errors.of((s["document_id"], s["interchange_no"], s["set_no"]))
-        body += _message(s, list(islice(found, _MOST)))
-    body.append(f"UNT+{len(body) + 1}+1")
-    head = f"UNB+UNOC:3+{receiver}+{sender}+{now:%y%m%d}:{now:%H%M}+{control}"
-    text = "".join(f"{s}'\n" for s in [head, *body, f"UNZ+1+{control}"])
-    return Ack(i["document_id"], i["interchange_no"], "CONTRL", str(control), _encoded(text))
+        out.add(*_message(s, list(islice(found, _MOST))))
+    out.add(f"UNT+{out.segments}+1", f"UNZ+1+{control}")
+    return Ack(i["document_id"], i["interchange_no"], "CONTRL", str(control), out.file())
 
 
 def _message(s: dict[str, Any], found: list[dict[str, Any]]) -> list[str]:
@@ -296,13 +307,48 @@ def _message(s: dict[str, Any], found: list[dict[str, Any]]) -> list[str]:
 _NO_STRUCTURE = dict.fromkeys(map(ord, SEG + EL + REP + COMP), " ")
 
 
-def _encoded(text: str) -> bytes:
-    """One byte a character where that can be; names beyond Latin-1 go out in UTF-8, as they came."""
-    text = text.translate(_NO_STRUCTURE)
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode()
+class _Text:
+    """An answer in the making; it may have millions of segments.
+
+    Args:
+        end: what ends a segment.
+
+    Attributes:
+        segments: how many were added.
+    """
+
+    def __init__(self, end: str) -> None:
+        self.segments = 0
+        self._end = end
+        self._out = _file()
+        self._ascii = self._latin = True
+
+    def add(self, *segments: str) -> None:
+        """Append segments."""
+        self.segments += len(segments)
+        text = "".join(s + self._end for s in segments).translate(_NO_STRUCTURE)
+        if not text.isascii():
+            self._ascii = False
+            self._latin = self._latin and max(text) <= "\xff"
+        self._out.write(text.encode())
+
+    def file(self) -> IO[bytes]:
+        """One byte a character where that can be; names beyond Latin-1 go out in UTF-8, as they came."""
+        if self._ascii or not self._latin:
+            return self._out
+        self._out.seek(0)
+        out, utf8 = _file(), codecs.getincrementaldecoder("utf-8")()
+        while block := self._out.read(_BLOCK):
+            out.write(utf8.decode(block).encode("latin-1"))
+        return out
+
+
+_BLOCK = 1 << 20
+
+
+def _file() -> IO[bytes]:
+    """A file without a name, in memory as long as it is small."""
+    return tempfile.SpooledTemporaryFile(max_size=32 << 20)
 
 
 def _plain(text: str) -> str:

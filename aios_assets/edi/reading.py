@@ -243,7 +243,11 @@ class Reading:
         nothing = tokenise([])
         place = pl.col("row").cast(pl.Int64)
         rows = nothing.envelope.select(pl.exclude("piece"), doc=pl.lit(0, dtype=pl.Int32)).with_columns(place)
-        both = pl.concat([rows, *self.envelopes]), pl.concat([nothing.headers.with_columns(place), *self.headers])
+        # In one piece, since each filter of several would first put all columns together anew.
+        both = (
+            pl.concat([rows, *self.envelopes], rechunk=True),
+            pl.concat([nothing.headers.with_columns(place), *self.headers], rechunk=True),
+        )
         self.envelopes.clear()
         self.headers.clear()
         return both

@@ -47,7 +47,7 @@ def settle(sets: pl.DataFrame, shelf: Shelf, released: pl.DataFrame) -> Lines:
         shelf: candidate lines; takes those that pass.
         released: pointers of what people let pass.
     """
-    origin = sets.sort("gs").select(
+    origin = sets.select(
         "start",
         "taken",
         "document_id",

@@ -108,3 +108,14 @@ def test_a_tally_adds_up_what_each_set_has() -> None:
     for sets in ([0, 0, 2], [], [2, 3]):
         tally.add(pl.Series(sets, dtype=pl.Int32))
     assert tally.per_set(5).to_list() == [2, 0, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoded"), [("MULLER", b"MULLER"), ("MÜLLER", b"M\xdcLLER"), ("МАРИЯ", "МАРИЯ".encode())]
+)
+def test_an_answer_is_one_byte_a_character_where_that_can_be(name: str, encoded: bytes, tmp_path: Path) -> None:
+    batch = read_documents(frame(edifact("ORDERS", "BGM+220+PO9+9", sender=name)), grammar=True)
+    (answer,) = acknowledge(batch, number=lambda *_: 7, now=datetime(2026, 1, 2, tzinfo=UTC))
+    assert b"+" + encoded + b":14+" in answer.content
+    answer.save(tmp_path / "a.edi")
+    assert (tmp_path / "a.edi").read_bytes() == answer.content
