@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +22,12 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
+from ml.visible import BLOCK_CELLS, I64, KEYS, NEVER, ascending, indexed, visible, where
 from ml.windows import F64, WindowSums, at_lag, forward_fill, last_true
 
-I64 = npt.NDArray[np.int64]
 LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
 WINDOWS = (7, 28, 56, 180)
 LOOKBACK = 364
-KEYS = ("item_id", "site_id")
-NEVER = np.int64(-(1 << 40))
-BLOCK_CELLS = 400_000
 AGGREGATE_WINDOW = 28
 
 
@@ -44,19 +42,19 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class Wide:
-    """Three wide arrays (series, days): units sold (NaN = no report), stock-out flag (NaN = no report), price."""
+    """Three wide arrays (series, days): units sold (NaN = no report), reported to be in stock, price (NaN = none known)."""
 
     sales: F64
-    stockout: F64
+    stocked: npt.NDArray[np.bool_]
     price: F64
 
     def rows(self, index: I64) -> Wide:
         """A copy of some series."""
-        return Wide(self.sales[index], self.stockout[index], self.price[index])
+        return Wide(self.sales[index], self.stocked[index], self.price[index])
 
     def part(self, rows: slice, columns: slice) -> Wide:
         """Some series and days, not copied: to be read only."""
-        return Wide(self.sales[rows, columns], self.stockout[rows, columns], self.price[rows, columns])
+        return Wide(self.sales[rows, columns], self.stocked[rows, columns], self.price[rows, columns])
 
 
 def demand_features(
@@ -83,10 +81,10 @@ def demand_features(
     wanted = _days(days)
     if versions.height == 0 or not wanted:
         return FEAT_ITEM_SITE_DEMAND.empty()
-    visible = _visible(versions, wanted[-1], cutoff)
-    if visible.height == 0:
+    known = visible(versions, wanted[-1], cutoff)
+    if known.height == 0:
         return FEAT_ITEM_SITE_DEMAND.empty()
-    panel = _Panel(visible, wanted, cutoff)
+    panel = _Panel(known, wanted, cutoff)
     return panel.frame()
 
 
@@ -94,55 +92,6 @@ def _days(days: Sequence[date]) -> list[date]:
     if len(days) == 2 and days[0] <= days[1]:
         return [days[0] + timedelta(days=k) for k in range((days[1] - days[0]).days + 1)]
     return sorted(set(days))
-
-
-def _visible(versions: pl.DataFrame, last: date, cutoff: Callable[[date], datetime]) -> pl.DataFrame:
-    """Versions known by the last cut-off, with day index `t` and the half-open stretch of days `[v0, v1)` they rule."""
-    first = versions["demand_date"].min()
-    assert isinstance(first, date)
-    axis = [first + timedelta(days=k) for k in range((last - first).days + 1)]
-    if not axis:
-        return versions.clear()
-    cuts = np.array([np.datetime64(cutoff(day).replace(tzinfo=None), "us") for day in axis])
-    columns = (
-        *KEYS,
-        "demand_date",
-        "sales_qty_ea",
-        "is_stockout",
-        "price_usd",
-        "available_at_utc",
-        "superseded_at_utc",
-    )
-    rows = _where(
-        versions.select(columns), (pl.col("demand_date") <= last) & (pl.col("available_at_utc") <= cutoff(last))
-    )
-    t = (rows["demand_date"] - first).dt.total_days().to_numpy()
-    v0 = np.maximum(_first_day(cuts, rows["available_at_utc"]), t)
-    v1 = _first_day(cuts, rows["superseded_at_utc"])
-    marked = rows.select(*KEYS, "sales_qty_ea", "is_stockout", "price_usd").with_columns(
-        pl.Series("t", t), pl.Series("v0", v0), pl.Series("v1", v1), pl.lit(first).alias("origin")
-    )
-    return _where(marked, pl.col("v0") < pl.col("v1"))
-
-
-def _where(rows: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:
-    """The rows that meet a condition; the frame itself, not a copy, where all do (the usual night)."""
-    keep = rows.select(condition.fill_null(False)).to_series()
-    return rows if keep.all() else rows.filter(keep)
-
-
-def _first_day(cuts: npt.NDArray[np.datetime64], instants: pl.Series) -> I64:
-    """Index of the first cut-off at or after each instant; beyond the last one for null."""
-    if instants.null_count() == len(instants):
-        return np.full(len(instants), cuts.size, dtype=np.int64)
-    table = instants.unique()
-    stamp = table.dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    day = np.where(np.isnat(stamp), cuts.size, np.searchsorted(cuts, stamp, side="left")).astype(np.int64)
-    if len(table) > 100_000:
-        stamps = instants.dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-        return np.where(np.isnat(stamps), cuts.size, np.searchsorted(cuts, stamps, side="left")).astype(np.int64)
-    found: I64 = instants.replace_strict(table, pl.Series(day), return_dtype=pl.Int64).to_numpy()
-    return found
 
 
 class _Panel:
@@ -154,10 +103,11 @@ class _Panel:
         self.cutoff = cutoff
         index = np.array([(day - self.origin).days for day in self.wanted], dtype=np.int64)
         self.last = int((wanted[-1] - self.origin).days)
-        self.keys, rows = _indexed(visible.drop("origin"))
-        self.first_known: I64 = rows.group_by("s").agg(pl.col("v0").min()).sort("s")["v0"].to_numpy().astype(np.int64)
-        final = _where(rows, pl.col("v1") > self.last)
-        self._refuse_double(final)
+        self.keys, rows, self.first_known = indexed(visible.drop("origin"))
+        final = where(rows, pl.col("v1") > self.last)
+        self.ordered = ascending(final["s"].to_numpy(), final["t"].to_numpy())
+        if not self.ordered:
+            self._refuse_double(final)
         self.late = _late_keys(rows, final, self.last)
         start = max(int(index[0]) - LOOKBACK, 0) if index.size else 0
         touched = self.late.filter(pl.col("until") > (index[0] if index.size else 0))
@@ -173,7 +123,7 @@ class _Panel:
 
     def _refuse_double(self, final: pl.DataFrame) -> None:
         seen = np.zeros(self.keys.height * (self.last + 1), dtype=bool)
-        seen[final["s"].to_numpy() * (self.last + 1) + final["t"].to_numpy()] = True
+        seen[final["s"].to_numpy().astype(np.int64) * (self.last + 1) + final["t"].to_numpy()] = True
         double = final.height - int(seen.sum())
         if double:
             raise BadInputError(
@@ -182,16 +132,22 @@ class _Panel:
             )  # fmt: skip
 
     def _wide(self, rows: pl.DataFrame) -> Wide:
-        rows = _where(rows, pl.col("t") >= self.start)
-        cell = rows["s"].to_numpy() * self.width + (rows["t"].to_numpy() - self.start)
-        size = self.keys.height * self.width
-        arrays = []
-        for name in ("sales_qty_ea", "is_stockout", "price_usd"):
-            # no cell stands twice, so as many rows as cells fill every one of them
-            wide = np.empty(size) if cell.size == size else np.full(size, np.nan)
-            wide[cell] = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            arrays.append(wide.reshape(self.keys.height, self.width))
-        return Wide(*arrays)
+        rows = where(rows, pl.col("t") >= self.start)
+        shape, stocked = (self.keys.height, self.width), (~pl.col("is_stockout")).fill_null(False)
+        whole = self.ordered and rows.height == shape[0] * shape[1]  # every cell, in order: nothing to put in place
+        cell = (
+            None if whole else rows["s"].to_numpy().astype(np.int64) * self.width + (rows["t"].to_numpy() - self.start)
+        )
+
+        def wide(column: pl.Series, absent: float | bool) -> npt.NDArray[Any]:
+            values = column.to_numpy()
+            if cell is not None:
+                values, given = np.full(shape[0] * shape[1], absent, dtype=values.dtype), values
+                values[cell] = given
+            return values.reshape(shape)
+
+        sales, price = (rows[name].cast(pl.Float64).fill_null(np.nan) for name in ("sales_qty_ea", "price_usd"))
+        return Wide(wide(sales, np.nan), wide(rows.select(stocked).to_series(), False), wide(price, np.nan))
 
     def _carry(self, final: pl.DataFrame) -> Carry:
         n = self.keys.height
@@ -239,12 +195,9 @@ class _Panel:
             wide = self.base.rows(series)
             known = self._as_known(part)
             row, t = known["row"].to_numpy(), known["t"].to_numpy() - self.start
-            for array, name in (
-                (wide.sales, "sales_qty_ea"),
-                (wide.stockout, "is_stockout"),
-                (wide.price, "price_usd"),
-            ):
+            for array, name in ((wide.sales, "sales_qty_ea"), (wide.price, "price_usd")):
                 array[row, t] = known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            wide.stocked[row, t] = (~known["is_stockout"]).fill_null(False).to_numpy()
             block = own_features(wide, _carry_rows(self.carry, series), self.columns)
             days = part.select("row", "s", pl.int_ranges("d0", "d1").alias("d")).explode("d").drop_nulls("d")
             days = days.filter(pl.col("d").is_in(self.columns + self.start))
@@ -323,30 +276,17 @@ class _Panel:
         return pl.DataFrame(columns).select(FEAT_ITEM_SITE_DEMAND.names).cast(dict(FEAT_ITEM_SITE_DEMAND.schema))  # type: ignore[arg-type]
 
 
-def _indexed(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Series in order, and the rows with their series' number `s`; runs of equal keys are looked up once."""
-    new = rows.select(pl.any_horizontal(pl.col(k) != pl.col(k).shift(1) for k in KEYS).fill_null(True)).to_series()
-    runs = rows.select(KEYS).filter(new)
-    keys = runs.unique().sort(KEYS)
-    number = (
-        runs.join(keys.with_row_index("s"), on=list(KEYS), how="left", maintain_order="left")["s"]
-        .cast(pl.Int64)
-        .to_numpy()
-    )
-    s = number[np.cumsum(new.to_numpy()) - 1]
-    return keys, rows.drop(KEYS).with_columns(pl.Series("s", s))
-
-
 def _late_keys(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFrame:
     """Versions of cells whose knowledge changed after their own day; `until` is the day from which the newest holds.
 
     A cell that no current version describes (all were withdrawn) is late for as long as anything was visible.
     """
+    days = pl.col("s", "t", "v0", "v1").cast(pl.Int64)
     odd = rows.filter((pl.col("v0") > pl.col("t")) | (pl.col("v1") <= last)).select("s", "t").unique()
     if odd.height == 0:  # the usual night: nothing late, nothing corrected
-        return rows.clear().with_columns(pl.lit(None, dtype=pl.Int64).alias("until"))
-    rows = rows.join(odd, on=["s", "t"], how="semi")
-    final = final.join(odd, on=["s", "t"], how="semi")
+        return rows.clear().with_columns(days).with_columns(pl.lit(None, dtype=pl.Int64).alias("until"))
+    rows = rows.join(odd, on=["s", "t"], how="semi").with_columns(days)
+    final = final.join(odd, on=["s", "t"], how="semi").with_columns(days)
     newest = final.select("s", "t", pl.col("v0").alias("until"))
     cells = rows.select("s", "t").unique().join(newest, on=["s", "t"], how="left")
     withdrawn = rows.group_by("s", "t").agg(pl.col("v1").max().alias("withdrawn"))
@@ -436,7 +376,7 @@ def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
             out[f"sales_qty_ea_std_{w}d"] = np.where(n > 0, spread, np.nan)
         for w in (28, 180):
             out[f"zero_frac_{w}d"] = np.where(counts[w] > 0, zeros.at(w, columns) / counts[w], np.nan)
-        stocked = WindowSums((known & (wide.stockout == 0)).astype(np.float64)).at(28, columns)
+        stocked = WindowSums((known & wide.stocked).astype(np.float64)).at(28, columns)
         out["in_stock_frac_28d"] = np.where(counts[28] > 0, stocked / counts[28], np.nan)
         weekly, weekly_n = (
             WindowSums(sold, stride=7).at(8, columns),
