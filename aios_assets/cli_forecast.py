@@ -213,7 +213,9 @@ def _print(report: dict[str, Any]) -> None:
         print(f"{name}: {words} (least scaled squared error on held-out periods; best single models: {why})")
     for name, figures in report["expected"].items():
         shown = ", ".join(
-            f"{k} {v:.3f}" for k, v in figures.items() if k in ("wape_frac", "bias_frac", "pinball", "coverage80_frac")
+            f"{k} {v:.4g}" if k == "pinball" else f"{k} {v:.3f}"
+            for k, v in figures.items()
+            if k in ("wape_frac", "bias_frac", "pinball", "coverage80_frac")
         )
         print(f"expected {name}: {shown} ({int(figures['rows']):,} held-out rows)")
     print(f"wrote {report['rows']:,} rows to {report['written']}")

@@ -18,7 +18,8 @@ from ml.forecasting import PanelForecast, PanelSpec, forecast_panel
 from ml.metrics import scaled_errors, score
 from ml.models.base import F64
 from ml.models.statistical import demand_class, mean_interval, size_variation
-from ml.panel import SEASON, PanelData
+from ml.panel import PanelData
+from ml.panel_rows import SEASON
 from ml.partitions import map_partitions
 
 BASELINES = ("seasonal_naive", "window_average", "ses", "croston_sba", "tsb", "adida", "imapa")

@@ -13,7 +13,7 @@ The expected error that is reported comes from the newer half of the held-out or
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,13 @@ from ml.mixture import BOOSTED, DIRECT, Choice, Judge, best_mix, deflator
 from ml.models.base import F64, Design
 from ml.models.boosted import BoostSpec, cells_of
 from ml.models.statistical import FLAT
-from ml.panel import SEASON, PanelData
+from ml.panel import PanelData
 from ml.panel_direct import mean_of, on_grid
 from ml.panel_features import I64, WINDOWS, Origins, Rows, all_rows, design, origin_features, seasonal_columns
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
 from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets
+from ml.panel_newcomers import with_newcomers
+from ml.panel_rows import SEASON
 from ml.panel_texts import with_effects
 
 SEASONAL = ("seasonal_naive", "seasonal_mean", "seasonal_level")
@@ -43,6 +45,7 @@ MOST_LIGHT_ETS_FITS = 3_000
 LEAST_MEAN = 0.01
 MIN_ORIGINS_AGAIN = 4
 MOST_ORIGIN_CELLS = 120_000_000
+IN_UNITS = ("rmse", "pinball", "crps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,18 @@ class PanelForecast:
     notes: tuple[str, ...]
     quantiles: F64
 
+    def times(self, factor: float) -> PanelForecast:
+        """The same forecast in other units; errors that are shares stay as they are."""
+        if factor == 1:
+            return self
+        numbers = [c for c, t in self.frame.schema.items() if t == pl.Float64]
+        expected = {
+            segment: {k: v * factor if k in IN_UNITS else v for k, v in figures.items()}
+            for segment, figures in self.expected.items()
+        }
+        frame = self.frame.with_columns(pl.col(numbers) * factor)
+        return replace(self, frame=frame, expected=expected, quantiles=self.quantiles * factor)
+
 
 def model_names() -> tuple[str, ...]:
     """Names that `PanelSpec.model` accepts."""
@@ -104,7 +119,18 @@ def forecast_panel(panel: PanelData, spec: PanelSpec) -> PanelForecast:
         UsageError: unknown model, levels outside (0, 1), horizon below 1.
     """
     _check(panel, spec)
-    return _Run(panel, spec).forecast()
+    unit = small_unit(panel.y)
+    return _Run(panel.times(1 / unit), spec).forecast().times(unit)
+
+
+def small_unit(y: F64) -> float:
+    """Unit in which demand of fractions (tonnes, pallets) is about as large as demand in pieces; 1 where it is large enough.
+
+    A power of two, so that counting in it is exact. Limits such as the one just above zero are made for pieces.
+    """
+    sold = y[y > 0]
+    middle = float(np.median(sold)) if sold.size else 1.0
+    return 1.0 if middle >= 1 else 2.0 ** (np.floor(np.log2(middle)) - 3)
 
 
 def _check(panel: PanelData, spec: PanelSpec) -> None:
@@ -362,6 +388,7 @@ class _Run:
             cells = cells_of(frame.segment, frame.horizon, self.edges)
             mean[s, h - 1] = m
             quantiles[s, h - 1] = law.quantiles(self._signals(frame, m, learned), cells, self._draws(rows))
+        mean, quantiles = with_newcomers(self.panel, mean, quantiles, self.spec.levels, self.notes)
         frame_out = long_frame(self.panel, mean, quantiles, self.spec.levels)
         return PanelForecast(frame_out, choice.words(), expected, candidates, tuple(self.notes), quantiles)
 

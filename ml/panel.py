@@ -16,22 +16,31 @@ the count; what can be treated is treated as documented and noted:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.flags import as_flags
+from ml.panel_rows import (
+    F64,
+    SEASON,
+    Freq,
+    as_numbers,
+    first_day,
+    need_columns,
+    period_index,
+    refuse_rows,
+    say_kind,
+    series_name,
+    with_gaps,
+)
 
-F64 = npt.NDArray[np.float64]
-Freq = Literal["D", "W", "M"]
-SEASON: Mapping[str, int] = {"D": 7, "W": 52, "M": 12}
-MONDAY = date(2000, 1, 3)
 MOST_CODES = 400  # more values of a key or attribute would each be seen too rarely
 
 
@@ -66,6 +75,10 @@ class PanelData:
     static: dict[str, F64] = field(default_factory=dict)
     coded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def times(self, factor: float) -> PanelData:
+        """The same panel counted in other units."""
+        return replace(self, y=self.y * factor, sales=self.sales * factor)
 
     @property
     def n(self) -> int:
@@ -116,7 +129,7 @@ def build_panel(
         BadInputError: see the module's table; the message names series and count.
     """
     needed = [*keys, time, target, *([in_stock] if in_stock else [])]
-    _columns(frame, needed, "panel")
+    need_columns(frame, needed, "panel")
     if freq not in SEASON:
         raise BadInputError(f"frequency {freq} is not known", todo="use D, W or M")
     if frame.height == 0:
@@ -126,16 +139,16 @@ def build_panel(
     names = names or ("series",)
     rows = rows.with_columns(
         [pl.col(k).cast(pl.String) for k in names]
-        + [as_days(rows[time], "panel").alias("_date"), _numbers(rows, target)]
+        + [as_days(rows[time], "panel").alias("_date"), as_numbers(rows, target)]
     )
-    _refuse_rows(rows, names, pl.any_horizontal(pl.col(k).is_null() for k in names), "rows without a key")
-    _refuse_rows(rows, names, pl.col("_target").is_infinite(), "infinite targets")
-    rows = rows.with_columns(pl.Series("_t", _index(rows, freq)))
+    refuse_rows(rows, names, pl.any_horizontal(pl.col(k).is_null() for k in names), "rows without a key")
+    refuse_rows(rows, names, pl.col("_target").is_infinite(), "infinite targets")
+    rows = rows.with_columns(pl.Series("_t", period_index(rows, freq)))
     first_index = int(rows["_t"].min())  # type: ignore[arg-type]
     doubled = rows.filter(rows.select(*names, "_t").is_duplicated())
     if doubled.height:
         raise BadInputError(
-            f"several rows of one series and period, first for {_name(doubled, names)}", where=f"{target} by {', '.join(names)}, {time}",
+            f"several rows of one series and period, first for {series_name(doubled, names)}", where=f"{target} by {', '.join(names)}, {time}",
             count=doubled.height, todo="sum or remove them",
         )  # fmt: skip
     return _wide(
@@ -165,158 +178,70 @@ def _wide(
         notes.append(
             f"{missing:,} missing targets in {np.unique(s[np.isnan(value)]).size:,} series: not known, left out"
         )
-    sales = _gaps(sales, s, t, gaps, notes)
+    sales = with_gaps(sales, s, t, gaps, notes)
     y = sales.copy()
     if in_stock:
-        out = ~rows[in_stock].cast(pl.Boolean, strict=False).fill_null(True).to_numpy()
+        stocked = as_flags(rows[in_stock], "panel")
+        unsaid = int(stocked.is_null().sum())
+        if unsaid:
+            notes.append(f"{unsaid:,} rows do not say whether {in_stock} was true: read as in stock")
+        out = ~stocked.fill_null(True).to_numpy()
         y[s[out], t[out]] = np.nan
         notes.append(
             f"{int(out.sum()):,} periods out of stock in {np.unique(s[out]).size:,} series masked as censored demand"
         )
-    _say_kind(y, freq, notes)
-    panel = PanelData(keys.drop("_s"), names, time, freq, _first_day(rows, freq, first_index, time), y, sales)
+    say_kind(y, freq, notes)
+    panel = PanelData(keys.drop("_s"), names, time, freq, first_day(rows, freq, first_index), y, sales)
     ahead, texts = _future(panel, rows, future, first_index, horizon, keyed, notes) if future is not None else ({}, ())
-    attributes, coded = _static(panel, static, keyed)
+    attributes, coded = _static(panel, static, keyed, notes)
     return PanelData(
         panel.keys, names, time, freq, panel.first, y, sales, ahead, texts, attributes, coded, tuple(notes)
     )
 
 
-def _gaps(sales: F64, s: npt.NDArray[np.int64], t: npt.NDArray[np.int64], gaps: str, notes: list[str]) -> F64:
-    """Say (or fill with zero) periods without a row between the first and the last of a series."""
-    given = np.zeros(sales.shape, dtype=bool)
-    given[s, t] = True
-    inside = np.logical_or.accumulate(given, axis=1) & ~given
-    ended = inside & ~np.logical_or.accumulate(given[:, ::-1], axis=1)[:, ::-1]
-    gap = inside & ~ended
-    meaning = "no sale (zero)" if gaps == "zero" else "not known"
-    if gap.any():
-        notes.append(f"{int(gap.sum()):,} missing periods inside {int(gap.any(axis=1).sum()):,} series: {meaning}")
-    if ended.any():
-        notes.append(
-            f"{int(ended.any(axis=1).sum()):,} series end before the panel's last period: {meaning} from there on"
-        )
-    if gaps == "zero":
-        sales = np.where(inside, 0.0, sales)
-    return sales
-
-
-def _say_kind(y: F64, freq: Freq, notes: list[str]) -> None:
-    known = (~np.isnan(y)).sum(axis=1)
-    empty, zero = int((known == 0).sum()), int(((known > 0) & (np.nansum(y, axis=1) == 0)).sum())
-    short = int(((known > 0) & (known < SEASON[freq])).sum())
-    if empty:
-        notes.append(f"{empty:,} series without any known value: forecast from the other series' level of zero history")
-    if zero:
-        notes.append(f"{zero:,} series sold nothing at all: their forecast stays near zero")
-    if short:
-        notes.append(
-            f"{short:,} series are shorter than a season of {SEASON[freq]} periods: no seasonal pattern of their own"
-        )
-    if y.shape[0] == 1:
-        notes.append("one series only: no global model, the statistical models compete")
-
-
-def _columns(frame: pl.DataFrame, needed: Sequence[str], where: str) -> None:
-    missing = [c for c in needed if c not in frame.columns]
-    if missing:
-        raise BadInputError(
-            f"columns are missing: {', '.join(missing)}", where=where, todo=f"there are {', '.join(frame.columns[:20])}"
-        )
-
-
-def _numbers(rows: pl.DataFrame, target: str) -> pl.Expr:
-    if not rows[target].dtype.is_numeric():
-        bad = rows.filter(pl.col(target).is_not_null() & pl.col(target).cast(pl.Float64, strict=False).is_null()).height
-        if bad or rows[target].dtype != pl.String:
-            raise BadInputError("targets are not numbers", where=target, count=bad)
-    return pl.col(target).cast(pl.Float64).alias("_target")
-
-
-def _index(rows: pl.DataFrame, freq: Freq) -> pl.Series:
-    """Index of the period of each row on a fixed calendar."""
-    day = rows["_date"]
-    if freq == "D":
-        return (day - MONDAY).dt.total_days()
-    if freq == "W":
-        weekdays = day.dt.weekday().value_counts(sort=True)
-        if weekdays.height > 1:
-            count = int(weekdays["count"][1:].sum())
-            raise BadInputError(
-                "weekly rows lie on several weekdays",
-                where=rows.columns[0],
-                count=count,
-                todo="move all to one weekday, or use --freq D",
-            )
-        return (day - MONDAY).dt.total_days() // 7
-    return day.dt.year().cast(pl.Int64) * 12 + day.dt.month().cast(pl.Int64) - 1
-
-
-def _first_day(rows: pl.DataFrame, freq: Freq, index: int, time: str) -> date:
-    if freq == "M":
-        return date(index // 12, index % 12 + 1, 1)
-    low = rows["_date"].min()
-    assert isinstance(low, date)
-    return low
-
-
-def _refuse_rows(rows: pl.DataFrame, names: tuple[str, ...], wrong: pl.Expr, what: str) -> None:
-    bad = rows.filter(wrong)
-    if bad.height:
-        raise BadInputError(
-            f"{what}, first in series {_name(bad, names)}",
-            where="panel",
-            count=bad.height,
-            todo="correct or remove them",
-        )
-
-
-def _name(rows: pl.DataFrame, names: Sequence[str]) -> str:
-    return ", ".join(f"{k}={rows[k][0]}" for k in names)
-
-
-def _keyed(frame: pl.DataFrame, panel: PanelData, keyed: bool, what: str) -> pl.DataFrame:
+def _keyed(frame: pl.DataFrame, panel: PanelData, keyed: bool, what: str, notes: list[str]) -> pl.DataFrame:
+    """Rows with the place `_s` of their series; a row without some of the keys counts for every series that shares the others."""
     if not keyed:
         frame = frame.with_columns(pl.lit("all").alias("series"))
-    _columns(frame, panel.key_names, what)
-    frame = frame.with_columns([pl.col(k).cast(pl.String) for k in panel.key_names])
+    shared = [k for k in panel.key_names if k in frame.columns]
+    absent = [k for k in panel.key_names if k not in frame.columns]
+    if absent:
+        notes.append(f"the {what} has no column {', '.join(absent)}: a row counts for every {', '.join(absent)}")
+    frame = frame.with_columns([pl.col(k).cast(pl.String) for k in shared])
     place = panel.keys.with_row_index("_s").with_columns(pl.col("_s").cast(pl.Int64))
-    return frame.join(place, on=list(panel.key_names), how="inner")
+    found = frame.join(place, on=shared, how="inner") if shared else frame.join(place, how="cross")
+    strange = frame.select(shared).unique().join(place, on=shared, how="anti") if shared else frame.clear()
+    if strange.height:
+        notes.append(
+            f"{strange.height:,} series of the {what} are not in the panel, first {series_name(strange.sort(shared), shared)}: "
+            "not forecast. A row with an empty target puts one in"
+        )
+    return found
 
 
 def _future(
-    panel: PanelData,
-    past: pl.DataFrame,
-    future: pl.DataFrame,
-    first_index: int,
-    horizon: int,
-    keyed: bool,
-    notes: list[str],
-) -> tuple[dict[str, F64], tuple[str, ...]]:
-    """Covariates over past and horizon, and which of them are codes of texts; every series and period ahead must be covered."""
-    _columns(future, [panel.time_name], "future file")
-    future = future.with_columns(as_days(future[panel.time_name], "future file").alias("_date"))
-    rows = _keyed(future, panel, keyed, "future file")
-    rows = (
-        rows.with_columns(pl.Series("_t", _index(rows, panel.freq)) - first_index)
-        if rows.height
-        else rows.with_columns(_t=pl.lit(0))
-    )
-    ahead = rows.filter((pl.col("_t") >= panel.periods) & (pl.col("_t") < panel.periods + horizon))
-    doubled = int(ahead.select("_s", "_t").is_duplicated().sum())
-    if doubled:
-        raise BadInputError("several rows of one series and period", where="future file", count=doubled)
+    panel: PanelData, past: pl.DataFrame, future: pl.DataFrame, first_index: int, horizon: int, keyed: bool, notes: list[str]
+) -> tuple[dict[str, F64], tuple[str, ...]]:  # fmt: skip
+    """Covariates over past and horizon, and which of them are codes of texts; every series and period ahead must be covered.
+
+    The past of a column is that of the panel, else what the file itself says of it (a calendar from the first day on).
+    """
+    known = _file_rows(panel, future, first_index, keyed, notes)
+    past = past.with_columns(pl.col("_t") - first_index)
+    behind = known.filter(pl.col("_t") < panel.periods)
+    ahead = known.filter((pl.col("_t") >= panel.periods) & (pl.col("_t") < panel.periods + horizon))
     _covered(panel, ahead, horizon, notes)
     skip = {*panel.key_names, panel.time_name, "_s", "_t", "_date", "series"}
     out: dict[str, F64] = {}
     texts: tuple[str, ...] = ()
     for name in [c for c in future.columns if c not in skip]:
-        if name not in past.columns:
+        source = past if name in past.columns else behind
+        if source[name].null_count() == source.height:
             notes.append(f"future column {name} has no past in the panel: not used")
             continue
-        before, after, text = _numbers_or_codes(past[name], ahead[name])
+        before, after, text = _numbers_or_codes(source[name], ahead[name])
         wide = np.full((panel.n, panel.periods + horizon), np.nan)
-        wide[past["_s"].to_numpy(), past["_t"].to_numpy() - first_index] = before
+        wide[source["_s"].to_numpy(), source["_t"].to_numpy()] = before
         wide[ahead["_s"].to_numpy(), ahead["_t"].to_numpy()] = after
         if np.isinf(wide).any():
             raise BadInputError("infinite values", where=f"future column {name}", count=int(np.isinf(wide).sum()))
@@ -325,13 +250,32 @@ def _future(
     return out, texts
 
 
+def _file_rows(panel: PanelData, future: pl.DataFrame, first_index: int, keyed: bool, notes: list[str]) -> pl.DataFrame:
+    """Rows of the future file by place `_s` of their series and period `_t` of the panel, from its first period on.
+
+    Raises:
+        BadInputError: no time column, or several rows of one series and period.
+    """
+    need_columns(future, [panel.time_name], "future file")
+    future = future.with_columns(as_days(future[panel.time_name], "future file").alias("_date"))
+    future = future.with_columns((period_index(future, panel.freq) - first_index).alias("_t"))
+    rows = _keyed(future.filter(pl.col("_t") >= 0), panel, keyed, "future file", notes)
+    doubled = int(rows.select("_s", "_t").is_duplicated().sum())
+    if doubled:
+        raise BadInputError(
+            "several rows of one series and period", where="future file", count=doubled,
+            todo=f"give each of {', '.join((*panel.key_names, panel.time_name))} once",
+        )  # fmt: skip
+    return rows
+
+
 def _covered(panel: PanelData, ahead: pl.DataFrame, horizon: int, notes: list[str]) -> None:
     """Refuse a file that misses a whole period ahead or most rows; say which series miss some."""
     counts = np.bincount(ahead["_s"].to_numpy(), minlength=panel.n)
     short = np.flatnonzero(counts < horizon)
     if not short.size:
         return
-    name = _name(panel.keys[short[:1].tolist()], panel.key_names)
+    name = series_name(panel.keys[short[:1].tolist()], panel.key_names)
     if ahead["_t"].n_unique() < horizon or counts.sum() < 0.5 * panel.n * horizon:
         raise BadInputError(
             f"the future file does not cover all {horizon} periods ahead, first for series {name}", where="future file", count=int(short.size),
@@ -365,7 +309,9 @@ def _numbers_or_codes(past: pl.Series, ahead: pl.Series) -> tuple[F64, F64, bool
     return both[: past.len()], both[past.len() :], not all(numeric)
 
 
-def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple[dict[str, F64], tuple[str, ...]]:
+def _static(
+    panel: PanelData, static: pl.DataFrame | None, keyed: bool, notes: list[str]
+) -> tuple[dict[str, F64], tuple[str, ...]]:
     """Attributes of series: numbers as they are, texts and keys as codes in alphabetical order."""
     out: dict[str, F64] = {}
     coded: list[str] = []
@@ -379,10 +325,11 @@ def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple
         coded.append("keys_together")
     if static is None:
         return out, tuple(coded)
-    rows = _keyed(static, panel, keyed, "static file")
+    rows = _keyed(static, panel, keyed, "static file", notes)
     doubled = int(rows["_s"].is_duplicated().sum())
     if doubled:
-        raise BadInputError("several rows of one series", where="static file", count=doubled)
+        todo = f"give each of {', '.join(panel.key_names)} once"
+        raise BadInputError("several rows of one series", where="static file", count=doubled, todo=todo)
     s = rows["_s"].to_numpy()
     for name in [c for c in rows.columns if c not in {*panel.key_names, "_s", "series"}]:
         values = rows[name]
@@ -393,6 +340,7 @@ def _static(panel: PanelData, static: pl.DataFrame | None, keyed: bool) -> tuple
         if np.isinf(wide).any():
             raise BadInputError("infinite values", where=f"static column {name}", count=int(np.isinf(wide).sum()))
         if not number and values.n_unique() > MOST_CODES:
+            notes.append(f"static column {name} has more than {MOST_CODES} values: each is seen too rarely to be used")
             continue
         out[f"static_{name}"] = wide
         if not number:

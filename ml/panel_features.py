@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ml.models.base import F32, F64, Design, Labels
 from ml.models.statistical import FLAT, demand_class, ses, window_average
-from ml.panel import SEASON, PanelData
+from ml.panel import PanelData
+from ml.panel_rows import SEASON
 from ml.windows import WindowSums, last_true, shift
 
 I64 = npt.NDArray[np.int64]

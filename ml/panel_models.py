@@ -9,9 +9,10 @@ import numpy as np
 
 from ml.models.base import F32, F64, Design
 from ml.models.boosted import booster_of, train_booster, train_stopped
-from ml.panel import SEASON, PanelData
+from ml.panel import PanelData
 from ml.panel_direct import Direct
 from ml.panel_features import I64
+from ml.panel_rows import SEASON
 
 if TYPE_CHECKING:
     from ml.forecasting import PanelSpec

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.flags import as_flags
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -95,7 +96,7 @@ def build_panel(
     frame = history.select(pl.col(keys).cast(pl.String)).with_columns(
         days.alias("_day"),
         units.alias("_units"),
-        (history[in_stock].cast(pl.Boolean, strict=False) if in_stock else pl.lit(True)).alias("_seen"),
+        (as_flags(history[in_stock], where) if in_stock else pl.lit(True)).alias("_seen"),
     )
     for problem, count in (
         ("key is empty", frame.select(pl.any_horizontal(pl.col(keys).is_null())).to_series().sum()),

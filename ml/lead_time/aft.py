@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ml.lead_time.effects import Coder, Effects, Floats, fit_effects, make_coder
+from ml.effects import Effects, Floats, fit_effects
+from ml.lead_time.effects import Coder, make_coder
 
 Bools = npt.NDArray[np.bool_]
 FAR_PERIODS = 4

@@ -16,8 +16,8 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from aios_assets.contracts.errors import BadInputError
+from ml.effects import Floats
 from ml.lead_time.aft import AftModel, Columns, fit_aft, period_days, pinball
-from ml.lead_time.effects import Floats
 from ml.lead_time.leaks import find_leaks, identifiers
 
 MODELS = ("effects", "grouped")

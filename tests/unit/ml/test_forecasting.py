@@ -55,6 +55,16 @@ def test_the_same_panel_and_seed_give_the_same_forecast(data: PanelData, spec: P
     assert forecast_panel(data, spec).frame.equals(forecast_panel(panel(), spec).frame)
 
 
+def test_demand_in_small_units_is_forecast_as_well_as_in_large_ones(data: PanelData, spec: PanelSpec) -> None:
+    """Tonnes instead of pieces: the same shares, and the same numbers but for the unit."""
+    tonnes = forecast_panel(data.times(2.0**-12), spec)
+    pieces = forecast_panel(data.times(2.0**-10), spec)
+    assert tonnes.frame["mean"].to_numpy() == pytest.approx(pieces.frame["mean"].to_numpy() / 4, rel=1e-12)
+    assert tonnes.quantiles == pytest.approx(pieces.quantiles / 4, rel=1e-12)
+    assert tonnes.expected["all"]["pinball"] == pytest.approx(pieces.expected["all"]["pinball"] / 4)
+    assert tonnes.expected["all"]["coverage80_frac"] == pieces.expected["all"]["coverage80_frac"] > 0.7
+
+
 @pytest.mark.parametrize("name", [m for m in model_names() if m not in ("auto", "auto_ets")])
 def test_every_model_can_be_forced(name: str, spec: PanelSpec) -> None:
     out = forecast_panel(panel(20, 60), replace(spec, model=name, horizon=2))

@@ -161,3 +161,53 @@ def test_what_cannot_be_read_is_refused(frame: pl.DataFrame, words: str) -> None
 def test_dates_as_text_and_integer_keys_are_read() -> None:
     frame = long().with_columns(pl.col("week").cast(pl.String), pl.col("store").str.slice(1).cast(pl.Int64))
     assert build(frame).y.shape == (2, 30)
+
+
+def test_a_calendar_counts_for_every_series_and_brings_its_own_past() -> None:
+    days = [START + WEEK * t for t in range(-3, 40)]
+    calendar = pl.DataFrame({"week": days, "feast": [float(d.month == 12) for d in days]})
+    panel = build(long(), future=calendar)
+    assert any("no column store: a row counts for every store" in n for n in panel.notes)
+    expected = [float((START + WEEK * t).month == 12) for t in range(34)]
+    assert panel.future["feast"].tolist() == [expected, expected]
+    ahead_only = build(long(), future=calendar.filter(pl.col("week") >= START + 30 * WEEK))
+    assert "feast" not in ahead_only.future
+    assert any("feast has no past in the panel: not used" in n for n in ahead_only.notes)
+
+
+def test_attributes_of_one_key_count_for_every_series_that_shares_it() -> None:
+    frame = pl.concat([long().with_columns(item=pl.lit(i)) for i in ("x", "y")])
+    static = pl.DataFrame({"store": ["S0", "S1"], "size": [10.0, 20.0]})
+    panel = build(frame, keys=["store", "item"], static=static)
+    assert panel.static["static_size"].tolist() == [10.0, 10.0, 20.0, 20.0]
+
+
+def test_series_of_a_static_file_that_are_not_in_the_panel_are_named() -> None:
+    static = pl.DataFrame({"store": ["S0", "S1", "S9"], "size": [10.0, 20.0, 30.0]})
+    assert any(
+        "1 series of the static file are not in the panel, first store=S9" in n
+        for n in build(long(), static=static).notes
+    )
+
+
+def test_attributes_with_too_many_texts_are_said_not_to_be_used() -> None:
+    static = pl.DataFrame({"store": [f"S{i}" for i in range(401)], "name": [f"N{i}" for i in range(401)]})
+    panel = build(long(401, 4), static=static)
+    assert "static_name" not in panel.static
+    assert any("static column name has more than 400 values" in n for n in panel.notes)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("True", "FALSE"), ("1", "0"), (" Y ", "n")])
+def test_in_stock_may_be_written_in_words(yes: str, no: str) -> None:
+    frame = long().with_columns(
+        pl.when(pl.col("week") == START).then(pl.lit(no)).otherwise(pl.lit(yes)).alias("stocked")
+    )
+    panel = build(frame, in_stock="stocked")
+    assert np.isnan(panel.y[:, 0]).all() and not np.isnan(panel.y[:, 1:]).any()
+
+
+def test_in_stock_that_is_neither_true_nor_false_is_refused_and_empty_is_said() -> None:
+    with pytest.raises(BadInputError, match=r"'maybe', which is neither true nor false .*60 of them"):
+        build(long().with_columns(stocked=pl.lit("maybe")), in_stock="stocked")
+    panel = build(long().with_columns(stocked=pl.lit(None, dtype=pl.Boolean)), in_stock="stocked")
+    assert any("60 rows do not say whether stocked was true" in n for n in panel.notes)
