@@ -86,13 +86,20 @@ def parse_mapping(text: str, where: str = "mapping") -> Mapping:
     Raises:
         BadInputError: not YAML, or not a mapping.
 
+    Constants are text as written: site 007 is not 7, country NO is not false.
+
     >>> parse_mapping("columns: {item_id: SKU}").columns
     {'item_id': 'SKU'}
+    >>> parse_mapping("constants: {site_id: 007}").constants
+    {'site_id': '007'}
     """
     try:
-        return mapping_of(yaml.safe_load(text), where)
+        data, written = yaml.safe_load(text), yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise BadInputError("the mapping is not valid YAML", where=where, todo="correct the file") from error
+    if isinstance(data, dict) and isinstance(data.get("constants"), dict):
+        data["constants"] = written["constants"]
+    return mapping_of(data, where)
 
 
 def mapping_json(mapping: Mapping) -> str:

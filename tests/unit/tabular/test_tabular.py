@@ -252,6 +252,11 @@ def test_bad_mappings_are_said(text: str, words: str) -> None:
 def test_mappings_in_short_form() -> None:
     assert parse_mapping("item_id: SKU\nkind: sales").columns == {"item_id": "SKU"}
     assert parse_mapping("") == Mapping()
+    assert parse_mapping("constants: {site_id: 007, country: NO, day: 2026-01-02}").constants == {
+        "site_id": "007",
+        "country": "NO",
+        "day": "2026-01-02",
+    }
 
 
 @pytest.mark.parametrize(
