@@ -83,8 +83,11 @@ def _partner(name: str, values: dict[str, Any], where: str) -> Partner:
             where=where,
             todo=f"use {', '.join(sorted(known))}",
         )
+    odd = sorted(k for k, v in values.items() if not isinstance(v, dict if k == "units" else str))
+    if odd:
+        raise BadInputError(f"settings of partner '{name}' are no plain values: {', '.join(odd)}", where=where)
     try:
-        settings: dict[str, Any] = {k: v if isinstance(v, bool | dict) else str(v) for k, v in values.items()}
+        settings = values | {"line_break": _flag(values["line_break"])} if "line_break" in values else values
         partner = Partner(name=name, **settings)
     except TypeError as error:
         raise BadInputError(f"partner '{name}' lacks our_id or partner_id", where=where, todo="add them") from error
@@ -105,6 +108,12 @@ def _partner(name: str, values: dict[str, Any], where: str) -> Partner:
     return partner
 
 
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false", "yes", "no"):
+        raise BadInputError(f"line_break is '{text}'", where="partner profiles", todo="use true or false")
+    return text.lower() in ("true", "yes")
+
+
 def load_partners(path: Path | None = None) -> dict[str, Partner]:
     """Profiles by name from a YAML file; the examples that come with the package when none is named.
 
@@ -116,7 +125,8 @@ def load_partners(path: Path | None = None) -> dict[str, Partner]:
     if not source.is_file():
         raise UsageError("there is no such file of partner profiles", where=str(source), todo="name a YAML file")
     try:
-        data = yaml.safe_load(source.read_text("utf-8"))
+        # values as written: qualifier 01 and version 004010 are no numbers, and NO is no false
+        data = yaml.load(source.read_text("utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInputError(
             "the partner profiles are no readable YAML", where=str(source), todo="correct the file"

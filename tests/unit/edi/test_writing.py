@@ -182,6 +182,17 @@ def test_wrong_calls_and_rows_are_named() -> None:
         write("850", rows("850").with_columns(quantity=None), partner("850"), numbers=numbers(), now=NOW)
 
 
+def test_values_of_a_profile_are_taken_as_written(tmp_path: Path) -> None:
+    """YAML reads 01 as 1, 004010 as 2056 (octal) and NO as false; a partner would get wrong envelopes."""
+    path = tmp_path / "partners.yaml"
+    path.write_text(
+        "acme:\n  our_id: 0071234567\n  our_qualifier: 01\n  partner_id: NO\n  x12_version: 004010\n  line_break: no\n"
+    )
+    partner = load_partners(path)["acme"]
+    assert (partner.our_id, partner.our_qualifier, partner.partner_id) == ("0071234567", "01", "NO")
+    assert (partner.x12_version, partner.line_break) == ("004010", False)
+
+
 def test_profiles(tmp_path: Path) -> None:
     assert "default" in load_partners()
     bad = tmp_path / "p.yaml"
