@@ -14,6 +14,7 @@ import polars as pl
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D, QUANTILES
 from aios_assets.contracts.errors import AiosError
 from ml.datasets import HORIZON, Covariates, Encoding, demand_frame
+from ml.distribution import coded
 from ml.models import average
 from ml.models.base import Forecast
 from ml.models.boosted import BoostedModel
@@ -71,7 +72,11 @@ def score_demand(
     if features.height == 0:
         return PRED_DEMAND_28D.empty()
     forecast, rows, segment, used = _forecast(scorer, features, covariates, horizon)
-    known = features.select("item_id", "site_id", pl.col("feature_date").alias("origin_date"), "available_at_utc")
+    known = features.select(
+        "item_id", "site_id", pl.col("feature_date").alias("origin_date"), "available_at_utc",
+        pl.col("feature_date").dt.strftime("%Y-%m").alias("origin_month"),
+    )  # fmt: skip
+    names, label = coded(segment)
     frame = rows.with_columns(
         pl.Series("demand_qty_ea_mean", forecast.mean),
         *(pl.Series(f"demand_qty_ea_p{round(q * 100):02d}", forecast.quantiles[:, i]) for i, q in enumerate(QUANTILES)),
@@ -80,8 +85,7 @@ def score_demand(
         pl.lit(used.digest).alias("model_digest"),
         pl.lit(used.model is None).alias("is_fallback"),
         pl.lit(used.reason or None, dtype=pl.String).alias("fallback_reason"),
-        pl.Series("demand_class", segment),
-        pl.col("origin_date").dt.strftime("%Y-%m").alias("origin_month"),
+        pl.Series("demand_class", names, dtype=pl.String).gather(label),
     ).join(known, on=["item_id", "site_id", "origin_date"], how="left", maintain_order="left")
     return frame.select(PRED_DEMAND_28D.names).cast(dict(PRED_DEMAND_28D.schema))  # type: ignore[arg-type]
 
@@ -92,7 +96,9 @@ def _forecast(
     if scorer.model is not None:
         try:
             frame = demand_frame(features, covariates, encoding_of(scorer.model), horizon=horizon)
-            forecast = scorer.model.predict(without(frame.design, scorer.model.extra.get("drop", [])), QUANTILES)
+            drop = scorer.model.extra.get("drop", [])
+            design = without(frame.design, drop) if drop else frame.design  # the whole matrix is not copied for nothing
+            forecast = scorer.model.predict(design, QUANTILES)
             if np.isfinite(forecast.mean).all() and np.isfinite(forecast.quantiles).all():
                 return forecast, frame.rows, frame.design.segment, scorer
             scorer = Scorer.fallback(f"{scorer.name} {scorer.version} gave values that are not finite")
