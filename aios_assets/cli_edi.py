@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,9 +51,15 @@ def _walk(paths: list[Path]) -> list[Path]:
     out: list[Path] = []
     for path in paths:
         if path.is_dir():
-            out.extend(sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")))
-        elif path.exists():
+            out.extend(sorted(p for p in path.rglob("*") if _is_document(p) and not p.name.startswith(".")))
+        elif path.is_file():
             out.append(path)
+        elif path.exists():
+            raise UsageError(
+                "this is a pipe or a device, and a document is read twice",
+                where=str(path),
+                todo="save it as a file and name that",
+            )
         else:
             raise UsageError("there is no such file or folder", where=str(path), todo="correct the path")
     if not out:
@@ -61,24 +69,52 @@ def _walk(paths: list[Path]) -> list[Path]:
     return out
 
 
-def _read(path: Path) -> bytes:
+def _is_document(path: Path) -> bool:
+    """Whether something in a folder is a file, or a link that leads nowhere: that one is told of when it is opened."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say which file cannot be read."""
     try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise BadInputError(
-            f"the file cannot be read: {error.strerror}", where=str(path), todo="correct its permissions"
+            f"the file cannot be read: {error.strerror}", where=str(path), todo="correct the path or its permissions"
         ) from error
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Have a folder to write into, and say so where it cannot be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder cannot be made: {error.strerror}", where=str(folder), todo="name another folder"
+        ) from error
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BadInputError(
+            f"it cannot be written: {error.strerror}",
+            where=str(error.filename or folder),
+            todo="make room there, or correct its permissions",
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    with _reading(path):
+        return path.read_bytes()
 
 
 def _digest(path: Path) -> str:
     """SHA-256 of a file, read a stretch at a time."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInputError(
-            f"the file cannot be read: {error.strerror}", where=str(path), todo="correct its permissions"
-        ) from error
+    with _reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _documents(files: dict[str, Path]) -> pl.DataFrame:
@@ -92,16 +128,34 @@ def _documents(files: dict[str, Path]) -> pl.DataFrame:
 
 
 def _sources(files: dict[str, Path]) -> Iterator[Source]:
-    """The bytes of each document; of a large file only the stretch that is looked at."""
+    """The bytes of each document; of a large file only the stretch that is looked at.
+
+    Raises:
+        BadInputError: a file is not what it was when its SHA-256 was taken: a writer is still at it.
+    """
     from aios_assets.edi.source import FileBytes
 
     for digest in sorted(files):
         path = files[digest]
-        if path.stat().st_size <= SMALL_FILE:
-            yield _read(path)
-            continue
-        with FileBytes(path) as source:
-            yield source
+        with _reading(path):
+            before = _state(path)
+            if before[0] <= SMALL_FILE:
+                content = path.read_bytes()
+                changed = hashlib.sha256(content).hexdigest() != digest
+                if not changed:
+                    yield content
+            else:
+                with FileBytes(path) as source:
+                    yield source
+                changed = _state(path) != before
+        if changed:
+            raise BadInputError("the file changed while it was read", where=str(path), todo="wait until it is complete")
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size of a file, and when it was last written."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def keep_freed_memory() -> None:
@@ -119,18 +173,34 @@ def keep_freed_memory() -> None:
         tune(mmap_threshold, 64 << 20)
 
 
-def _batches(files: list[Path]) -> list[list[Path]]:
-    """Files grouped so that about `READ_AT_ONCE` bytes are held at a time."""
-    out: list[list[Path]] = [[]]
+def _batches(files: list[Path], unreadable: list[tuple[Path, BadInputError]]) -> Iterator[list[tuple[str, str]]]:
+    """Paths and digests of files, grouped so that about `READ_AT_ONCE` bytes are held at a time.
+
+    Args:
+        files: what to read.
+        unreadable: takes what cannot be read, and why.
+    """
+    some: list[tuple[str, str]] = []
     size = 0
     for path in files:
-        own = path.stat().st_size
-        if out[-1] and size + own > READ_AT_ONCE:
-            out.append([])
-            size = 0
-        out[-1].append(path)
+        try:
+            with _reading(path):
+                digest, own = _digest(path), path.stat().st_size
+        except BadInputError as error:
+            unreadable.append((path, error))
+            continue
+        if some and size + own > READ_AT_ONCE:
+            yield some
+            some, size = [], 0
+        some.append((str(path), digest))
         size += own
-    return out
+    if some:
+        yield some
+
+
+def _printable(text: str) -> str:
+    """A name as one line of print: what is no character, or would move the cursor, is written as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _limits(megabytes: int, kilobytes: int) -> Limits:
@@ -141,12 +211,11 @@ def _limits(megabytes: int, kilobytes: int) -> Limits:
     return Limits(megabytes << 20, kilobytes << 10, window_bytes=STRETCH)
 
 
-def _check(files: list[Path], limits: Limits) -> Iterator[Report]:
+def _check(named: list[tuple[str, str]], limits: Limits) -> Iterator[Report]:
     from aios_assets.edi.batch import read_sources
     from aios_assets.edi.report import check_report
     from aios_assets.edi.shelf import Counting
 
-    named = [(str(path), _digest(path)) for path in files]
     documents = {digest: Path(path) for path, digest in named}
     batch = read_sources(
         _documents(documents), _sources(documents), Counting(), grammar=True, apart=True, limits=limits
@@ -169,34 +238,30 @@ def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max
     keep_freed_memory()
     clean = True
     limits = _limits(max_document_mb, max_segment_kb)
-    readable, unreadable = [], []
-    for path in _walk(paths):
-        try:
-            path.open("rb").close()
-            readable.append(path)
-        except OSError as error:
-            unreadable.append((path, BadInputError(f"the file cannot be read: {error.strerror}", where=str(path))))
-    for files in _batches(readable) if readable else ():
-        for result in _check(files, limits):
-            clean = clean and result.status == "accepted"
-            if as_json:
-                sys.stdout.writelines(result.json())
-                print()
-            else:
-                _print_check(result)
+    unreadable: list[tuple[Path, BadInputError]] = []
+    with _writing(Path(tempfile.gettempdir())):
+        for files in _batches(_walk(paths), unreadable):
+            for result in _check(files, limits):
+                clean = clean and result.status == "accepted"
+                if as_json:
+                    sys.stdout.writelines(result.json())
+                    print()
+                else:
+                    _print_check(result)
     for path, wrong in unreadable:
         clean = False
-        print(json.dumps(_unreadable(path, wrong)) if as_json else f"{'rejected':<20} {'-':<8} {'-':<12} {wrong}")
+        told = _printable(str(wrong))
+        print(json.dumps(_unreadable(path, wrong)) if as_json else f"{'rejected':<20} {'-':<8} {'-':<12} {told}")
     if not clean:
         raise typer.Exit(1)
 
 
 def _print_check(result: Report) -> None:
     kinds = ", ".join(kind or "?" for kind in result.kinds) or "no set"
-    print(f"{result.status:<20} {result.standard or '-':<8} {kinds:<12} {result.path}")
+    print(f"{result.status:<20} {result.standard or '-':<8} {kinds:<12} {_printable(result.path)}")
     for error in result.errors[:20]:
         place = " ".join(str(p) for p in (error["segment"], error["position"]) if p)
-        print(f"    {error['code']:<10} {place:<8} {error['message']}")
+        print(f"    {error['code']:<10} {place:<8} {_printable(error['message'])}")
     if len(result.errors) > 20:
         print(f"    … and {len(result.errors) - 20} more")
 
@@ -214,7 +279,7 @@ def tables(
 
     keep_freed_memory()
     files = {_digest(path): path for path in _walk(paths)}
-    with OnDisk(out) as shelf:
+    with _writing(out), OnDisk(out) as shelf:
         batch = read_sources(_documents(files), _sources(files), shelf, limits=_limits(max_document_mb, max_segment_kb))
         for table in EDI_FACT_TABLES:
             shelf.write(table.name, table.empty())
@@ -250,10 +315,10 @@ def ack(
     keep_freed_memory()
     files = {_digest(path): path for path in _walk(paths)}
     limits = _limits(max_document_mb, max_segment_kb)
-    batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True, limits=limits)
-    out.mkdir(parents=True, exist_ok=True)
+    with _writing(Path(tempfile.gettempdir())):
+        batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True, limits=limits)
     written = []
-    with ControlNumbers(_store(store)) as numbers:
+    with _writing(out), _writing(_store(store).parent), ControlNumbers(_store(store)) as numbers:
         for one in acknowledge(batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"):
             target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"
             part = target.with_suffix(".part")
@@ -314,16 +379,16 @@ def write(
     rows = read_table(source, IDENTIFIERS, stamps=True)
     # The same rows written again keep their numbers; changed rows are another document and get their own.
     prefix = hashlib.sha256(_read(source)).hexdigest()[:16] + " "
-    with ControlNumbers(_store(store)) as numbers:
-        written = write_documents(kind, rows, known[partner], numbers=numbers.take, now=now_utc(), prefix=prefix)
-    out.mkdir(parents=True, exist_ok=True)
     made = []
-    for key, number, content in written.documents.iter_rows():
-        target = out / f"{kind}-{partner}-{number:09d}.edi"
-        part = target.with_suffix(".part")
-        part.write_bytes(content)
-        os.replace(part, target)
-        made.append({"key": key, "control_number": number, "path": str(target)})
+    with _writing(out):
+        with _writing(_store(store).parent), ControlNumbers(_store(store)) as numbers:
+            written = write_documents(kind, rows, known[partner], numbers=numbers.take, now=now_utc(), prefix=prefix)
+        for key, number, content in written.documents.iter_rows():
+            target = out / f"{kind}-{partner}-{number:09d}.edi"
+            part = target.with_suffix(".part")
+            part.write_bytes(content)
+            os.replace(part, target)
+            made.append({"key": key, "control_number": number, "path": str(target)})
     emit(made, as_json)
 
 
@@ -336,17 +401,17 @@ def show(path: Annotated[Path, typer.Argument(help="document")], as_json: Json =
     if not path.is_file():
         raise UsageError("there is no such file", where=str(path), todo="correct the path")
     content = _read(path)
+    some = False
     if as_json:
-        emit(
-            [{"byte": start, "segment": tag, "elements": elements} for start, tag, elements, _ in split(content)],
-            as_json=True,
-        )
-        return
-    empty = True
-    for line in listing(content):
-        empty = False
-        print(line)
-    if empty:
+        found = [{"byte": start, "segment": tag, "elements": elements} for start, tag, elements, _ in split(content)]
+        some = bool(found)
+        if some:
+            emit(found, as_json=True)
+    else:
+        for line in listing(content):
+            some = True
+            print(line)
+    if not some:
         raise BadInputError(
             "the document is neither X12 nor EDIFACT",
             where=str(path),

@@ -32,6 +32,14 @@ _ALLOWED_OUTSIDE = ("ISB", "ISE", "TA3", "S1S", "S2S", "S1E", "S2E", "USH", "USA
 _NONE: frozenset[int] = frozenset()
 # Halving what is shorter than this gains no memory worth having.
 _FEW_SEGMENTS = 20_000
+# What stands inside may be EDI by chance of not being squeezed, and is cut in the middle then.
+_PACKED = (
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zX", "xz"),
+    (b"7z\xbc\xaf", "7-Zip"),
+)
 _NO_TEXT = pl.lit(None, dtype=pl.String)
 Refused = list[tuple[int, str, str]]
 
@@ -95,6 +103,10 @@ def _document(n: int, source: Source, limits: Limits, refused: Refused) -> Itera
         refused.append((n, "too_large", limits.too_large(len(source))))
         return
     content = readable(source)
+    packed = next((words for magic, words in _PACKED if source[:4].startswith(magic)), None)
+    if packed is not None:
+        refused.append((n, "not_edi", f"the document is packed ({packed}): unpack it and give what is inside"))
+        return
     found = pieces(content)
     if not found:
         refused.append((n, "not_edi", _not_edi(content)))

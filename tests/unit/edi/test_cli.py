@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -123,3 +124,77 @@ def test_a_check_of_very_many_errors_lists_the_first_and_counts_the_rest(
     assert [e["code"] for e in found[0]["errors"]].count("more_errors") == 1
     assert rest["code"] == "more_errors" and rest["message"].startswith("7 more errors are not listed: ")
     assert "7 more errors are not listed" in RUN.invoke(app, ["check", str(folder / "in")]).stdout
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_judged(folder: Path) -> None:
+    (folder / "in" / "gone.edi").symlink_to("nowhere")
+    (folder / "in" / "loop").symlink_to(".")
+    (folder / "in" / "in two\nlines.edi").write_bytes(GOOD + b"QQ~")
+    result = RUN.invoke(app, ["check", str(folder / "in"), "--json"])
+    found = {Path(r["path"]).name: r for r in map(json.loads, result.stdout.splitlines())}
+    assert {name: r["status"] for name, r in found.items()} == {
+        "a.edi": "accepted",
+        "in two\nlines.edi": "accepted_with_errors",
+        "gone.edi": "rejected",
+    }
+    assert found["gone.edi"]["errors"][0]["code"] == "unreadable" and result.exit_code == 1
+    shown = RUN.invoke(app, ["check", str(folder / "in")]).stdout.splitlines()
+    assert sum(line.startswith(("accepted", "rejected")) for line in shown) == 3
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.zip", "a.xz"])
+def test_packed_documents_are_not_read_by_chance(name: str, folder: Path) -> None:
+    magic = {"a.gz": b"\x1f\x8b", "a.zip": b"PK\x03\x04", "a.xz": b"\xfd7zXZ"}[name]
+    (folder / name).write_bytes(magic + b"\x00 a.edi " + GOOD)
+    result = RUN.invoke(app, ["check", str(folder / name), "--json"])
+    one = json.loads(result.stdout)
+    assert (one["status"], one["errors"][0]["code"]) == ("rejected", "not_edi")
+    assert "unpack it" in one["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("call", [["tables"], ["ack"], ["write", "850", "--partner", "default", "--from"]])
+def test_a_folder_that_cannot_be_made_is_one_line(call: list[str], folder: Path) -> None:
+    csv = folder / "orders.csv"
+    csv.write_text("order_number,order_date,order_line,item_id,quantity,unit_code\n007,2026-01-03,1,0012,5,EA\n")
+    path = csv if call[0] == "write" else folder / "in"
+    result = RUN.invoke(app, [*call, str(path), "--out", str(csv)])
+    assert result.exit_code == 2 and isinstance(result.exception, SystemExit)
+    assert "cannot be made" in result.output
+
+
+def test_a_pipe_is_no_document(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    result = RUN.invoke(app, ["check", str(folder / "pipe")])
+    assert result.exit_code == 2 and "pipe or a device" in result.output
+
+
+@pytest.mark.parametrize("size", [1, 2_000_000])
+def test_a_file_that_grows_while_it_is_read_is_not_judged(
+    size: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "in" / "a.edi"
+    path.write_bytes(x12("850", "BEG*00*SA*PO7**20260103", *["PO1*1*12*EA***IN*A"] * (size // 19)))
+
+    def digest_then_grow(of: Path) -> str:
+        found = hashlib.sha256(of.read_bytes()).hexdigest()
+        grow(of)
+        return found
+
+    def grow(of: Path) -> None:
+        with of.open("ab") as file:
+            file.write(b"ISA*")
+
+    if size == 1:
+        monkeypatch.setattr("aios_assets.cli_edi._digest", digest_then_grow)
+    else:
+        states = iter([(size, 1), (size + 4, 2)])
+        monkeypatch.setattr("aios_assets.cli_edi._state", lambda _: next(states))
+    result = RUN.invoke(app, ["check", str(path)])
+    assert result.exit_code == 1 and "changed while it was read" in result.output
+
+
+def test_show_says_the_same_with_json(folder: Path) -> None:
+    (folder / "empty.edi").write_bytes(b"")
+    for more in ([], ["--json"]):
+        result = RUN.invoke(app, ["show", str(folder / "empty.edi"), *more])
+        assert result.exit_code == 1 and "neither X12 nor EDIFACT" in result.output
