@@ -111,6 +111,19 @@ def test_predictions_fit_the_contract_and_do_not_cross(
     q = out.select(pl.col("^demand_qty_ea_p.*$")).to_numpy()
     assert (np.diff(q, axis=1) >= 0).all() and (q >= 0).all()
     assert out.null_count().drop("fallback_reason").sum_horizontal().item() == 0
+    assert (out["origin_month"] == out["origin_date"].dt.strftime("%Y-%m")).all()
+
+
+def test_features_a_model_left_out_are_left_out_when_it_scores(
+    world: DemandWorld, features: pl.DataFrame, newest: pl.DataFrame
+) -> None:
+    last, left_out = FIRST + timedelta(days=DAYS - 1), ("is_promo", "promo_price_rel")
+    few = features.filter(pl.col("feature_date") >= last - timedelta(days=120))
+    spec = TrainSpec(boost=BoostSpec(trees=10, spread_trees=5), most_rows=10_000, drop=left_out)
+    small = train_demand(few, labels_as_of(world.versions, cutoff(last)), world.covariates, spec, 7, as_of=last)
+    out = score_demand(scorer(small), newest, world.covariates)
+    assert not out["is_fallback"].any()
+    assert out.equals(score_demand(scorer(small), newest, Covariates(holidays=world.covariates.holidays)))
 
 
 def test_one_row_alone_scores_as_among_all(trained: TrainedModel, newest: pl.DataFrame, world: DemandWorld) -> None:
