@@ -58,14 +58,13 @@ def walk(plan, x, last, out):  # type: ignore[no-untyped-def]
                 values[r, f] = x[low + r, f]
             if last.size:
                 values[r, x.shape[1]] = last[low + r]
-        everyone = ALL if n == BLOCK else (ONE << np.uint64(n)) - ONE
         bits = values.view(np.int32)
         _changes(bits, n, changed)
         answers[:] = NOTHING
-        _numbers(plan, values, bits, changed, everyone, keys, places, answers)
-        _codes(plan, values, changed, everyone, answers)
+        _numbers(plan, values, bits, changed, keys, places, answers)
+        _codes(plan, values, changed, answers)
         sums[:] = 0.0
-        _leaves(plan, answers, everyone, waiting, masks, sums)
+        _leaves(plan, answers, waiting, masks, sums)
         for r in range(n):
             out[low + r] = sums[r]
 
@@ -81,22 +80,22 @@ def _changes(bits, n, changed):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _run(left, everyone):  # type: ignore[no-untyped-def]
+def _run(left):  # type: ignore[no-untyped-def]
     """First row of the first run of equal values, the run as bits, and the starts of the runs that are left."""
     rest = left & (left - ONE)
     first, after = left & (~left + ONE), rest & (~rest + ONE)
     row = _POWERS[(first * _WHEEL) >> np.uint64(58)]
-    return row, (after - first) & everyone, rest  # without a run after it: all bits from the first on
+    return row, after - first, rest  # the last run has all bits from its first on; those beyond the rows are nobody's
 
 
 @compiled
-def _numbers(plan, values, bits, changed, everyone, keys, places, answers):  # type: ignore[no-untyped-def]
+def _numbers(plan, values, bits, changed, keys, places, answers):  # type: ignore[no-untyped-def]
     """Answer the numeric questions: a row goes left at every threshold from its place on."""
     for c in range(plan.feature.size):
         f, start, count = plan.feature[c], plan.start[c], plan.asked[c]
         left = changed[f]
         while left != NOTHING:
-            r, run, left = _run(left, everyone)
+            r, run, left = _run(left)
             key = np.int64(bits[r, f])
             slot = ((key * 2654435769) >> 26) & (MEMO - 1)
             if keys[c, slot] != key:
@@ -126,13 +125,13 @@ def _place(plan, c, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _codes(plan, values, changed, everyone, answers):  # type: ignore[no-untyped-def]
+def _codes(plan, values, changed, answers):  # type: ignore[no-untyped-def]
     """Answer the questions about sets of codes: a code names the sets that it is in."""
     for c in range(plan.code_feature.size):
         f = plan.code_feature[c]
         left = changed[f]
         while left != NOTHING:
-            r, run, left = _run(left, everyone)
+            r, run, left = _run(left)
             value = values[r, f]
             if value > np.float32(-1) and value < np.float32(plan.code_count[c]):  # NaN is in no set
                 k = plan.code_start[c] + np.int64(value)
@@ -141,12 +140,12 @@ def _codes(plan, values, changed, everyone, answers):  # type: ignore[no-untyped
 
 
 @compiled
-def _leaves(plan, answers, everyone, waiting, masks, sums):  # type: ignore[no-untyped-def]
+def _leaves(plan, answers, waiting, masks, sums):  # type: ignore[no-untyped-def]
     """Take the rows down every tree, left first, and add each leaf that some of them reach to theirs."""
     node, leaf = 0, 0
     for t in range(plan.nodes.size):
         n = plan.nodes[t]
-        top, i, mask = 0, np.int64(0), everyone
+        top, i, mask = 0, np.int64(0), ALL
         while True:
             while i < n:
                 answer = answers[plan.question[node + i]]

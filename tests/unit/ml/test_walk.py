@@ -19,10 +19,11 @@ from ml.models.boosted import BoostedModel, BoostSpec, booster_of, train_booster
 from ml.models.forest import exp_plain, finished, read_forest, walk_plain
 from ml.models.walk import Booster
 
-CODES = 70  # more than two words of a set
+CODES = 96  # three words of a set, full to the last bit
 ODD = np.array(
     [np.nan, 0.0, -0.0, 1e-36, -1e-36, 1e-35, 1.1e-35, np.inf, -np.inf, 3e38, -0.5, 2.7, 1e9, -3.0, 1e-45], dtype=np.float32
 )  # fmt: skip
+ODD = np.append(ODD, np.array([-1], dtype=np.int32).view(np.float32))  # a NaN of ones only
 PARAMS: list[dict[str, Any]] = [
     {}, {"zero_as_missing": True}, {"use_missing": False}, {"max_cat_to_onehot": 1, "cat_smooth": 0.0, "min_data_per_group": 1},
 ]  # fmt: skip
