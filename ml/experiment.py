@@ -84,7 +84,7 @@ def parse(text: str, where: str = "experiment") -> Experiment:
     as_of = data["as_of"] if isinstance(data["as_of"], date) else _date(str(data["as_of"]), where)
     spec = TrainSpec(
         boost=_boost(data.get("model") or {}, where), horizon=_int(data, "horizon_days", 28, where),
-        most_rows=_int(data, "most_rows", 160_000, where), drop=tuple(map(str, data.get("drop_features") or ())),
+        most_rows=_int(data, "most_rows", 160_000, where), drop=_names(data.get("drop_features"), where),
     )  # fmt: skip
     return Experiment(
         str(data["name"]), as_of, _int(data, "history_days", 728, where), _int(data, "stride_days", 14, where), _int(data, "seed", 7, where, 0), spec, text
@@ -96,6 +96,14 @@ def _date(text: str, where: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise BadInputError(f"as_of {text!r} is not a date", where=where, todo="write YYYY-MM-DD") from error
+
+
+def _names(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise BadInputError(f"drop_features must be a list of names, not {value!r}", where=where, todo="write [a, b]")
+    return tuple(value)
 
 
 def _int(data: Mapping[str, Any], key: str, default: int, where: str, least: int = 1) -> int:

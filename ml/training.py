@@ -191,8 +191,19 @@ def without(design: Design, drop: Sequence[str]) -> Design:
 
 
 def _without(frame: DemandFrame, drop: Sequence[str]) -> DemandFrame:
+    """The frame without some features.
+
+    Raises:
+        BadInputError: a name that is no feature.
+    """
     if not drop:
         return frame
+    unknown = sorted(set(drop) - set(frame.design.names))
+    if unknown:
+        raise BadInputError(
+            f"there are no features {', '.join(unknown)} to leave out", where="drop_features", count=len(unknown),
+            todo=f"features are {', '.join(frame.design.names)}",
+        )  # fmt: skip
     censored = None if frame.censored is None else without(frame.censored, drop)
     return replace(frame, design=without(frame.design, drop), censored=censored)
 

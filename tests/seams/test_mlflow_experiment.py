@@ -90,6 +90,8 @@ def test_an_experiment_is_recorded_and_reproduced_identically(home: Path) -> Non
         ("name: a\nas_of: 2024-01-01\nmodel: {trees: many}", "model parameter trees must be a number"),
         ("name: a\nas_of: 2024-01-01\nmodel: {wood: 3}", "unknown model parameters: wood"),
         ("name: a\nas_of: 2024-01-01\nseed: -1", "seed must be a whole number"),
+        ("name: a\nas_of: 2024-01-01\ndrop_features: is_promo", "must be a list of names, not 'is_promo'"),
+        (YAML.replace("[is_promo]", "[is_promo, is_prono]"), "there are no features is_prono to leave out"),
         ("- a", "an experiment is a mapping"),
         ("a: [", "the file is not YAML"),
         ("name: a\nas_of: 2020-01-01", "no features at these origins"),
