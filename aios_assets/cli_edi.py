@@ -135,6 +135,7 @@ def _sources(files: dict[str, Path]) -> Iterator[Source]:
     """
     from aios_assets.edi.source import FileBytes
 
+    largest = 0
     for digest in sorted(files):
         path = files[digest]
         with _reading(path):
@@ -150,6 +151,9 @@ def _sources(files: dict[str, Path]) -> Iterator[Source]:
                 changed = _state(path) != before
         if changed:
             raise BadInputError("the file changed while it was read", where=str(path), todo="wait until it is complete")
+        largest = max(largest, before[0])
+    if largest > READ_AT_ONCE:
+        give_back_freed_memory()
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -171,6 +175,15 @@ def keep_freed_memory() -> None:
         trim_threshold, mmap_threshold = -1, -3
         tune(trim_threshold, 256 << 20)
         tune(mmap_threshold, 64 << 20)
+
+
+def give_back_freed_memory() -> None:
+    """Stretches are over: verdicts on a large document, which come next, may want as much for themselves."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _batches(files: list[Path], unreadable: list[tuple[Path, BadInputError]]) -> Iterator[list[tuple[str, str]]]:

@@ -6,10 +6,12 @@ last site named, the open levels of a tree. These segments were counted before; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
+from aios_assets.edi.counts import counted_tags
 from aios_assets.edi.delims import SEG
 from aios_assets.edi.mapping import Mapping
 from aios_assets.edi.mappings import MAPPINGS
@@ -29,6 +31,7 @@ class Carry:
         rest: text of segments that are read with the next part.
         in_set: whether the set goes on there.
         before: lines of that set that were read already.
+        counted: how many of each of its `counted_tags` were read already.
     """
 
     lent: bytes
@@ -36,6 +39,7 @@ class Carry:
     rest: bytes
     in_set: bool
     before: int
+    counted: tuple[int, ...] = ()
 
 
 def split(tokens: Tokens, lent: Carry | None, part_bytes: int) -> tuple[int, Carry]:
@@ -60,7 +64,7 @@ def split(tokens: Tokens, lent: Carry | None, part_bytes: int) -> tuple[int, Car
     opener = int(marks[-1])
     if opener >= fresh and tokens.size - tokens.start[opener] < part_bytes:
         return opener, _carry(tokens, top, opener, in_set=False, before=0)
-    mapping = _mapping(tokens, opener)
+    mapping = MAPPINGS.get(_type(tokens, opener))
     opens = _where(tokens, opener, mapping.openers) if mapping else np.empty(0, dtype=np.int64)
     stop = tokens.height
     real = opens[opens >= max(fresh, opener + 1)]
@@ -68,7 +72,11 @@ def split(tokens: Tokens, lent: Carry | None, part_bytes: int) -> tuple[int, Car
         stop = int(real[-1])
     before = int((real < stop).sum()) + (lent.before if lent and opener < fresh else 0)
     context = _context(tokens, opener, stop, mapping, opens[opens < stop]) if mapping else []
-    return stop, _carry(tokens, [*top, opener, *context], stop, in_set=True, before=before)
+    carry = _carry(tokens, [*top, opener, *context], stop, in_set=True, before=before)
+    codes = tokens.code[max(fresh, opener) : stop]
+    now = [int((codes == code_of(tag)).sum()) for tag in counted_tags(*_type(tokens, opener))]
+    earlier = lent.counted if lent and opener < fresh else ()
+    return stop, replace(carry, counted=tuple(a + b for a, b in zip_longest(now, earlier, fillvalue=0)))
 
 
 def _carry(tokens: Tokens, rows: list[int], stop: int, *, in_set: bool, before: int) -> Carry:
@@ -77,11 +85,12 @@ def _carry(tokens: Tokens, rows: list[int], stop: int, *, in_set: bool, before: 
     return Carry(lent, len(rows), rest, in_set, before)
 
 
-def _mapping(tokens: Tokens, opener: int) -> Mapping | None:
+def _type(tokens: Tokens, opener: int) -> tuple[str, str]:
+    """Standard and type of the set that a header opens."""
     row = np.array([opener])
     if tokens.code[opener] == code_of("ST"):
-        return MAPPINGS.get(("X12", tokens.value(row, 1)[0] or ""))
-    return MAPPINGS.get(("EDIFACT", tokens.value(row, 2, 1)[0] or ""))
+        return "X12", tokens.value(row, 1)[0] or ""
+    return "EDIFACT", tokens.value(row, 2, 1)[0] or ""
 
 
 def _where(tokens: Tokens, begin: int, tags: tuple[str, ...]) -> Ints:

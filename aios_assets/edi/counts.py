@@ -102,7 +102,7 @@ def check_counts(
     type_of: npt.NDArray[np.int32],
     owner: npt.NDArray[np.int32],
     fresh: int,
-    before: int,
+    before: tuple[int, ...],
 ) -> pl.DataFrame:
     """Line counts that differ from the lines, order lines that differ from their stores, and sets without the segment they must begin with.
 
@@ -113,14 +113,14 @@ def check_counts(
         type_of: number of the type of each set.
         owner: set of each segment, -1 outside.
         fresh: the first segment that was not checked before.
-        before: lines of the first set that were read before.
+        before: of the first set, how many of each of `counted_tags` were read before; empty where it begins here.
 
     Returns:
         as `grammar.check_elements`.
     """
     out = [_findings({})]
     for n, (standard, code) in enumerate(types):
-        counted = COUNTED.get(code, ()) if standard == "X12" else ("LIN",) if code in _LINED else ()
+        counted = counted_tags(standard, code)
         first = BEGINNING.get(code) if standard == "X12" else "BGM" if code in _BEGUN else None
         own = np.flatnonzero(type_of == n)
         inside = owner >= 0
@@ -140,6 +140,11 @@ def check_counts(
     return pl.concat(out)
 
 
+def counted_tags(standard: str, code: str) -> tuple[str, ...]:
+    """Segments of which the total of a set may be the number."""
+    return COUNTED.get(code, ()) if standard == "X12" else ("LIN",) if code in _LINED else ()
+
+
 def _wrong_totals(
     tokens: Tokens,
     standard: str,
@@ -147,15 +152,15 @@ def _wrong_totals(
     inside: npt.NDArray[np.bool_],
     owner: npt.NDArray[np.int32],
     fresh: int,
-    before: int,
+    before: tuple[int, ...],
 ) -> pl.DataFrame:
     real = np.arange(tokens.height) >= fresh
     sets = int(owner.max(initial=0)) + 1
     own = inside & real
     lines = [np.bincount(owner[own & (tokens.code == code_of(tag))], minlength=sets) for tag in counted]
-    # What a set that goes on held before is known of its lines only.
-    lines[0][0] += before
-    usable = lines[:1] if before else lines
+    if inside[owner == 0].any():
+        for count, earlier in zip(lines, before, strict=False):
+            count[0] += earlier
     rows = np.flatnonzero(inside & real & (tokens.code == code_of("CTT" if standard == "X12" else "CNT")))
     if standard == "EDIFACT":
         kind = tokens.value(rows, 1, 1)
@@ -164,7 +169,7 @@ def _wrong_totals(
     number = said.cast(pl.Int64, strict=False)
     have = lines[0][owner[rows]]
     right = np.zeros(len(rows), dtype=np.bool_)
-    for count in usable:
+    for count in lines:
         right |= (number == pl.Series(count[owner[rows]], dtype=pl.Int64)).fill_null(value=False).to_numpy()
     # A total of nothing at all is the unreadable element that the dictionary names.
     wrong = number.is_not_null().to_numpy() & ~right

@@ -222,7 +222,7 @@ class Reading:
         self._stray(tokens, sets.owner, fresh)
         self._before(tokens, chunk, fresh)
         if self.grammar:
-            self._check(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
+            self._check(tokens, sets, fresh, shift, carry.counted if carry and carry.in_set else ())
         self._type(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
         self._envelope(tokens, docs, fresh)
         self._rows += tokens.height - fresh
@@ -294,7 +294,7 @@ class Reading:
         place = (pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
         return replace(typed, facts=facts.with_columns(place), rejects=rejects.with_columns(place))
 
-    def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
+    def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: tuple[int, ...]) -> None:
         counts = check_counts(tokens, sets.starts, sets.types, sets.type_of, sets.owner, fresh, before)
         found = pl.concat([check_elements(tokens, sets.owner, fresh), counts])
         found = found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)

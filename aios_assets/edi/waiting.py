@@ -100,7 +100,10 @@ class Tally:
 
     def add(self, sets: pl.Series) -> None:
         """Count rows by the ordinals of their sets."""
-        if len(sets):
+        if sets.is_sorted():
+            runs = sets.rle().struct
+            self._parts.append((runs.field("value").to_numpy(), runs.field("len").to_numpy()))
+        else:
             self._parts.append(np.unique(sets.to_numpy(), return_counts=True))
 
     def per_set(self, size: int) -> pl.Series:

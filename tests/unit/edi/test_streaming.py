@@ -173,6 +173,16 @@ def test_a_line_count_that_is_wrong_is_found(old: bytes, new: bytes, code: str, 
     assert got.sets["verdict_code"].to_list() == ["accepted_with_errors"]
 
 
+@pytest.mark.parametrize(("total", "wrong"), [(119, []), (123, []), (120, ["AK4:7"])])
+def test_a_giant_856_may_count_items_or_levels(total: int, wrong: list[str]) -> None:
+    content = GIANTS["856 with a tree"].replace(b"CTT*119", f"CTT*{total}".encode())
+    assert content.count(b"~SN1*") == 119
+    assert content.count(b"~HL*") == 123
+    for window in (400, 900, 1 << 20):
+        got = read_documents(frame(content), grammar=True, limits=Limits(window_bytes=window))
+        assert [c for c in got.findings["error_code"] if c == "AK4:7"] == wrong, window
+
+
 def test_a_control_number_used_twice_in_one_envelope_is_found() -> None:
     one = x12("850", "BEG*00*SA*PO7**20260103", "PO1*1*1*EA***IN*A", "CTT*1")
     twice = one.replace(b"GE*1*1", b"ST*850*0001~BEG*00*SA*P8**20260103~SE*3*0001~GE*2*1")
