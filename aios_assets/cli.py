@@ -22,7 +22,7 @@ from aios_assets import (
     cli_sandbox,
     cli_whatif,
 )
-from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_common import emit, handle_errors, parse_day
 from aios_assets.contracts.errors import UsageError
 from aios_assets.settings import Settings
 
@@ -86,7 +86,7 @@ def run(
 ) -> None:
     """Run the nightly job: take documents, curate, forecast, recommend, monitor."""
     from aios_assets.night import prepare_home, run_night
-    from aios_assets.nights import business_day, ensure_sandbox, play_one_more_day
+    from aios_assets.nights import business_day, check_days, ensure_sandbox, play_one_more_day
 
     conf = settings()
     prepare_home(conf)
@@ -95,7 +95,9 @@ def run(
     if days and not conf.is_sandbox:
         raise UsageError("--days plays the sandbox, but AIOS_INBOX points to a folder", todo="leave --days out")
     if not days:
-        results.append(_one_night(run_night, conf, date.fromisoformat(day) if day else business_day(conf), force))
+        asked = parse_day(day, "--day") if day else business_day(conf)
+        check_days(conf, asked, asked)
+        results.append(_one_night(run_night, conf, asked, force))
     for _ in range(days):
         play_one_more_day(conf, say=_say)
         results.append(_one_night(run_night, conf, business_day(conf), force))
@@ -150,23 +152,19 @@ def backfill(
 ) -> None:
     """Run a stretch of business days as one run; the bytes are those the nights would have written."""
     from aios_assets.night import prepare_home, run_night
+    from aios_assets.nights import check_days, ensure_sandbox
 
     conf = settings()
     prepare_home(conf)
-    first, last = _day(start, "--from"), _day(end, "--to")
+    first, last = parse_day(start, "--from"), parse_day(end, "--to")
     if last < first:
         raise UsageError(f"--from {first} is after --to {last}", todo="swap them")
+    ensure_sandbox(conf, say=_say)
+    check_days(conf, first, last)
     result = run_night(conf, first, last, force=True)
     _report(conf, [result], as_json)
     if not result.is_success:
         raise typer.Exit(1)
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r} is not a date", todo="write it as YYYY-MM-DD") from error
 
 
 @app.command()

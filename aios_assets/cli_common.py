@@ -6,9 +6,10 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from typing import Any, ParamSpec, TypeVar
 
-from aios_assets.contracts.errors import AiosError
+from aios_assets.contracts.errors import AiosError, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +35,18 @@ def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
 def note(text: str) -> None:
     """A line for the person, beside the result."""
     print(f"aios: {text}", file=sys.stderr)
+
+
+def parse_day(text: str, option: str) -> date:
+    """The day that an option names.
+
+    Raises:
+        UsageError: it is not a day.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} is '{text}', not a day", todo="use YYYY-MM-DD") from error
 
 
 def emit(data: Any, as_json: bool) -> None:

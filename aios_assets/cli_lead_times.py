@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_common import emit, handle_errors, parse_day
 from aios_assets.cli_tables import check_output, read_table, write_table
 from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError, RefusedError, UsageError
@@ -96,7 +95,7 @@ def lead_times(
     """
     from ml.lead_time.orders import OrderColumns, forecast_lead_times
 
-    day = _day(as_of)
+    day = parse_day(as_of, "--as-of")
     levels = _levels(quantiles)
     check_output(out)
     table = read_table(orders)
@@ -168,13 +167,6 @@ def _tell(report: dict[str, object]) -> None:
         if isinstance(entries, dict):
             for name, why in entries.items():
                 console.print(f"{title}: {name}: {why}")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no date", where="--as-of", todo="write it as YYYY-MM-DD") from error
 
 
 def _levels(text: str) -> list[float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors, note
+from aios_assets.cli_common import emit, handle_errors, note, parse_day
 from aios_assets.cli_tables import check_output, read_table, write_table
 from aios_assets.contracts.errors import BadInputError, UsageError
 
@@ -41,18 +41,6 @@ def mount(app: typer.Typer) -> None:
     app.command("plan")(plan)
     app.command("simulate")(simulate)
     app.command("solve")(solve)
-
-
-def parse_day(text: str, name: str) -> date:
-    """YYYY-MM-DD.
-
-    Raises:
-        UsageError: it is not a day.
-    """
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{name} is '{text}', not a day", todo="use YYYY-MM-DD") from error
 
 
 def load(

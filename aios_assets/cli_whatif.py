@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_common import emit, handle_errors, parse_day
 from aios_assets.contracts.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
@@ -147,10 +147,7 @@ def _day(world: World, text: str) -> date:
     import polars as pl
 
     planned = world.lake.scan("rec_decisions").select(pl.col("as_of_date").unique()).collect()["as_of_date"]
-    try:
-        day = date.fromisoformat(text) if text else planned.max()
-    except ValueError as error:
-        raise UsageError(f"--day is '{text}', not a day", todo="use YYYY-MM-DD") from error
+    day = parse_day(text, "--day") if text else planned.max()
     if not isinstance(day, date):
         raise BadInputError("no night was planned yet", where="rec_decisions", todo="run one first: aios run")
     if day not in planned.to_list():

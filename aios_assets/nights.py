@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.errors import BadInputError, UsageError
 from aios_assets.settings import Settings
 
 
@@ -41,6 +41,29 @@ def business_day(settings: Settings) -> date:
     since = world.cutoff(closed)
     fresh = any(file.received_at >= since for file in world.inbox.look()) or world.has_documents_since(since)
     return closed + timedelta(days=1) if fresh else closed
+
+
+def check_days(settings: Settings, first: date, last: date) -> None:
+    """Refuse days that the network does not have: before its first one, or not begun yet.
+
+    Raises:
+        UsageError: names the day and the limit.
+    """
+    oldest = date.fromisoformat(settings.start_date)
+    if settings.is_sandbox:
+        import sandbox
+
+        newest = sandbox.current_date(settings.sandbox_root)
+    else:
+        from aios_assets.resources.clock import now_utc
+
+        newest = date.fromisoformat(settings.day_of(now_utc())) + timedelta(days=1)
+    if first < oldest:
+        raise UsageError(
+            f"{first} lies before {oldest}, the first business day", todo="set AIOS_START_DATE, or begin later"
+        )
+    if last > newest:
+        raise UsageError(f"{last} lies after {newest}, the newest business day", todo=f"end at {newest}")
 
 
 def newest_night(settings: Settings) -> date:

@@ -51,6 +51,16 @@ def test_dates_the_wrong_way_round(fresh: Home) -> None:
     assert "swap" in one_line(fresh, "backfill", "--from", "2024-02-01", "--to", "2024-01-01", code=2)
 
 
+def test_a_day_to_run_that_is_none(fresh: Home) -> None:
+    assert "YYYY-MM-DD" in one_line(fresh, "run", "--day", "tomorrow", code=2)
+
+
+@pytest.mark.parametrize(("day", "words"), [("2019-01-01", "before 2023-01-01"), ("2999-01-01", "after")])
+def test_days_that_the_network_does_not_have(fresh: Home, day: str, words: str) -> None:
+    assert words in one_line(fresh, "run", "--day", day, code=2)
+    assert words in one_line(fresh, "backfill", "--from", day, "--to", day, code=2)
+
+
 def test_a_recommendation_that_is_not_there(fresh: Home) -> None:
     assert "no recommendation has that id" in one_line(fresh, "explain", "ffff", code=1)
 
