@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 F64 = npt.NDArray[np.float64]
 Method = Literal["bottom_up", "ols", "wls_struct", "mint_shrink"]
 MOST_BOTTOM = 3_000
+TOTAL = "total"
 METHODS: tuple[Method, ...] = ("bottom_up", "ols", "wls_struct", "mint_shrink")
 
 
@@ -37,7 +38,7 @@ class Hierarchy:
 
     Attributes:
         nodes: one row per node, top first, the bottom series last and in their own order: `level` (key columns joined by a
-            comma, empty for the total), then the key columns, null where a level does not know them.
+            comma, `total` for the sum of all), then the key columns, null where a level does not know them.
         summing: (nodes, bottom series) of zeros and ones.
     """
 
@@ -91,7 +92,7 @@ def hierarchy_of(keys: pl.DataFrame, levels: Sequence[Sequence[str]]) -> Hierarc
 
 def _labelled(rows: pl.DataFrame, names: list[str], level: tuple[str, ...]) -> pl.DataFrame:
     known = [pl.col(c) if c in level else pl.lit(None, dtype=pl.String).alias(c) for c in names]
-    return rows.select(pl.lit(",".join(level)).alias("level"), *known)
+    return rows.select(pl.lit(",".join(level) or TOTAL).alias("level"), *known)
 
 
 def bottom_up(hierarchy: Hierarchy, bottom: F64) -> F64:
@@ -148,11 +149,11 @@ def panel_of_level(panel: PanelData, hierarchy: Hierarchy, level: str) -> PanelD
     known = weights @ (~np.isnan(panel.y)).astype(np.float64) > 0
     y = np.where(known, weights @ np.nan_to_num(panel.y), np.nan)
     sales = np.where(known, weights @ np.nan_to_num(panel.sales), np.nan)
-    names = tuple(level.split(",")) if level else ("level",)
-    keys = hierarchy.nodes[rows].select(names) if level else pl.DataFrame({"level": ["total"]})
+    names = ("level",) if level == TOTAL else tuple(level.split(","))
+    keys = hierarchy.nodes[rows].select(names)
     return replace(
         panel, keys=keys, key_names=names, y=y, sales=sales, future={}, texts=(), static={}, coded=(),
-        notes=(*panel.notes, f"level {level or 'total'}: {rows.size:,} sums of {panel.n:,} series"),
+        notes=(*panel.notes, f"level {level}: {rows.size:,} sums of {panel.n:,} series"),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ F64 = npt.NDArray[np.float64]
 Freq = Literal["D", "W", "M"]
 SEASON: Mapping[str, int] = {"D": 7, "W": 52, "M": 12}
 MONDAY = date(2000, 1, 3)
+MOSTLY = 0.8
 
 
 def with_gaps(sales: F64, s: npt.NDArray[np.int64], t: npt.NDArray[np.int64], gaps: str, notes: list[str]) -> F64:
@@ -28,6 +29,10 @@ def with_gaps(sales: F64, s: npt.NDArray[np.int64], t: npt.NDArray[np.int64], ga
     meaning = "no sale (zero)" if gaps == "zero" else "not known"
     if gap.any():
         notes.append(f"{int(gap.sum()):,} missing periods inside {int(gap.any(axis=1).sum()):,} series: {meaning}")
+    if gap.sum() > MOSTLY * (gap | given).sum():
+        notes.append(
+            f"more than {MOSTLY:.0%} of the periods have no row: the rows may be of longer periods than --freq says"
+        )
     if ended.any():
         notes.append(
             f"{int(ended.any(axis=1).sum()):,} series end before the panel's last period: {meaning} from there on"
@@ -89,7 +94,7 @@ def period_index(rows: pl.DataFrame, freq: Freq) -> pl.Series:
             count = int(weekdays["count"][1:].sum())
             raise BadInputError(
                 "weekly rows lie on several weekdays",
-                where=rows.columns[0],
+                where="panel or future file",
                 count=count,
                 todo="move all to one weekday, or use --freq D",
             )

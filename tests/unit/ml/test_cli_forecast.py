@@ -163,7 +163,7 @@ def test_levels_are_reconciled_and_add_up(panel: Path, tmp_path: Path) -> None:
     frame = pl.read_parquet(nodes)
     assert frame.columns == ["level", "store", "sku", "week", "mean", "mean_bottom_up"]
     sums = frame.group_by("level").agg(pl.col("mean", "mean_bottom_up").sum()).sort("level")
-    assert sums["level"].to_list() == ["", "store", "store,sku"]
+    assert sums["level"].to_list() == ["store", "store,sku", "total"]
     assert np.ptp(sums["mean"].to_numpy()) < 1e-4 and np.ptp(sums["mean_bottom_up"].to_numpy()) < 1e-9
     code, _, error = call("forecast", panel, *BASE, "--out", out, "--levels", "total")
     assert code != 0 and "belong together" in error

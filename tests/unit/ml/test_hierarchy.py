@@ -24,14 +24,14 @@ def test_ols_gives_the_published_answer(shared: Path) -> None:
     rows = cases if isinstance(cases, list) else cases["instances"]
     case = next(r for r in rows if r["id"] == "mint_ols_3node")
     summing = np.array(case["inputs"]["S"], dtype=float)
-    tree = Hierarchy(pl.DataFrame({"level": ["", "k", "k"], "k": [None, "a", "b"]}), summing)
+    tree = Hierarchy(pl.DataFrame({"level": ["total", "k", "k"], "k": [None, "a", "b"]}), summing)
     found = reconciled(tree, np.array(case["inputs"]["y"], dtype=float)[:, None], "ols")[:, 0]
     assert found == pytest.approx(case["published"], rel=1e-9)
 
 
 def test_nodes_stand_top_first_and_sum_what_they_name() -> None:
     tree = hierarchy_of(keys(), [["state"], [], ["state", "store"]])
-    assert tree.nodes["level"].to_list() == ["", "state", "state", *["state,store"] * 5]
+    assert tree.nodes["level"].to_list() == ["total", "state", "state", *["state,store"] * 5]
     sums = bottom_up(tree, np.arange(1.0, 6.0)[:, None])[:, 0]
     assert sums.tolist() == [15.0, 3.0, 12.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     with pytest.raises(UsageError, match="region"):
@@ -77,7 +77,7 @@ def test_sums_of_sample_paths_are_coherent_and_not_negative() -> None:
 def test_a_level_of_a_panel_is_the_sum_of_its_series() -> None:
     data = panel(6, 20)
     tree = hierarchy_of(data.keys, [[]])
-    total = panel_of_level(data, tree, "")
+    total = panel_of_level(data, tree, "total")
     assert total.n == 1 and np.allclose(total.y[0], data.y.sum(axis=0)) and "6 series" in total.notes[-1]
 
 

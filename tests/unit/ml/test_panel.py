@@ -211,3 +211,9 @@ def test_in_stock_that_is_neither_true_nor_false_is_refused_and_empty_is_said() 
         build(long().with_columns(stocked=pl.lit("maybe")), in_stock="stocked")
     panel = build(long().with_columns(stocked=pl.lit(None, dtype=pl.Boolean)), in_stock="stocked")
     assert any("60 rows do not say whether stocked was true" in n for n in panel.notes)
+
+
+def test_weekly_rows_read_as_days_are_said_to_be_few() -> None:
+    panel = build(long(), freq="D")
+    assert any("more than 80% of the periods have no row" in n for n in panel.notes)
+    assert not any("have no row" in n for n in build(long()).notes)
