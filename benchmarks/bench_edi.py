@@ -205,21 +205,35 @@ def giant(path: Path, megabytes: float) -> None:
         file.write(f"CTT*{count}~SE*{2 * count + 5}*0001~GE*1*1~IEA*1*000000001~".encode())
 
 
+def spoiled(path: Path, megabytes: float) -> None:
+    """One 850 of that size in which no line has a quantity that is a number."""
+    head = x12_document(1, 0).split(b"GE*")[0]
+    count = int(megabytes * 1e6 / 30)
+    with path.open("wb") as file:
+        file.write(head + b"ST*850*0001~BEG*00*SA*PO7**20260103~N1*ST**92*0001~")
+        for n in range(0, count, 50_000):
+            lines = (f"PO1*{i}*many*EA***IN*A{i % 1000}~" for i in range(n, min(n + 50_000, count)))
+            file.write("".join(lines).encode())
+        file.write(f"CTT*{count}~SE*{count + 5}*0001~GE*1*1~IEA*1*000000001~".encode())
+
+
 def peaks(megabytes: float) -> dict[str, float]:
     """Peak memory of the commands, each in a process of its own, on one transaction set that fills the whole file."""
     out = {}
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "giant.edi"
-        giant(path, megabytes)
-        for name, rest in (("check", ["--json"]), ("tables", ["--out", str(Path(folder) / "out")])):
-            command = [sys.executable, "-m", "aios_assets", "edi", name, str(path), *rest]
-            child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            assert child.returncode == 0, command
-            seconds = usage.ru_utime + usage.ru_stime
-            out[f"aios edi {name}, one set of {megabytes:.0f} MB: peak MB"] = usage.ru_maxrss / 1024
-            out[f"aios edi {name}, start included: MB/CPU-s"] = path.stat().st_size / 1e6 / seconds
+        path, rest = Path(folder) / "giant.edi", ["--out", str(Path(folder) / "out")]
+        store = ["--store", str(Path(folder) / "numbers.sqlite")]
+        for what, make, failed in (("one set", giant, 0), ("one wrong set", spoiled, 1)):
+            make(path, megabytes)
+            for name, options, code in (("check", ["--json"], failed), ("tables", rest, 0), ("ack", rest + store, 0)):
+                command = [sys.executable, "-m", "aios_assets", "edi", name, str(path), *options]
+                child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+                _, status, usage = os.wait4(child.pid, 0)
+                child.returncode = os.waitstatus_to_exitcode(status)
+                assert child.returncode == code, command
+                seconds = usage.ru_utime + usage.ru_stime
+                out[f"aios edi {name}, {what} of {megabytes:.0f} MB: peak MB"] = usage.ru_maxrss / 1024
+                out[f"aios edi {name}, {what}, start included: MB/CPU-s"] = path.stat().st_size / 1e6 / seconds
     return out
 
 
