@@ -59,7 +59,7 @@ def load(
         BadInputError: any file or value that cannot be planned with.
     """
     from aios_assets.plan_forecasts import Source
-    from planning.config import by_key, load_config
+    from planning.config import by_key, counted_in, load_config
     from planning.limits import limits_of
     from planning.panel import build_panel, build_state
     from planning.stateless import Terms
@@ -78,6 +78,9 @@ def load(
         note(
             f"{panel.filled:,} periods without a row count as {'zero sales' if settings.missing_periods == 'zero' else 'unknown'}"
         )
+    if panel.unit != 1 and settings.pack_units is None:
+        note(f"demand is measured in fractions: it is counted, and ordered, in steps of {panel.unit:g}")
+    settings = counted_in(settings, panel.unit, str(config))
     stock = build_state(read(state), panel, str(state))
     terms = Terms(
         *(

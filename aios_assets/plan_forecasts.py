@@ -237,7 +237,8 @@ class Planner:
         if weight:
             mean = mixed(mean, seasonal_moving_average(panel, horizon), weight)
         names = [">".join(row) for row in panel.keys.iter_rows()]
-        return counted_paths(mean, spread * dispersion(panel.demand, panel.seen), config.scenarios, config.seed, names)
+        phi = spread * dispersion(panel.demand / panel.unit, panel.seen)
+        return counted_paths(mean, phi, config.scenarios, config.seed, names, panel.unit)
 
     def _panel_model(self, panel: Panel, horizon: int) -> F64:
         """Means (series, period) of the competition of `aios forecast`, or of the model named."""

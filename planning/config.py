@@ -33,7 +33,8 @@ class PlanConfig:
         unmet_demand: lost or backordered.
         holding_cost: per unit left at the end of a period; number, or path of a file by key.
         shortage_cost: per unit of unmet demand (each period it waits, when backordered); number, or path.
-        pack_units: order multiples; minimum_order_units: smallest order; capacity_units: most stock that fits.
+        pack_units: order multiples; None for the unit that demand is counted in (`counted_in`).
+        minimum_order_units: smallest order; capacity_units: most stock that fits.
         maximum_order_units: largest order of one series; null for no limit.
         truck_units, truck_volume, truck_weight: what the truck of one shipment holds: of all orders made together that share
             the columns of `truck_by` (keys, or columns constant per series such as a supplier); number, or path of a file by
@@ -55,7 +56,7 @@ class PlanConfig:
     shortage_cost: float | str
     review_periods: int = 1
     unmet_demand: Literal["lost", "backordered"] = "lost"
-    pack_units: float | str = 1.0
+    pack_units: float | str | None = None
     minimum_order_units: float | str = 0.0
     capacity_units: float | str | None = None
     maximum_order_units: float | str | None = None
@@ -158,6 +159,17 @@ def _columns(value: Any, name: str, where: str) -> tuple[str, ...]:
     if not isinstance(found, list | tuple) or not all(isinstance(c, str) for c in found):
         raise BadInputError(f"{name} is {value!r}, needed is a column or a list of columns", where=where)
     return tuple(found)
+
+
+def counted_in(config: PlanConfig, unit: float, where: str) -> PlanConfig:
+    """The configuration with that unit as pack where none is stated.
+
+    Raises:
+        InfeasibleError: a limit is below a single pack.
+    """
+    config = replace(config, pack_units=unit) if config.pack_units is None else config
+    _refuse_small(config, where)
+    return config
 
 
 def _refuse_small(config: PlanConfig, where: str) -> None:

@@ -52,7 +52,14 @@ def resample(
 def dispersion(demand: F64, seen: Bools, window: int = 8) -> float:
     """φ of the variance μ + φ·μ^1.5 that the panel's series show around their own recent mean: the median over series.
 
-    The median, because a few promotions or stock-outs would otherwise set the spread of all; kept between 0.1 and 3.
+    The median, because a few promotions or stock-outs would otherwise set the spread of all; kept between 0.1 and 3. Where series
+    sell more than some sixteen at a time, the upper limit is a variance of μ² · 0.75 at the median level: the same share
+    of demand whether it is counted in pieces or in pallets.
+
+    Args:
+        demand: (series, period) counts.
+        seen: (series, period) false where sales are censored or unknown.
+        window: periods of the recent mean.
     """
     known = np.where(seen, demand, np.nan)[:, -104:]
     if known.shape[1] <= window + 4:
@@ -71,11 +78,12 @@ def dispersion(demand: F64, seen: Bools, window: int = 8) -> float:
     if not fine.any():
         return 1.0
     ratio = (error[fine] / cases[fine] - level[fine]) / level[fine] ** 1.5
-    return float(np.clip(np.median(ratio), 0.1, 3.0))
+    most = max(3.0, 0.75 * float(np.sqrt(np.median(level[fine]))))
+    return float(np.clip(np.median(ratio), 0.1, most))
 
 
-def counted_paths(mean: F64, phi: float, scenarios: int, seed: int, names: list[str]) -> F32:
-    """Negative-binomial paths (series, scenario, period) with these means and variance μ + φ·μ^1.5.
+def counted_paths(mean: F64, phi: float, scenarios: int, seed: int, names: list[str], unit: float = 1.0) -> F32:
+    """Negative-binomial paths (series, scenario, period) with these means and, counted in `unit`, variance μ + φ·μ^1.5.
 
     Each series draws from its own stream, named by its key: alone it gets the same paths as among thousands.
     """
@@ -84,8 +92,8 @@ def counted_paths(mean: F64, phi: float, scenarios: int, seed: int, names: list[
     n, periods = mean.shape
     out = np.empty((n, scenarios, periods), dtype=np.float32)
     for i, name in enumerate(names):
-        mu = np.maximum(mean[i], 1e-9)
+        mu = np.maximum(mean[i] / unit, 1e-9)
         scale = phi * np.sqrt(mu)
         rng = stream(seed, "counts", name)
-        out[i] = rng.poisson(rng.gamma(mu / scale, scale, (scenarios, periods)))
+        out[i] = unit * rng.poisson(rng.gamma(mu / scale, scale, (scenarios, periods)))
     return out

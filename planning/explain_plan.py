@@ -18,6 +18,7 @@ from planning.rationale import words
 from planning.stateless import Decision, Terms, decide
 
 F64 = NDArray[np.float64]
+DIGITS = 9  # seven packs of 0.01 are 0.07 and not 0.07000000000000001
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def order_table(
         ratio(panel) if ratio else None,
     )
     frame = panel.keys.with_columns(
-        pl.Series("quantity_units", np.where(fine, d.quantity, 0.0)),
+        pl.Series("quantity_units", np.where(fine, d.quantity, 0.0)).round(DIGITS),
         pl.Series(
             "expected_cost",
             [float(v) if ok else None for v, ok in zip(d.expected_cost, fine, strict=True)],
@@ -151,7 +152,7 @@ def order_table(
         pl.Series("expected_demand_units", d.demand_exposed),
         pl.Series("stock_at_arrival_units", d.stock_at_arrival),
         pl.Series("critical_ratio_frac", d.critical_ratio),
-        pl.Series("wanted_units", np.where(fine, d.wanted, 0.0)),
+        pl.Series("wanted_units", np.where(fine, d.wanted, 0.0)).round(DIGITS),
         pl.Series("cut_by", [c or None for c in np.where(fine, d.cut, "").tolist()], dtype=pl.String),
     )
     ghosts = state.unknown.with_columns(
@@ -162,11 +163,11 @@ def order_table(
     )  # fmt: skip
     summary = {
         "series": panel.keys.height, "ordered_series": int((frame["quantity_units"] > 0).sum()),
-        "units_ordered": float(frame["quantity_units"].sum()), "expected_cost": round(float(frame["expected_cost"].sum()), 2),
+        "units_ordered": round(float(frame["quantity_units"].sum()), DIGITS), "expected_cost": round(float(frame["expected_cost"].sum()), 2),
         "not_decided": int((~fine).sum()) + state.unknown.height,
     }  # fmt: skip
     if d.cut.any():
-        summary["units_cut"] = float((d.wanted - d.quantity)[fine].sum())
+        summary["units_cut"] = round(float((d.wanted - d.quantity)[fine].sum()), DIGITS)
     return Orders(pl.concat([frame, ghosts]), problems, summary, overfull(terms.limits, on_hand + transit.sum(axis=1)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -30,6 +30,7 @@ class Panel:
         seen: (series, period) false where sales are censored or unknown.
         statics: further columns that are constant per series, as text.
         filled: periods without a row that were taken as zero.
+        unit: what demand is counted in: 1 for pieces, 0.01 for tonnes with two decimals.
     """
 
     keys: pl.DataFrame
@@ -38,12 +39,11 @@ class Panel:
     seen: Bools
     statics: pl.DataFrame
     filled: int = 0
+    unit: float = 1.0
 
     def upto(self, count: int) -> Panel:
         """The first `count` periods: what was known then."""
-        return Panel(
-            self.keys, self.periods[:count], self.demand[:, :count], self.seen[:, :count], self.statics, self.filled
-        )
+        return replace(self, periods=self.periods[:count], demand=self.demand[:, :count], seen=self.seen[:, :count])
 
 
 def _require(frame: pl.DataFrame, columns: list[str], where: str) -> None:
@@ -127,9 +127,21 @@ def build_panel(
     seen = np.zeros(demand.shape, dtype=bool)
     seen[place, column] = frame["_seen"].to_numpy()
     demand, seen, filled = _fill(demand, seen, missing)
-    return Panel(
-        ordered, periods, demand, seen, _statics(history, keys, ordered, {time, target, in_stock or target}), filled
-    )
+    statics = _statics(history, keys, ordered, {time, target, in_stock or target})
+    return Panel(ordered, periods, demand, seen, statics, filled, counting_unit(demand))
+
+
+def counting_unit(demand: F64) -> float:
+    """The power of ten that demand is counted in: 1 where it is whole, else its last decimal, but no finer than a hundredth of its size."""
+    sold = demand[demand > 0]
+    if (sold == np.rint(sold)).all():
+        return 1.0
+    finest = int(np.floor(np.log10(np.median(sold)))) - 2
+    for power in range(-1, finest, -1):
+        counts = sold / 10.0**power
+        if (np.abs(counts - np.rint(counts)) < 1e-6 * np.maximum(counts, 1)).all():
+            return float(10.0**power)
+    return float(10.0 ** min(finest, 0))
 
 
 def _fill(demand: F64, seen: Bools, missing: str) -> tuple[F64, Bools, int]:

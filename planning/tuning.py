@@ -105,7 +105,8 @@ class _Walk:
         self.panel, self.past, self.terms = panel, past, terms
         self.config = replace(config, budget=None, scenarios=SCENARIOS)
         self.names = [">".join(row) for row in panel.keys.iter_rows()]
-        self.phi = dispersion(panel.demand[:, : past.first + 1], panel.seen[:, : past.first + 1])
+        known = panel.upto(past.first + 1)
+        self.phi = dispersion(known.demand / known.unit, known.seen)
         self.rounds = min(past.learned.shape[0], len(panel.periods) - 1 - past.first)
         self.warm = config.horizon
         self._paths: dict[tuple[float, float], list[F32]] = {}
@@ -117,6 +118,7 @@ class _Walk:
             self._paths = {key: [
                 counted_paths(
                     mixed(self.past.learned[k], self.past.plain[k], weight), self.phi * spread, SCENARIOS, self.config.seed + k, self.names,
+                    self.panel.unit,
                 )
                 for k in range(self.rounds)
             ]}  # fmt: skip
@@ -127,12 +129,15 @@ class _Walk:
         paths, ratio = self.paths(weight, spread), ratio_of(self.terms, self.config, overage)
         first, config = self.past.first, self.config
         start = mixed(self.past.learned[0], self.past.plain[0], weight)
-        transit = np.rint(start[:, : max(config.longest, 1)])
+        unit = self.panel.unit
+        transit = np.rint(start[:, : max(config.longest, 1)] / unit) * unit
 
         def order(known: Panel, on_hand: F64, pipeline: F64, k: int) -> F64:
             return decide(paths[k], on_hand, pipeline, config, self.terms, ratio).quantity
 
-        played = replay(self.panel, first, self.rounds, np.ceil(start[:, 0]), transit, config, self.terms, order)
+        played = replay(
+            self.panel, first, self.rounds, np.ceil(start[:, 0] / unit) * unit, transit, config, self.terms, order
+        )
         scored = self.panel.seen[:, first + 1 + self.warm : first + 1 + self.rounds]
         money = (played.holding + played.shortage)[:, self.warm :]
         return np.asarray((money * scored).sum(axis=1))

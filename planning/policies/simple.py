@@ -47,7 +47,8 @@ def seasonal_moving_average(panel: Panel, horizon: int, window: int = 13) -> F64
 def cover(panel: Panel, on_hand: F64, in_transit: F64, periods: int = 4) -> F64:
     """Order up to `periods` periods of forecast: the VN2 organisers' benchmark with 4 weeks."""
     target = seasonal_moving_average(panel, periods).sum(axis=1)
-    return np.asarray(np.maximum(np.rint(target - on_hand - in_transit.sum(axis=1)), 0.0))
+    lacking = (target - on_hand - in_transit.sum(axis=1)) / panel.unit
+    return np.asarray(np.maximum(np.rint(lacking), 0.0) * panel.unit)
 
 
 def tsb_mean(panel: Panel, alpha: float = 0.1, beta: float = 0.1) -> F64:

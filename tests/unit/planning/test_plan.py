@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from aios_assets import cli_plan
 from aios_assets.contracts.errors import BadInputError, InfeasibleError
 from planning.config import PlanConfig, parse_config
-from planning.panel import build_panel, build_state
+from planning.empirical import counted_paths, dispersion
+from planning.panel import build_panel, build_state, counting_unit
 from planning.simulate.replay import replay
 from planning.stateless import Terms, decide, exposed_need
 
@@ -93,6 +94,49 @@ def test_keys_with_leading_zeros_stay_as_written(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     orders = pl.read_csv(tmp_path / "o.csv", schema_overrides={"store": pl.String})
     assert orders["store"].to_list() == ["07", "7"] and orders["quantity_units"][0] > 0
+
+
+def test_demand_in_fractions_is_ordered_like_demand_in_pieces(tmp_path: Path) -> None:
+    """Tonnes with two decimals instead of sacks: the same orders, a hundredth as large. Whole tonnes would order nothing."""
+    g = np.random.default_rng(3)
+    rows = [
+        (f"s{i % 5}", f"p{i}", START - timedelta(weeks=w), int(n), True)
+        for i in range(30) for w, n in enumerate(g.poisson(g.uniform(1, 12), 60))
+    ]  # fmt: skip
+    sacks = pl.DataFrame(rows, schema=["store", "product", "week", "units", "in_stock"], orient="row")
+    stock = sacks.select("store", "product").unique(maintain_order=True).with_columns(
+        on_hand_units=pl.lit(6.0), in_transit_1_units=pl.lit(2.0)
+    )  # fmt: skip
+    ordered = {}
+    for name, factor in (("sacks", 1.0), ("tonnes", 0.01)):
+        part = tmp_path / name
+        part.mkdir()
+        result = run(
+            part, hist=sacks.with_columns(pl.col("units") * factor), st=stock.with_columns(pl.col("^.*_units$") * factor),
+            as_of=START.isoformat(), extra=("--model", "ses"),
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert ("in steps of 0.01" in (result.stderr or result.output)) == (name == "tonnes")
+        ordered[name] = pl.read_csv(part / "o.csv")["quantity_units"]
+    assert (ordered["sacks"] > 0).sum() > 10
+    assert ordered["tonnes"].to_list() == (ordered["sacks"] / 100).to_list()
+
+
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [([3, 0, 12], 1.0), ([0.5, 1.0, 7.5], 0.1), ([0.25, 0.4], 0.01), ([2000.5, 3000.0], 1.0), ([1 / 3, 2 / 3], 0.001), ([0, 0], 1.0)],
+)  # fmt: skip
+def test_demand_is_counted_in_its_last_decimal(values: list[float], unit: float) -> None:
+    assert counting_unit(np.array([values])) == pytest.approx(unit)
+
+
+def test_spread_of_large_demand_is_not_cut_to_that_of_small() -> None:
+    """Boxes of a thousand counted one by one vary by the same share."""
+    g = np.random.default_rng(5)
+    demand = np.rint(5_000 * g.lognormal(-0.08, 0.4, (60, 100)))
+    phi = dispersion(demand, np.ones(demand.shape, dtype=bool))
+    paths = counted_paths(np.full((1, 1), 5_000.0), phi, 4_000, 7, ["a"])
+    assert paths.std() / paths.mean() == pytest.approx(0.42, rel=0.1)
 
 
 @pytest.mark.parametrize(
