@@ -350,9 +350,12 @@ def document_row(
         received_at: instant in UTC.
         mapping_json: column mapping given with an import.
     """
+    kind = kind_of(content)
+    if mapping_json is not None and kind != "parquet":
+        kind = "csv"  # the person who imports it says so, whatever its encoding and separator
     return {
         "document_id": hashlib.sha256(content).hexdigest(), "content": content, "size_bytes": len(content),
-        "source_uri": source_uri, "transport_code": transport, "kind_code": kind_of(content),
+        "source_uri": source_uri, "transport_code": transport, "kind_code": kind,
         "mapping_json": mapping_json, "available_at_utc": received_at, "available_month": f"{received_at:%Y-%m}",
     }  # fmt: skip
 

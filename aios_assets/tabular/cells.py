@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
     from aios_assets.contracts.table import Column
     from aios_assets.tabular.mapping import Mapping
 
-_NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
+_SPACES = (
+    "[ \u00a0\u202f]"  # a spreadsheet that is told to write a space between thousands writes one that does not break
+)
+_FIRST_YEAR = 1900
 _TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 _WANTED = {
     "i32": "a whole number", "i64": "a whole number", "f64": "a number", "f32": "a number", "date": "a date",
@@ -53,6 +57,10 @@ def typed(
     text = rows.get_column(source)
     values = _parse(text, column, mapping).alias(column.name)
     faults = _faults(rows, source, text.is_not_null() & values.is_null(), "wrong_type", _reads(column, mapping))
+    if column.type == "date":
+        early = (values.dt.year() < _FIRST_YEAR).fill_null(False)
+        why = f"is a day before {_FIRST_YEAR}; write years with four digits, or use %y in date_format"
+        faults += _faults(rows, source, early, "too_early", why)
     if not column.nullable:
         faults += _faults(rows, source, text.is_null(), "empty", "is empty; a value is needed")
     if column.codes:
@@ -78,7 +86,10 @@ def _shown(cell: str | None) -> str:
 def _reads(column: Column, mapping: Mapping) -> str:
     if column.type == "date":
         return f"is no date of the form {mapping.date_format or '%Y-%m-%d'}"
-    return f"is not {_WANTED[column.type]}"
+    form = ""
+    if column.type in ("i32", "i64", "f64", "f32") and (mapping.decimal_comma or mapping.thousands):
+        form = f" of the form 1{mapping.thousands}234" + ("" if column.type[0] == "i" else f"{_decimal(mapping)}5")
+    return f"is not {_WANTED[column.type]}{form}"
 
 
 def _parse(text: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
@@ -97,13 +108,35 @@ def _parse(text: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
     return _number(text, column, mapping)
 
 
+def _decimal(mapping: Mapping) -> str:
+    return "," if mapping.decimal_comma else "."
+
+
+def _mark(mapping: Mapping) -> str:
+    """Pattern of the mark between thousands; empty when there is none."""
+    return _SPACES if mapping.thousands == " " else re.escape(mapping.thousands)
+
+
+def _number_form(mapping: Mapping) -> str:
+    """Pattern of a number as the mapping says numbers are written.
+
+    A mark between thousands has three digits after it, and no other mark is taken: `1.5` is not 15, nor `1.234` one and a bit.
+    """
+    mark, decimal = _mark(mapping), re.escape(_decimal(mapping))
+    whole = rf"(\d+|\d{{1,3}}({mark}\d{{3}})+)" if mark else r"\d+"
+    if mapping.thousands == _decimal(mapping):
+        return rf"^[+-]?{whole}$"
+    return rf"^[+-]?({whole}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d{{1,3}})?$"
+
+
 def _number(text: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
+    fits = text.str.contains(_number_form(mapping))
     if mapping.thousands:
-        text = text.str.replace_all(mapping.thousands, "", literal=True)
+        text = text.str.replace_all(_mark(mapping), "")
     if mapping.decimal_comma:
         text = text.str.replace(",", ".", literal=True)
-    frame = pl.DataFrame({"t": text})
-    number = pl.when(pl.col("t").str.contains(_NUMBER)).then(pl.col("t").cast(pl.Float64, strict=False))
+    frame = pl.DataFrame({"t": text, "fits": fits})
+    number = pl.when("fits").then(pl.col("t").cast(pl.Float64, strict=False))
     values = frame.select(number.alias("v")).get_column("v")
     values = frame.with_columns(values).select(pl.when(pl.col("v").is_finite()).then(pl.col("v"))).to_series()
     if column.type in ("i32", "i64"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,6 +15,11 @@ from aios_assets.tabular.sniff import SEPARATORS
 
 # Parquet can hold a few bytes that unfold into gigabytes.
 UNFOLDED_CAP_BYTES = 2_000_000_000
+# Workbooks of today (a zip archive) and of old.
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# The line by which a spreadsheet is told the separator; it is no header.
+_SEPARATOR_LINE = re.compile(r"sep=.\r?\n")
 csv.field_size_limit(1_000_000)
 
 
@@ -25,11 +31,15 @@ class Sheet:
         rows: one text column per column of the file (empty cells are null), and `_row`, the row number (header is 1).
         columns: names in the file's order.
         bad_rows: (row number, text, what is wrong) of rows that do not fit the header.
+        typed: columns that came with a type (Parquet): numbers and dates in them are not written in anybody's way.
+        floats: those of them that are floating-point numbers, in which no id survives (007, 12345.0).
     """
 
     rows: pl.DataFrame
     columns: list[str]
     bad_rows: list[tuple[int, str, str]]
+    typed: frozenset[str] = frozenset()
+    floats: frozenset[str] = frozenset()
 
 
 def read_sheet(content: bytes, mapping: Mapping, where: str) -> Sheet:
@@ -43,23 +53,57 @@ def read_sheet(content: bytes, mapping: Mapping, where: str) -> Sheet:
     return _parquet(content, where) if content[:4] == b"PAR1" else _csv(content, mapping, where)
 
 
-def _csv(content: bytes, mapping: Mapping, where: str) -> Sheet:
+def _text(content: bytes, mapping: Mapping, where: str) -> str:
+    """The file as text, in the encoding that the mapping names and no other.
+
+    Raises:
+        BadInputError: it is a spreadsheet, or in another encoding.
+    """
+    if content.startswith(_SPREADSHEETS):
+        raise BadInputError("the file is a spreadsheet, not CSV", where=where, todo="save it as CSV UTF-8, or Parquet")
+    said = mapping.encoding.lower().replace("_", "-")
+    is_utf8 = said in ("utf-8", "utf8", "utf-8-sig")
+    if content.startswith(_UTF16_MARKS) and not said.startswith("utf-16"):
+        raise BadInputError("the file is UTF-16 text", where=where, todo="set `encoding: utf-16` in the mapping")
     try:
-        text = content.decode("utf-8-sig" if mapping.encoding.lower() in ("utf-8", "utf8") else mapping.encoding)
-    except (UnicodeDecodeError, LookupError) as error:
+        text = content.decode("utf-8-sig" if is_utf8 else mapping.encoding)
+    except (ValueError, LookupError) as error:
         raise BadInputError(
             f"the file is not {mapping.encoding} text",
             where=where,
             todo="set `encoding` in the mapping, such as cp1252",
         ) from error
+    if not is_utf8 and not text.isascii() and _is_utf8(content):
+        raise BadInputError(
+            f"the file is UTF-8 text, not {mapping.encoding}", where=where, todo="leave `encoding` out of the mapping"
+        )
     if "\x00" in text:
         raise BadInputError("the file holds zero bytes, so it is no CSV", where=where, todo="send it as text")
+    return text
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Letters beyond ASCII hardly ever make valid UTF-8 in another encoding: read as that, every name would be another."""
+    try:
+        return not content.decode("utf-8").isascii()
+    except UnicodeDecodeError:
+        return False
+
+
+def _csv(content: bytes, mapping: Mapping, where: str) -> Sheet:
+    text = _text(content, mapping, where)
+    if len(mapping.separator) > 1 or mapping.separator in ('"', "\r", "\n"):
+        raise BadInputError(
+            f"separator {mapping.separator!r} is not one character", where=where, todo="correct it in the mapping"
+        )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mapping.separator or _separator(text))
+    if _SEPARATOR_LINE.match(text):
+        next(reader)
     rows: list[list[str]] = []
     numbers: list[int] = []
     bad: list[tuple[int, str, str]] = []
     header: list[str] = []
-    number = 0
+    number = reader.line_num
     while True:
         try:
             cells = next(reader)
@@ -72,10 +116,12 @@ def _csv(content: bytes, mapping: Mapping, where: str) -> Sheet:
         number += 1
         if not header:
             header = _header(cells, where)
+        elif not "".join(cells).strip():
+            continue  # an empty line, as spreadsheets put below their last row: nothing is in it
         elif len(cells) == len(header):
             rows.append(cells)
             numbers.append(number)
-        elif any(c.strip() for c in cells):
+        else:
             shown = (mapping.separator or ",").join(cells)
             bad.append(
                 (number, shown, f"has {len(cells)} fields, the header has {len(header)}; check separators and quotes")
@@ -133,7 +179,9 @@ def _parquet(content: bytes, where: str) -> Sheet:
     frame.columns = names
     texts = [_as_text(frame.get_column(n), where) for n in names]
     rows = pl.DataFrame([pl.int_range(2, frame.height + 2, dtype=pl.Int32, eager=True).alias("_row"), *texts])
-    return Sheet(_blank_to_null(rows, names), names, [])
+    typed = frozenset(n for n in names if frame.schema[n] not in (pl.String, pl.Categorical, pl.Enum))
+    floats = frozenset(n for n in names if frame.schema[n].is_float())
+    return Sheet(_blank_to_null(rows, names), names, [], typed, floats)
 
 
 def _as_text(values: pl.Series, where: str) -> pl.Series:

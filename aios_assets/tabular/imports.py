@@ -96,7 +96,8 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
         rows, kept, rejected_rows and `lines`, one per fault.
 
     Raises:
-        BadInputError: the file as a whole cannot be used; names what it has and what the mapping needs.
+        BadInputError: the file as a whole cannot be used: no row fits, or a column is missing; names what it has and what
+            the mapping needs.
     """
     if mapping.kind == "items":
         from aios_assets.tabular.master import MASTER_KINDS, least_of
@@ -112,6 +113,9 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
         )
     lines = [f"row {f.row}{f', column {f.column!r}' if f.column else ''}: {f.reason}" for f in shaped.faults]
     kept = shaped.rows.height
+    if not kept:
+        what = f"none of the {shaped.read:,} rows fits; {lines[0]}" if lines else "the file has a header and no rows"
+        raise BadInputError(what, where=where, todo="correct the mapping or the file; nothing was stored")
     return {"rows": shaped.read, "kept": kept, "rejected_rows": shaped.read - kept, "lines": lines}
 
 
@@ -153,9 +157,12 @@ def _without_future(shaped: Shaped, event: str, theirs: str, at: datetime) -> Sh
 
 def _facts(rows: pl.DataFrame, table: Table, kind: str, document_id: str, at: datetime) -> pl.DataFrame:
     zero, one = pl.lit(0, pl.Int32), pl.lit(1, pl.Int32)
+    # A file has no envelope that says when it was sent. It was sent when it reached us: without that, which of two files
+    # corrects the other would be decided by the hash of their bytes.
+    known = pl.lit(at).cast(pl.Datetime("us", "UTC"))
     return rows.with_columns(
         document_id=pl.lit(document_id), interchange_no=zero, set_no=zero, segment_no=pl.col("_row"), line_no=one,
         standard_code=pl.lit("CSV"), set_code=pl.lit(kind), sender_id=pl.lit("import"), receiver_id=pl.lit("aios"),
-        control_number=pl.lit(document_id[:14]), sent_at_utc=pl.lit(None, pl.Datetime("us", "UTC")),
-        available_at_utc=pl.lit(at).cast(pl.Datetime("us", "UTC")), available_month=pl.lit(f"{at:%Y-%m}"),
+        control_number=pl.lit(document_id[:14]), sent_at_utc=known,
+        available_at_utc=known, available_month=pl.lit(f"{at:%Y-%m}"),
     ).select(table.names)  # fmt: skip

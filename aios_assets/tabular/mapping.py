@@ -86,20 +86,31 @@ def parse_mapping(text: str, where: str = "mapping") -> Mapping:
     Raises:
         BadInputError: not YAML, or not a mapping.
 
-    Constants are text as written: site 007 is not 7, country NO is not false.
+    Constants and column names are text as written: site 007 is not 7, a column No is not false.
 
     >>> parse_mapping("columns: {item_id: SKU}").columns
     {'item_id': 'SKU'}
     >>> parse_mapping("constants: {site_id: 007}").constants
     {'site_id': '007'}
+    >>> parse_mapping("item_id: No").columns
+    {'item_id': 'No'}
     """
     try:
         data, written = yaml.safe_load(text), yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise BadInputError("the mapping is not valid YAML", where=where, todo="correct the file") from error
-    if isinstance(data, dict) and isinstance(data.get("constants"), dict):
-        data["constants"] = written["constants"]
-    return mapping_of(data, where)
+    if isinstance(data, dict):
+        names = [f.name for f in fields(Mapping)]
+        for key in data:
+            if key in ("constants", "columns") or (key not in names and isinstance(written.get(key), str)):
+                data[key] = written[key]
+    mapping = mapping_of(data, where)
+    if mapping.thousands == ("," if mapping.decimal_comma else "."):
+        raise BadInputError(
+            f"the mapping uses '{mapping.thousands}' as decimal mark and between thousands", where=where,
+            todo="set decimal_comma to what the file has, or leave `thousands` out",
+        )  # fmt: skip
+    return mapping
 
 
 def mapping_json(mapping: Mapping) -> str:

@@ -53,7 +53,14 @@ def shape(
     faults = [Fault(n, "", "ragged", reason, text) for n, text, reason in sheet.bad_rows]
     out = [rows.get_column("_row")]
     for column in columns:
-        values, bad = typed(rows, sources[column.name], column, mapping, least=least(column))
+        source = sources[column.name]
+        if column.type == "str" and source in sheet.floats:
+            raise BadInputError(
+                f"column '{source}' holds {column.name} as floating-point numbers, in which no name survives",
+                where=where, todo="write it as text or as whole numbers",
+            )  # fmt: skip
+        written = Mapping() if source in sheet.typed else mapping
+        values, bad = typed(rows, source, column, written, least=least(column))
         faults += bad
         out.append(values)
     frame = pl.DataFrame(out)

@@ -257,3 +257,11 @@ def test_two_releases_between_two_readings_leave_the_marks_of_a_rebuild(
         release(one, document_id, 5)
         mark_read(one, unread_documents(one, CUTOFF, "edi"), "edi")
     assert lake.content_hash("raw_edi__reads") == rebuilt.content_hash("raw_edi__reads")
+
+
+def test_an_imported_table_is_read_as_one_whatever_its_encoding() -> None:
+    """By its first bytes alone it would go to the EDI reader, and be set aside there."""
+    content = "Код~Пачка\nЯблоко~6\n".encode("cp1251")
+    assert inbox_module.kind_of(content) == "unknown"
+    row = inbox_module.document_row(content, "import:i.csv", "import", datetime(2026, 1, 1, tzinfo=UTC), "{}")
+    assert row["kind_code"] == "csv"

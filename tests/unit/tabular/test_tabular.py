@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -286,6 +287,107 @@ def test_no_bytes_break_the_readers(content: bytes) -> None:
 def test_in_is_kept_and_rejected(cells: list[tuple[str, str]]) -> None:
     text = "item_id,pack_ea\n" + "".join(f"{a},{b}\n" for a, b in cells)
     batch = read_master(documents(("master/items/x.csv", text.encode(), None)))
-    rows = sum(1 for a, b in cells)
+    rows = sum(1 for a, b in cells if a or b)  # an empty line holds nothing
     assert batch.counts["rows"] == rows
     assert batch.counts["kept"] + batch.rejects["segment_no"].n_unique() == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "value"),
+    [
+        ("1.234,5", {"decimal_comma": True, "thousands": "."}, 1234.5),
+        ("1234,5", {"decimal_comma": True, "thousands": "."}, 1234.5),
+        ("1.5", {"decimal_comma": True, "thousands": "."}, None),
+        ("1.234", {"decimal_comma": True}, None),
+        ("1,5", {"thousands": ","}, None),
+        ("12,34,567", {"thousands": ","}, None),
+        ("1,234,567.5", {"thousands": ","}, 1234567.5),
+        ("1 234", {"thousands": " "}, 1234.0),
+        ("1\u00a0234,5", {"thousands": " ", "decimal_comma": True}, 1234.5),
+        ("1\u202f234", {"thousands": " "}, 1234.0),
+        ("1.5", {"thousands": "."}, None),
+        ("1,5", {}, None),
+        (",5", {"decimal_comma": True}, 0.5),
+    ],
+)
+def test_a_number_in_another_way_of_writing_is_refused_and_never_ten_times_as_much(
+    text: str, mapping: dict[str, object], value: float | None
+) -> None:
+    frame, reasons = imported(f'site_id;item_id;activity_date;quantity\n1;A;2026-01-05;"{text}"\n', **mapping)
+    assert frame["quantity"].to_list() == ([] if value is None else [value])
+    assert len(reasons) == (1 if value is None else 0)
+
+
+def test_parquet_numbers_and_dates_are_not_written_in_anybody_s_way() -> None:
+    sink = io.BytesIO()
+    pl.DataFrame({"s": ["007"], "i": [12], "d": [date(2026, 1, 5)], "q": [1234.5]}).write_parquet(sink)
+    mapping = Mapping(
+        kind="sales", columns={"site_id": "s", "item_id": "i", "activity_date": "d", "quantity": "q"},
+        date_format="%d.%m.%Y", decimal_comma=True, thousands=".",
+    )  # fmt: skip
+    batch = read_import(documents(("s.parquet", sink.getvalue(), mapping_json(mapping))))
+    assert batch.rejects.is_empty()
+    row = batch.frames["raw_edi__product_activity"].row(0, named=True)
+    assert (row["site_id"], row["item_id"], row["activity_date"], row["quantity"]) == (
+        "007", "12", date(2026, 1, 5), 1234.5,
+    )  # fmt: skip
+
+
+def test_ids_that_became_floating_point_numbers_are_refused() -> None:
+    sink = io.BytesIO()
+    pl.DataFrame({"item_id": [12345.0, None], "pack_ea": [6, 6]}).write_parquet(sink)
+    frame, reasons = items(sink.getvalue())
+    assert frame.is_empty()
+    assert "column 'item_id' holds item_id as floating-point numbers" in reasons[0]
+
+
+def test_a_year_of_two_digits_is_not_a_year_of_the_first_century() -> None:
+    header = "site_id,item_id,activity_date,quantity\n"
+    frame, reasons = imported(f"{header}1,A,05.01.26,1\n1,B,05.01.2026,1\n", date_format="%d.%m.%Y")
+    assert frame["item_id"].to_list() == ["B"]
+    assert "'05.01.26' is a day before 1900; write years with four digits" in reasons[0]
+    frame, reasons = imported(f"{header}1,A,05.01.26,1\n", date_format="%d.%m.%y")
+    assert (frame["activity_date"].to_list(), reasons) == ([date(2026, 1, 5)], [])
+
+
+def test_what_a_spreadsheet_puts_around_its_rows_is_no_row() -> None:
+    frame, reasons = imported(
+        "sep=;\r\nsite_id;item_id;activity_date;quantity\r\n1;A;2026-01-05;2\r\n;;;\r\n\r\n;;;\r\n"
+    )
+    assert (frame["segment_no"].to_list(), reasons) == ([3], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "mapping", "words"),
+    [
+        (b"PK\x03\x04rest", {}, "is a spreadsheet"),
+        ("item_id,pack_ea\nA,6\n".encode("utf-16"), {}, "set `encoding: utf-16`"),
+        ("item_id,pack_ea\nK\u00e4se,6\n".encode(), {"encoding": "cp1252"}, "is UTF-8 text, not cp1252"),
+        (b"\xef\xbb\xbfitem_id,pack_ea\nA,6\n", {"encoding": "cp1252"}, "is UTF-8 text, not cp1252"),
+        (b"item_id,pack_ea\nA,6\n", {"separator": "||"}, "'||' is not one character"),
+        (b"item_id,pack_ea\nA,6\n", {"encoding": "idna\x00"}, "set `encoding`"),
+        (b"item_id,pack_ea\n", {}, "a header and no rows"),
+        (b"item_id,pack_ea\n,6\nB,x\n", {}, "none of the 2 rows fits; row 2, column 'item_id'"),
+    ],
+)
+def test_an_import_that_cannot_be_meant_is_refused_before_it_is_stored(
+    content: bytes, mapping: dict[str, str], words: str
+) -> None:
+    with pytest.raises(BadInputError, match=re.escape(words)):
+        preview_import(content, Mapping(kind="items", **mapping), "i.csv", AT)
+
+
+def test_column_names_are_text_as_written() -> None:
+    assert parse_mapping("columns: {item_id: No, site_id: 007}").columns == {"item_id": "No", "site_id": "007"}
+    assert parse_mapping("item_id: No").columns == {"item_id": "No"}
+
+
+@pytest.mark.parametrize("text", ['thousands: "."', 'decimal_comma: true\nthousands: ","'])
+def test_one_mark_cannot_be_both(text: str) -> None:
+    with pytest.raises(BadInputError, match="as decimal mark and between thousands"):
+        parse_mapping(text)
+
+
+def test_an_import_was_sent_when_it_reached_us() -> None:
+    frame, _ = imported("site_id,item_id,activity_date,quantity\n1,A,2026-01-05,1\n")
+    assert frame["sent_at_utc"].to_list() == [AT]
