@@ -26,12 +26,19 @@ def _named(names: tuple[str, ...], function: Callable[..., Any]) -> Callable[...
             raise BadInputError(text, where="inputs", todo=f"give {', '.join(wanted)}")
         try:
             found = function(**inputs)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
+        except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
             raise BadInputError(
                 f"the inputs cannot be used: {error}", where="inputs", todo=f"give {', '.join(wanted)}"
             ) from error
         values = found if isinstance(found, tuple) else (found,)
-        return dict(zip(names, values, strict=False))
+        answer = dict(zip(names, values, strict=False))
+        endless = sorted(n for n, v in answer.items() if isinstance(v, float) and not np.isfinite(v))
+        if endless:
+            raise BadInputError(
+                f"{', '.join(endless)} would not be finite: an input is missing, or far too large or small", where="inputs",
+                todo=f"check {', '.join(sorted(inputs))}",
+            )  # fmt: skip
+        return answer
 
     return call
 

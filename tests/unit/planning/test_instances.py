@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aios_assets.contracts.errors import BadInputError
 from planning.policies.newsvendor import erlang_b
 from planning.solve import solve
 
@@ -118,3 +119,16 @@ def test_erlang() -> None:
     i = case["inputs"]
     found = [erlang_b(a, s) for a, s in zip(i["offered_load"], i["S"], strict=True)]
     assert found == pytest.approx(case["published"], rel=case["rel_tol"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        ("newsvendor-normal", {"h": 0.18, "p": 0.7, "mu": float("nan"), "sd": 8}),
+        ("eoq", {"K": 8, "h": 1e-308, "lam": 1300}),
+        ("newsvendor-poisson", {"h": 1, "p": 1e308, "mu": 6}),
+    ],
+)
+def test_an_answer_that_is_not_finite_is_refused(kind: str, inputs: dict[str, float]) -> None:
+    with pytest.raises(BadInputError, match=r"not be finite|cannot be used"):
+        solve(kind, inputs)
