@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Profile = Literal["tiny", "fast", "full"]
@@ -33,16 +34,64 @@ class Settings(BaseSettings):
     our_ids: str = Field(
         "", description="our identifications in EDI envelopes, separated by commas; empty: told from them"
     )
-    document_cap_mb: int = Field(256, description="largest document taken, in MB")
+    document_cap_mb: int = Field(256, ge=1, description="largest document taken, in MB")
     mlflow_uri: str = Field("", description="MLflow tracking store; empty means SQLite in home")
     pages_url: str = Field("http://127.0.0.1:5001", description="where `aios ui` serves the report pages, for links")
-    retrain_every_days: int = Field(28, description="age in days at which the champion is retrained without any drift")
-    training_days: int = Field(728, description="days of history that a training run reads")
-    training_stride_days: int = Field(7, description="days between training origins")
+    retrain_every_days: int = Field(
+        28, ge=1, description="age in days at which the champion is retrained without any drift"
+    )
+    training_days: int = Field(728, ge=1, description="days of history that a training run reads")
+    training_stride_days: int = Field(7, ge=1, description="days between training origins")
     engine: str = Field(
         "inprocess",
         description="where scoring and backtests run: inprocess, dask (local workers) or a Dask scheduler's tcp://host:port",
     )
+
+    @field_validator("home", "inbox", mode="before")
+    @classmethod
+    def _names_a_folder(cls, value: Any) -> Any:
+        """Nothing between the quotes would be the present folder, and everything in it a document."""
+        if isinstance(value, str) and not value.strip():
+            raise PydanticCustomError("empty", "it is empty; name a folder, or unset it")
+        return value
+
+    @field_validator("business_tz")
+    @classmethod
+    def _is_a_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, KeyError) as error:
+            raise PydanticCustomError(
+                "zone", "'{value}' is no time zone, such as Europe/Berlin", {"value": value}
+            ) from error
+        return value
+
+    @field_validator("cutoff")
+    @classmethod
+    def _is_local(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise PydanticCustomError("local", "it is a time in AIOS_BUSINESS_TZ, so it has no offset; write 02:00")
+        return value
+
+    @field_validator("start_date")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        try:
+            is_written_so = date.fromisoformat(value).isoformat() == value
+        except ValueError:
+            is_written_so = False
+        if not is_written_so:
+            raise PydanticCustomError("day", "'{value}' is no day of the form YYYY-MM-DD", {"value": value})
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _is_an_engine(cls, value: str) -> str:
+        if value not in ("inprocess", "dask") and not value.startswith(("tcp://", "tls://")):
+            raise PydanticCustomError(
+                "engine", "'{value}' is none of inprocess, dask, tcp://host:port", {"value": value}
+            )
+        return value
 
     @property
     def lake_root(self) -> Path:
