@@ -47,7 +47,8 @@ def marked_segment(reject: dict[str, Any]) -> str:
     """
     text = reject.get("segment_text") or ""
     number = reject.get("element_no")
-    if not text or not number:
+    # Of a table the text is the cell itself, and its column stands in the reason.
+    if not text or not number or reject.get("kind_code") == "import":
         return text
     separator = next((c for c in text if not c.isalnum()), "*")
     starts = [0] + [i + 1 for i, c in enumerate(text) if c == separator]
@@ -68,7 +69,8 @@ def release(lake: Lake, reject_id: str, reason: str, released_by: str, at: datet
         at: instant of the decision.
 
     Raises:
-        BadInputError: no such reject, or the reject is a whole document that cannot be read at all.
+        BadInputError: no such reject, a whole document that cannot be read at all, or a row of a table or of telemetry: what
+            is wrong with it leaves nothing to take, and released it would only be gone from the list.
     """
     reject = find_reject(lake, reject_id)
     if reject["level_code"] == "document":
@@ -76,6 +78,15 @@ def release(lake: Lake, reject_id: str, reason: str, released_by: str, at: datet
             "a document that cannot be read cannot be released",
             where=str(reject["source_uri"]),
             todo="ask the partner to send it again",
+        )
+    document = lake.read(
+        "raw_edi__documents", columns=["kind_code"], where=pl.col("document_id") == reject["document_id"]
+    )
+    if not set(document["kind_code"]) <= {"x12", "edifact", "unknown"}:
+        raise BadInputError(
+            "a row that does not fit its table cannot be released",
+            where=f"{reject['source_uri']}, row {reject['segment_no']}",
+            todo="correct the row, and send or import the rows set aside as a file of their own",
         )
     if not reason.strip():
         raise BadInputError("a release needs a reason", todo="add --reason")
