@@ -353,3 +353,20 @@ def test_the_imported_file_that_reached_us_last_counts_whatever_its_hash(tmp_pat
     build(tmp_path / "lake", tmp_path)
     current = lake.read("fct_demand_daily").filter(pl.col("is_current")).sort("demand_date")
     assert current["sales_qty_ea"].to_list() == [11, 12, 13, 14, 15, 16]
+
+
+def test_an_imported_order_that_names_no_supplier_has_none(tmp_path: Path) -> None:
+    world = World(tmp_path / "lake")
+    line = {"order_date": day(0), "action_code": "new", "quantity": 5.0, "ship_to_site_id": "S1", "item_id": "A"}
+    known = at(day(0))
+    ours = {"receiver_id": "aios", "sender_id": "import"}
+    world.message(
+        "raw_edi__order_lines", known, line | ours | {"order_number": "P1", "order_line": "2"}, set_code="orders"
+    )
+    named = ours | {"order_number": "P2", "order_line": "2", "seller_id": "0007"}
+    world.message("raw_edi__order_lines", known, line | named, set_code="orders")
+    built = world.write()
+    build(tmp_path / "lake", tmp_path)
+    lines = built.read("fct_purchase_order_lines").sort("order_number")
+    assert lines.select("order_number", "source_id", "open_qty_ea").rows() == [("P1", None, 5), ("P2", "0007", 5)]
+    assert built.read("dim_supplier")["supplier_id"].to_list() == ["0007"]

@@ -12,7 +12,8 @@ ordered as (
         order_date as event_date,
         if(action_code in ('new', 'change'), quantity_ea, 0) as quantity_ea,
         requested_date as expected_date,
-        coalesce(seller_id, receiver_id) as source_id,
+        -- An imported order came to us from ourselves: unless the file names a supplier, none is known.
+        coalesce(seller_id, if(set_code = 'orders', null, receiver_id)) as source_id,
         -- A change that names no site leaves the line where it is, wherever the buyer sits.
         coalesce(ship_to_id, if(action_code = 'new', buyer_id, null)) as site_id,
         cast(null as varchar) as carrier_id, cast(null as varchar) as shipment_id, cast(null as varchar) as reference_id,

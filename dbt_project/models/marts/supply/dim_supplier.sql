@@ -1,7 +1,8 @@
 with
 
 seen as (
-    select coalesce(seller_id, receiver_id) as supplier_id, min(available_at_utc) as available_at_utc
+    -- An imported order names its supplier or none: it came to us from ourselves.
+    select coalesce(seller_id, if(set_code = 'orders', null, receiver_id)) as supplier_id, min(available_at_utc) as available_at_utc
     from {{ ref('stg_edi__order_lines') }}
     group by all
 ),
