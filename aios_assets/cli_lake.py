@@ -114,7 +114,7 @@ def listen(
     way: Annotated[str, typer.Argument(help="http (documents and AS2), mqtt or nats (telemetry)")],
     topic: Annotated[str, typer.Option(help="MQTT topic filter or NATS subject")] = "",
     host: Annotated[str, typer.Option(help="address to bind (http) or host of the broker")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port; the protocol's usual one when 0")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="port; the protocol's usual one when 0")] = 0,
     stream: Annotated[str, typer.Option(help="NATS stream")] = "TELEMETRY",
     token_file: Annotated[Path | None, typer.Option(help="http: file with the bearer token senders must show")] = None,
     seconds: Annotated[float, typer.Option(help="stop after so long; 0 listens until interrupted")] = 0.0,

@@ -13,7 +13,7 @@ from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec
 from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.resources.handles import World
-from aios_assets.resources.unread import mark_read, unread_documents
+from aios_assets.resources.unread import mark_read, release_placed, unread_documents
 
 NAMES = [t.name for t in MASTER_TABLES]
 
@@ -29,6 +29,7 @@ def read_master(context: AssetExecutionContext, world: World) -> Iterator[Materi
     """Read master files and imports that are not read yet."""
     from aios_assets.tabular import read_master
 
+    release_placed(world.lake)
     documents = unread_documents(world.lake, world.cutoff(days_of(context)[-1]), "master")
     batch = read_master(documents)
     world.write_rejects(batch.rejects)

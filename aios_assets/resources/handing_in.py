@@ -133,8 +133,9 @@ def _refuse_other_mapping(lake: Lake, content: bytes, path: Path, mapping: str) 
     same = pl.col("document_id") == hashlib.sha256(content).hexdigest()
     stored = lake.read(RAW_EDI_DOCUMENTS, columns=["mapping_json"], where=same)
     if stored.height and stored.item() != mapping:
+        how = "imported before with another kind or mapping" if stored.item() else "received before as a plain file"
         raise BadInputError(
-            "these bytes were imported before with another mapping",
+            f"these bytes were {how}, and one document is read in one way",
             where=str(path),
-            todo="export the file again with what should change, or keep the first mapping",
+            todo="import a fresh export, different by what should change or by one empty line at its end",
         )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aios_assets.contracts.raw_tables import RAW_EDI_READS
+from aios_assets.contracts.raw_tables import RAW_EDI_READS, RAW_EDI_RELEASES
+from aios_assets.tabular import MASTER_KINDS, Mapping, kind_of_source
+from aios_assets.tabular.master import UNPLACED
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
@@ -39,7 +41,49 @@ def unread_documents(lake: Lake, cutoff: datetime, feed: str) -> pl.DataFrame:
     if unread.is_empty():
         return received.head(0).collect()
     ids = unread["document_id"].implode()
-    return received.filter(pl.col("document_id").is_in(ids)).collect().sort("available_at_utc", "document_id")
+    documents = received.filter(pl.col("document_id").is_in(ids)).collect().sort("available_at_utc", "document_id")
+    return _where_they_belong(lake, documents) if feed == "master" else documents
+
+
+def release_placed(lake: Lake) -> int:
+    """Release tables that were set aside because nothing said what they are, and came again below `master/<kind>/`.
+
+    Their bytes are stored once, so the second delivery alone would be a duplicate and change nothing.
+
+    Returns:
+        How many were released; the reading that follows takes them.
+    """
+    aside = lake.read("raw_edi__rejects", where=pl.col("error_code") == UNPLACED)
+    aside = aside.join(lake.read(RAW_EDI_RELEASES, columns=["reject_id"]), on="reject_id", how="anti")
+    placed = aside.drop("available_at_utc").join(_placed(lake, aside["document_id"]), on="document_id")
+    rows = placed.with_columns(
+        pl.lit("inbox").alias("released_by"), pl.format("delivered again as {}", "placed_uri").alias("reason")
+    )
+    lake.write(RAW_EDI_RELEASES, rows.select(RAW_EDI_RELEASES.names))
+    return rows.height
+
+
+def _where_they_belong(lake: Lake, documents: pl.DataFrame) -> pl.DataFrame:
+    """`documents` with the place of a later delivery as source, where the first place does not say what a table is."""
+    stray = documents.filter(
+        pl.col("mapping_json").is_null() & ~pl.col("source_uri").map_elements(_is_placed, pl.Boolean)
+    )
+    placed = _placed(lake, stray["document_id"]).select("document_id", "placed_uri")
+    joined = documents.join(placed, on="document_id", how="left", maintain_order="left")
+    return joined.with_columns(source_uri=pl.coalesce("placed_uri", "source_uri")).drop("placed_uri")
+
+
+def _placed(lake: Lake, document_ids: pl.Series) -> pl.DataFrame:
+    """document_id, placed_uri, available_at_utc of the first delivery of each that lies below `master/<kind>/`."""
+    wanted = pl.col("document_id").is_in(document_ids.implode())
+    seen = lake.read("raw_edi__deliveries", columns=["document_id", "source_uri", "available_at_utc"], where=wanted)
+    below = seen.filter(pl.col("source_uri").map_elements(_is_placed, pl.Boolean))
+    first = below.sort("available_at_utc", "source_uri").unique("document_id", keep="first", maintain_order=True)
+    return first.rename({"source_uri": "placed_uri"})
+
+
+def _is_placed(uri: str) -> bool:
+    return kind_of_source(uri, Mapping()) in MASTER_KINDS
 
 
 def mark_read(lake: Lake, documents: pl.DataFrame, feed: str) -> None:

@@ -2,7 +2,7 @@
 
 from aios_assets.tabular.imports import IMPORT_KINDS, ImportBatch, preview_import, read_import
 from aios_assets.tabular.mapping import Mapping, mapping_json, parse_mapping
-from aios_assets.tabular.master import MASTER_KINDS, MasterBatch, read_master
+from aios_assets.tabular.master import MASTER_KINDS, MasterBatch, kind_of_source, read_master
 from aios_assets.tabular.sniff import sniff_plain
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ImportBatch",
     "Mapping",
     "MasterBatch",
+    "kind_of_source",
     "mapping_json",
     "parse_mapping",
     "preview_import",

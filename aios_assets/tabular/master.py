@@ -22,6 +22,8 @@ from aios_assets.tabular.shape import as_rejects, shape
 
 MASTER_KINDS: dict[str, Table] = {t.name.removeprefix("raw_master__"): t for t in MASTER_TABLES}
 _OURS = ("document_id", "line_no", "available_at_utc")
+# Nothing says what kind of table it is: read again once it is delivered where its place says so.
+UNPLACED = "csv:unplaced"
 _FOLDER = re.compile(r"(?:^|/)master/([^/]+)/")
 
 
@@ -65,7 +67,8 @@ def read_master(documents: pl.DataFrame) -> MasterBatch:
             key = [k for k in table.key if k not in _OURS]
             shaped = shape(sheet, wanted, key, mapping, uri, least_of)
         except BadInputError as error:
-            rejects.append(Reject(document_id, "csv:file", error.sentence(), at, level_code="document"))
+            code = "csv:file" if kind in MASTER_KINDS else UNPLACED
+            rejects.append(Reject(document_id, code, error.sentence(), at, level_code="document"))
             continue
         rejects += as_rejects(shaped.faults, sheet.columns, document_id, at, uri)
         good = shaped.rows.rename({"_row": "line_no"}).with_columns(
@@ -101,7 +104,9 @@ def _table(kind: str, uri: str) -> Table:
         return MASTER_KINDS[kind]
     what = f"there is no master data of kind '{kind}'" if kind else "nothing says what this table is"
     kinds = ", ".join(MASTER_KINDS)
-    raise BadInputError(what, where=uri, todo=f"put it below master/<kind>/ ({kinds}) or use `aios import`")
+    raise BadInputError(
+        what, where=uri, todo=f"put it below master/<kind>/ ({kinds}) or hand a fresh export to `aios import`"
+    )
 
 
 def _checked(mapping: Mapping) -> Mapping:

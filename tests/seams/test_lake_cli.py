@@ -50,3 +50,4 @@ def test_damage_exits_one_with_its_place_and_is_healed(home: Path) -> None:
 def test_wrong_calls_exit_two(home: Path) -> None:
     assert aios("check", "--table", "nonsense")[0] == 2
     assert aios("listen", "pigeon")[0] == 2
+    assert aios("listen", "http", "--port", "99999")[0] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.quarantine import find_reject, marked_segment, open_rejects, release
-from aios_assets.resources.inbox import document_frame, document_row
+from aios_assets.resources.inbox import Inbox, document_frame, document_row
 from aios_assets.resources.lake import Lake
-from aios_assets.tabular import Mapping, mapping_json, read_import
+from aios_assets.resources.unread import mark_read, release_placed, unread_documents
+from aios_assets.tabular import Mapping, mapping_json, read_import, read_master
 
 AT = datetime(2026, 1, 10, 5, tzinfo=UTC)
 
@@ -39,3 +41,44 @@ def test_a_row_of_a_table_is_not_released_and_stays_in_the_list(lake: Lake) -> N
 
 def test_a_cell_is_shown_as_it_is(lake: Lake) -> None:
     assert marked_segment(find_reject(lake, open_rejects(lake)["reject_id"].item())) == "x-1"
+
+
+def night(lake: Lake, inbox: Path) -> list[str]:
+    """Take the inbox and read its master data as the night does; the sources read."""
+    end = datetime(2030, 1, 1, tzinfo=UTC)
+    Inbox(inbox).take(lake, end)
+    release_placed(lake)
+    documents = unread_documents(lake, end, "master")
+    batch = read_master(documents)
+    lake.write("raw_edi__rejects", batch.rejects)
+    lake.write("raw_master__items", batch.frames["raw_master__items"])
+    mark_read(lake, documents, "master")
+    return documents["source_uri"].to_list()
+
+
+def put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def test_a_table_that_lay_in_the_wrong_place_is_read_once_it_lies_in_the_right_one(tmp_path: Path) -> None:
+    lake, inbox = Lake(tmp_path / "lake"), tmp_path / "inbox"
+    put(inbox / "items.csv", b"item_id,pack_ea\n007,6\n")
+    assert night(lake, inbox) == ["items.csv"]
+    assert "master/<kind>/" in open_rejects(lake)["reason"].item()
+    put(inbox / "master/items/items.csv", b"item_id,pack_ea\n007,6\n")
+    assert night(lake, inbox) == ["master/items/items.csv"]
+    assert lake.read("raw_master__items")["item_id"].to_list() == ["007"]
+    assert open_rejects(lake).is_empty()
+    assert lake.read("raw_edi__releases")["reason"].to_list() == ["delivered again as master/items/items.csv"]
+    assert night(lake, inbox) == []
+
+
+def test_a_table_in_the_right_place_that_does_not_fit_stays_in_the_list(tmp_path: Path) -> None:
+    lake, inbox = Lake(tmp_path / "lake"), tmp_path / "inbox"
+    put(inbox / "items.csv", b"sku,pack_ea\n007,6\n")
+    night(lake, inbox)
+    put(inbox / "master/items/items.csv", b"sku,pack_ea\n007,6\n")
+    night(lake, inbox)
+    assert "column 'item_id' is missing" in open_rejects(lake)["reason"].item()
