@@ -26,6 +26,7 @@ from aios_assets.cli_common import emit, handle_errors, parse_day
 from aios_assets.contracts.errors import UsageError
 from aios_assets.settings import Settings
 
+SHOWN_LINES = 20
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 app = typer.Typer(
@@ -174,11 +175,12 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Take documents into the raw store now; the next run reads them."""
-    from aios_assets.definitions import world_of
     from aios_assets.night import only_one, prepare_home
 
     conf = settings()
     prepare_home(conf)
+    from aios_assets.definitions import world_of  # writes into the home, so it comes after the check of it
+
     with only_one(conf):
         emit(world_of(conf).take_paths(paths), as_json)
 
@@ -192,13 +194,19 @@ def import_file(
     as_json: Json = False,
 ) -> None:
     """Import sales, stock, orders or items from a CSV or Parquet file."""
-    from aios_assets.definitions import world_of
     from aios_assets.night import only_one, prepare_home
 
     conf = settings()
     prepare_home(conf)
+    from aios_assets.definitions import world_of  # writes into the home, so it comes after the check of it
+
     with only_one(conf):
-        emit(world_of(conf).import_file(kind, file, mapping), as_json)
+        result = world_of(conf).import_file(kind, file, mapping)
+    lines = [] if as_json else result.pop("lines")
+    emit(result, as_json)
+    emit(lines[:SHOWN_LINES], False)
+    if len(lines) > SHOWN_LINES:
+        print(f"… and {len(lines) - SHOWN_LINES:,} more; after the next run see `aios quarantine list`")
 
 
 @app.command()

@@ -72,3 +72,21 @@ def test_a_status_before_any_night(fresh: Home) -> None:
 def test_a_setting_that_does_not_fit(tmp_path: Path) -> None:
     home = Home(tmp_path, {"AIOS_PROFILE": "gigantic"})
     assert "AIOS_PROFILE" in one_line(home, "status", code=2)
+
+
+@pytest.mark.parametrize("words", [("run",), ("ingest", "/nowhere"), ("import", "items", "/nowhere")])
+def test_a_home_that_is_no_folder(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "home").write_text("a file")
+    home = Home(tmp_path / "home", {"AIOS_INBOX": str(tmp_path / "inbox")})
+    assert "home folder cannot be written" in one_line(home, *words, code=1)
+
+
+def test_rows_that_do_not_fit_are_told_one_to_a_line(fresh: Home, tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,pack_ea\n007,6\n" + "".join(f"{n},x\n" for n in range(25)))
+    said = fresh.aios("import", "items", str(file)).stdout.splitlines()
+    assert (
+        next(line for line in said if line.startswith("row ")) == "row 3, column 'pack_ea': 'x' is not a whole number"
+    )
+    assert said[-1] == "… and 5 more; after the next run see `aios quarantine list`"
