@@ -154,14 +154,8 @@ class Inbox:
             with os.scandir(folder) as listing:
                 entries = list(listing)
         except OSError as error:
-            self._note(
-                taken,
-                prefix.rstrip("/"),
-                "unreadable",
-                f"folder cannot be listed ({error.strerror})",
-                "give the reading user access",
-                None,
-            )
+            what = f"folder cannot be listed ({error.strerror})"
+            self._note(taken, prefix.rstrip("/"), "unreadable", what, "give the reading user access", None)
             return
         for entry in entries:
             name = entry.name
@@ -171,18 +165,16 @@ class Inbox:
                 yield from self._walk(entry.path, f"{prefix}{name}/", taken)
                 continue
             try:
+                if entry.is_symlink() and (entry.is_dir() or not Path(entry.path).exists()):
+                    # Followed, a link to a folder could lead round in a circle; passed over in silence, it would be lost.
+                    what = "link to a folder is not followed" if entry.is_dir() else "link leads to nothing"
+                    self._note(taken, prefix + name, "link", what, "put the documents themselves there", None)
                 if not entry.is_file():
                     continue
                 stat = entry.stat()
             except OSError as error:
-                self._note(
-                    taken,
-                    prefix + name,
-                    "unreadable",
-                    f"file cannot be looked at ({error.strerror})",
-                    "give the reading user access",
-                    None,
-                )
+                what = f"file cannot be looked at ({error.strerror})"
+                self._note(taken, prefix + name, "unreadable", what, "give the reading user access", None)
                 continue
             # A name that is no text is shown with replacement characters, so that it can be stored at all.
             uri = (prefix + name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

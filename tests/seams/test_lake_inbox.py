@@ -265,3 +265,20 @@ def test_an_imported_table_is_read_as_one_whatever_its_encoding() -> None:
     assert inbox_module.kind_of(content) == "unknown"
     row = inbox_module.document_row(content, "import:i.csv", "import", datetime(2026, 1, 1, tzinfo=UTC), "{}")
     assert row["kind_code"] == "csv"
+
+
+def test_a_link_that_is_not_followed_is_told(tmp_path: Path) -> None:
+    inbox, elsewhere = tmp_path / "inbox", tmp_path / "elsewhere"
+    for folder in (inbox, elsewhere):
+        folder.mkdir()
+        (folder / "a.csv").write_bytes(folder.name.encode())
+        os.utime(folder / "a.csv", (1_700_000_000, 1_700_000_000))
+    (inbox / "partner").symlink_to(elsewhere)
+    (inbox / "gone.edi").symlink_to(tmp_path / "nothing")
+    (inbox / "linked.csv").symlink_to(elsewhere / "a.csv")
+    taken = Inbox(inbox).take(Lake(tmp_path / "lake"), datetime(2030, 1, 1, tzinfo=UTC))
+    assert (taken.files, taken.documents, taken.set_aside) == (2, 2, 2)
+    assert sorted(taken.problems) == [
+        "link leads to nothing (gone.edi). To do: put the documents themselves there.",
+        "link to a folder is not followed (partner). To do: put the documents themselves there.",
+    ]
