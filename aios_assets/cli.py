@@ -317,9 +317,9 @@ def quarantine_release(
 @app.command()
 @handle_errors
 def ui(
-    port: Annotated[int, typer.Option(help="port of the Dagster UI")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="port of the MLflow UI")] = 5000,
-    pages_port: Annotated[int, typer.Option(help="port of the report pages")] = 5001,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="port of the Dagster UI")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65_535, help="port of the MLflow UI")] = 5000,
+    pages_port: Annotated[int, typer.Option(min=1, max=65_535, help="port of the report pages")] = 5001,
 ) -> None:
     """Start the Dagster UI, the MLflow UI and the report pages on this night's data, on this machine only."""
     from aios_assets.night import prepare_home

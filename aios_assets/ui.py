@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aios_assets.contracts.errors import ConflictError
+from aios_assets.contracts.errors import ConflictError, UsageError
 from aios_assets.settings import Settings
 
 
@@ -18,8 +18,14 @@ def serve(settings: Settings, port: int, mlflow_port: int, pages_port: int) -> N
     """Start all three and wait until they are stopped with Ctrl-C.
 
     Raises:
+        UsageError: a port is asked for twice.
         ConflictError: a port is taken.
     """
+    if len({port, mlflow_port, pages_port}) < 3:
+        raise UsageError(
+            f"two pages cannot have one port ({port}, {mlflow_port}, {pages_port})",
+            todo="choose three with --port, --mlflow-port and --pages-port",
+        )
     for wanted in (port, mlflow_port, pages_port):
         _refuse_taken(wanted)
     workspace = Path(__file__).resolve().parent.parent / "workspace.yaml"

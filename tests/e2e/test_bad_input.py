@@ -90,3 +90,8 @@ def test_rows_that_do_not_fit_are_told_one_to_a_line(fresh: Home, tmp_path: Path
         next(line for line in said if line.startswith("row ")) == "row 3, column 'pack_ea': 'x' is not a whole number"
     )
     assert said[-1] == "… and 5 more; after the next run see `aios quarantine list`"
+
+
+def test_ports_that_cannot_be(fresh: Home) -> None:
+    assert "two pages cannot have one port" in one_line(fresh, "ui", "--port", "3998", "--mlflow-port", "3998", code=2)
+    assert "99999" in fresh.aios("ui", "--port", "99999", ok=(2,)).stderr
