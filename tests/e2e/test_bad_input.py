@@ -94,4 +94,4 @@ def test_rows_that_do_not_fit_are_told_one_to_a_line(fresh: Home, tmp_path: Path
 
 def test_ports_that_cannot_be(fresh: Home) -> None:
     assert "two pages cannot have one port" in one_line(fresh, "ui", "--port", "3998", "--mlflow-port", "3998", code=2)
-    assert "99999" in fresh.aios("ui", "--port", "99999", ok=(2,)).stderr
+    assert "65535" in fresh.aios("ui", "--port", "99999", ok=(2,)).stderr
