@@ -27,12 +27,13 @@ def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, found
 
 
-def middle(*works: Callable[[], Any], rounds: int = 5) -> list[tuple[float, float, Any]]:
+def middle(*works: Callable[[], Any], rounds: int = 3) -> list[tuple[float, float, Any]]:
     """Median and first CPU-seconds, and result, of each of several works that take turns."""
     spent: list[list[float]] = [[] for _ in works]
     results: list[Any] = [None] * len(works)
     for _ in range(rounds):
         for k, work in enumerate(works):
+            results[k] = None  # two of them at once are more than a machine may hold
             seconds, results[k] = cpu(work)
             spent[k].append(seconds)
     return [(float(np.median(s)), s[0], result) for s, result in zip(spent, results, strict=True)]
@@ -74,6 +75,7 @@ def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
         assert a.len() == b.len() and abs(a.cast(pl.Float64).sum() - b.cast(pl.Float64).sum()) <= 1e-3 * max(
             abs(b.cast(pl.Float64).sum()), 1
         ), name
+    del made, other
     small = frame.filter(pl.col("unique_id") < max(frame["unique_id"].n_unique() // 10, 1)).to_pandas()
     pandas, _ = cpu(lambda: _pandas(small))
     pandas *= frame.height / len(small)

@@ -1,7 +1,7 @@
 """Lags and rolling statistics of a whole long panel, any keys and frequency: the bulk kernel behind the feature race.
 
-Series are computed in blocks of a fixed number of cells, so that buffers are reused and memory does not grow with the panel;
-values accumulate in 64 bits and are stored in 32.
+Large panels go through a compiled kernel (`ml.lag_kernel`), others through NumPy in blocks of a fixed number of cells; both give the
+same bits. Values accumulate in 64 bits and are stored in 32.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import polars as pl
 from aios_assets.contracts.errors import BadInputError
 from ml.windows import F32, F64, WindowSums, shift
 
+I64 = npt.NDArray[np.int64]
+
+COMPILE_ABOVE = 10_000_000  # rows; below this loading the compiled kernel costs more than it saves
 BLOCK_CELLS = 60_000  # half a megabyte each: what a core keeps beside it
 
 
@@ -42,7 +45,21 @@ def panel_features(
     starts, lengths = _series(frame, keys, time)
     value = frame[target].cast(pl.Float64).fill_null(np.nan).to_numpy()
     names = [f"lag_{k}" for k in lags] + [f"{stat}_{w}" for w in windows for stat in ("mean", "std")]
-    out = {name: np.empty(frame.height, dtype=np.float32) for name in names}
+    out = np.empty((len(names), frame.height), dtype=np.float32)
+    if frame.height > COMPILE_ABOVE:
+        from ml.lag_kernel import lag_features, window_features
+
+        lag_features(value, starts, lengths, np.array(lags, dtype=np.int64), out[: len(lags)])
+        window_features(value, starts, lengths, np.array(windows, dtype=np.int64), lag_of_windows, out[len(lags) :])
+    else:
+        _plain(dict(zip(names, out, strict=True)), value, starts, lengths, lags, windows, lag_of_windows)
+    return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in zip(names, out, strict=True))
+
+
+def _plain(
+    out: dict[str, F32], value: F64, starts: I64, lengths: I64, lags: Sequence[int], windows: Sequence[int], back: int
+) -> None:
+    """In NumPy, blocks of series: the reference, and quick to start."""
     for rows, wide in _blocks(value, starts, lengths):
         keep = rows >= 0
         first, last = int(rows[0, 0]), int(rows[-1, -1])
@@ -52,14 +69,13 @@ def panel_features(
         )
         place = slice(first, last + 1) if plain else rows[keep]
         into = {n: v[place].reshape(wide.shape) if plain else np.empty(wide.shape, np.float32) for n, v in out.items()}
-        _fill(into, wide, lags, windows, lag_of_windows)
+        _fill(into, wide, lags, windows, back)
         if not plain:
             for name, block in into.items():
                 out[name][place] = block[keep]
-    return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in out.items())
 
 
-def _series(frame: pl.DataFrame, keys: Sequence[str], time: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _series(frame: pl.DataFrame, keys: Sequence[str], time: str) -> tuple[I64, I64]:
     """First row and number of rows of every series."""
     if frame.height == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -79,7 +95,7 @@ def _series(frame: pl.DataFrame, keys: Sequence[str], time: str) -> tuple[npt.ND
     return starts, np.diff(np.append(starts, frame.height))
 
 
-def _blocks(value: F64, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]):  # type: ignore[no-untyped-def]
+def _blocks(value: F64, starts: I64, lengths: I64):  # type: ignore[no-untyped-def]
     """Groups of series as wide arrays (NaN beyond their end) with the row number of each cell (−1 beyond the end)."""
     order = np.argsort(lengths, kind="stable")
     low = 0

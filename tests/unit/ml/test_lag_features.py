@@ -35,6 +35,19 @@ def test_lags_and_windows_equal_a_plain_loop_for_series_of_different_length() ->
                     assert row[f"std_{w}"] == pytest.approx(statistics.stdev(window), rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.02])
+def test_the_compiled_kernel_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, missing: float) -> None:
+    rng = np.random.default_rng(4)
+    parts = []
+    for name, n in (("a", 400), ("b", 1), ("c", 29), ("d", 400), ("e", 181)):
+        y = np.where(rng.random(n) < missing, np.nan, rng.gamma(0.7, 9, n))
+        parts.append(pl.DataFrame({"k": [name] * n, "t": range(n), "y": y}))
+    frame = pl.concat(parts)
+    plain = panel_features(frame, ["k"], "t", "y", lag_of_windows=2)
+    monkeypatch.setattr("ml.lag_features.COMPILE_ABOVE", 0)
+    assert panel_features(frame, ["k"], "t", "y", lag_of_windows=2).equals(plain, null_equal=True)
+
+
 def test_unsorted_rows_are_refused() -> None:
     with pytest.raises(BadInputError, match="not sorted"):
         panel_features(pl.DataFrame({"k": ["a", "a"], "t": [2, 1], "y": [1.0, 2.0]}), ["k"], "t", "y")
