@@ -59,7 +59,8 @@ def release_placed(lake: Lake) -> int:
     rows = placed.with_columns(
         pl.lit("inbox").alias("released_by"), pl.format("delivered again as {}", "placed_uri").alias("reason")
     )
-    lake.write(RAW_EDI_RELEASES, rows.select(RAW_EDI_RELEASES.names))
+    if rows.height:  # writing nothing would still make the table, and with it the night one that was not seen yet
+        lake.write(RAW_EDI_RELEASES, rows.select(RAW_EDI_RELEASES.names))
     return rows.height
 
 

@@ -253,7 +253,7 @@ def test_human_output_says_what_was_refused(tmp_path: Path) -> None:
         (["--quantiles", "a"], 2, "no quantiles"),
         (["--model", "magic"], 1, "not known"),
         (["--due", "nothere"], 1, "missing from the rows"),
-        (["--as-of", "tomorrow"], 2, "no date"),
+        (["--as-of", "tomorrow"], 2, "not a day"),
         (["--out", "/tmp/x.txt"], 2, ".csv or .parquet"),
         (["--as-of", "2010-01-01"], 1, "too few received"),
     ],
