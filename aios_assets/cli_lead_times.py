@@ -161,8 +161,11 @@ def _tell(report: dict[str, object]) -> None:
     used = report["used"]
     if isinstance(used, list):
         console.print(f"learned from: {', '.join(used) or 'nothing but the dates'}")
-    titles = {"[red]refused[/]": "refused", "not used": "ignored", "rows set aside": "set_aside"}
-    for title, key in (*titles.items(), ("rows of a supplier without orders, answered from all others", "unseen")):
+    titles = {
+        "[red]refused[/]": "refused", "not used": "ignored", "rows set aside": "set_aside",
+        "rows of a supplier without orders, answered from all others": "unseen",
+    }  # fmt: skip
+    for title, key in titles.items():
         entries = report[key]
         if isinstance(entries, dict):
             for name, why in entries.items():

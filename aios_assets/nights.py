@@ -27,16 +27,24 @@ def play_one_more_day(settings: Settings, say: Callable[[str], None]) -> None:
     say(f"the sandbox lived through {sandbox.current_date(settings.sandbox_root)}")
 
 
-def business_day(settings: Settings) -> date:
-    """The business day to run: the sandbox's newest; else the newest closed one, or the open one when documents came since."""
+def _closed_day(settings: Settings) -> date:
+    """The newest closed business day; the sandbox has no other."""
     if settings.is_sandbox:
         import sandbox
 
         return sandbox.current_date(settings.sandbox_root)
-    from aios_assets.definitions import world_of
     from aios_assets.resources.clock import now_utc
 
-    closed = date.fromisoformat(settings.day_of(now_utc()))
+    return date.fromisoformat(settings.day_of(now_utc()))
+
+
+def business_day(settings: Settings) -> date:
+    """The business day to run: the sandbox's newest; else the newest closed one, or the open one when documents came since."""
+    closed = _closed_day(settings)
+    if settings.is_sandbox:
+        return closed
+    from aios_assets.definitions import world_of
+
     world = world_of(settings)
     since = world.cutoff(closed)
     fresh = any(file.received_at >= since for file in world.inbox.look()) or world.has_documents_since(since)
@@ -50,14 +58,7 @@ def check_days(settings: Settings, first: date, last: date) -> None:
         UsageError: names the day and the limit.
     """
     oldest = date.fromisoformat(settings.start_date)
-    if settings.is_sandbox:
-        import sandbox
-
-        newest = sandbox.current_date(settings.sandbox_root)
-    else:
-        from aios_assets.resources.clock import now_utc
-
-        newest = date.fromisoformat(settings.day_of(now_utc())) + timedelta(days=1)
+    newest = _closed_day(settings) + timedelta(days=0 if settings.is_sandbox else 1)  # the open day may be run, too
     if first < oldest:
         raise UsageError(
             f"{first} lies before {oldest}, the first business day", todo="set AIOS_START_DATE, or begin later"

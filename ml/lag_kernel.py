@@ -6,17 +6,9 @@ Numba is loaded with this module: import it where it is needed, not at the top o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    compiled: Callable[[Any], Any]
-else:
-    compiled = numba.njit(cache=True)
+from ml.compiled import compiled
 
 
 @compiled

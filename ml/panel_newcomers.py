@@ -59,10 +59,11 @@ def with_newcomers(
         f"{int(new.sum()):,} series without history: forecast from what series with like keys and attributes sell"
     )
     wanted = _levels(level_codes(panel, donors), donors, np.flatnonzero(new), level)
-    order = donors[sold][np.argsort(level[sold], kind="stable")]
+    rank = np.argsort(level[sold], kind="stable")
+    order, known = donors[sold][rank], level[sold][rank]
     mean, quantiles = mean.copy(), quantiles.copy()
     for place, own in zip(np.flatnonzero(new), wanted, strict=True):
-        mean[place], quantiles[place] = _mixed(own, order, mean, quantiles, levels)
+        mean[place], quantiles[place] = _mixed(own, order, known, mean, quantiles, levels)
     return mean, quantiles
 
 
@@ -113,9 +114,8 @@ def _levels(codes: list[I64], donors: I64, new: I64, level: F64) -> F64:
     return spread_around(fitted(donors, new, y)) * share
 
 
-def _mixed(wanted: F64, order: I64, mean: F64, quantiles: F64, levels: Sequence[float]) -> tuple[F64, F64]:
-    """Mean and quantiles of an even mixture: each wanted level in the shape of the series whose level is nearest."""
-    level = mean[order].mean(axis=1)
+def _mixed(wanted: F64, order: I64, level: F64, mean: F64, quantiles: F64, levels: Sequence[float]) -> tuple[F64, F64]:
+    """Mean and quantiles of an even mixture: each wanted level in the shape of the series of `order` whose level is nearest."""
     place = np.clip(np.searchsorted(level, wanted), 0, order.size - 1)
     below = np.maximum(place - 1, 0)
     near = np.where(np.abs(level[below] - wanted) < np.abs(level[place] - wanted), below, place)

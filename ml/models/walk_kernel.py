@@ -12,17 +12,10 @@ Source: after the bit vectors of QuickScorer (Lucchese et al. 2015), with the ro
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    compiled: Callable[[Any], Any]
-else:
-    compiled = numba.njit(cache=True)
+from ml.compiled import compiled
 
 BLOCK = 64
 NOTHING, ONE, ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)

@@ -1,0 +1,14 @@
+"""How `ml` compiles a kernel, and its only importer of numba: import kernels where they are needed, loading numba takes half a second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    compiled: Callable[[Any], Any]
+else:
+    compiled = numba.njit(cache=True)
