@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -22,6 +23,7 @@ def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            _check_environment()
             return command(*args, **kwargs)
         except AiosError as error:
             if kwargs.get("as_json"):
@@ -30,6 +32,13 @@ def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(error.exit_code) from error
 
     return guarded
+
+
+def _check_environment() -> None:
+    from aios_assets.settings import check_variables
+
+    for name in check_variables(os.environ):
+        note(f"{name} is no setting and was passed over. To do: see aios_assets/settings.py for those that are")
 
 
 def note(text: str) -> None:

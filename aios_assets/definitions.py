@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aios_assets.settings import Settings, quiet_libraries
+from aios_assets.settings import Settings, check_variables, quiet_libraries
 
 quiet_libraries()
 
@@ -57,6 +58,7 @@ def world_of(settings: Settings) -> World:
         inbox_path=str(Path(settings.inbox_path).resolve()),
         business_tz=settings.business_tz,
         cutoff_hour=settings.cutoff.hour,
+        cutoff_minute=settings.cutoff.minute,
         tracking_uri=settings.tracking_uri,
         seed=settings.seed,
         document_cap_mb=settings.document_cap_mb,
@@ -87,4 +89,5 @@ def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -
     )
 
 
+check_variables(os.environ)
 defs = build_defs(Settings())

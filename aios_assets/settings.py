@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -12,7 +14,18 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from aios_assets.contracts.errors import UsageError
+
 Profile = Literal["tiny", "fast", "full"]
+PREFIX = "AIOS_"
+# Variables that are read elsewhere: limits of EDI documents, what a night hands to dbt, and what tests and benchmarks look for.
+OTHER_VARIABLES = (
+    "AIOS_EDI_MAX_DOCUMENT_MB", "AIOS_EDI_MAX_SEGMENT_KB", "AIOS_LAKE_ROOT", "AIOS_CODE_ROOT", "AIOS_STEP_TIMES",
+    "AIOS_DBT_PLUGINS", "AIOS_DBT_THREADS", "AIOS_DBT_MEMORY", "AIOS_DBT_SPILL", "AIOS_WINDOW_START", "AIOS_WINDOW_END",
+    "AIOS_SHARED", "AIOS_FUZZ_SECONDS", "AIOS_TEST_KILLS",
+)  # fmt: skip
+# Letters in common, as a share, from which on another name is taken for a slip.
+NEAR = 0.6
 
 
 class Settings(BaseSettings):
@@ -132,6 +145,39 @@ class Settings(BaseSettings):
         local = instant.astimezone(ZoneInfo(self.business_tz))
         day = local.date() - timedelta(days=1 if local.time() >= self.cutoff else 2)
         return day.isoformat()
+
+
+def check_variables(names: Iterable[str]) -> list[str]:
+    """Look for variables `AIOS_*` that nobody reads: a slip would leave the usual value in force without a word.
+
+    Args:
+        names: names of environment variables; capitals do not matter.
+
+    Returns:
+        Those that resemble no setting, sorted; they may be somebody's own.
+
+    Raises:
+        UsageError: one resembles a setting; names both.
+
+    >>> check_variables(["AIOS_HOME", "aios_seed", "PATH", "AIOS_SHOP_PASSWORD"])
+    ['AIOS_SHOP_PASSWORD']
+    """
+    known = [name.upper() for name in Settings.model_fields]
+    known += [name.removeprefix(PREFIX) for name in OTHER_VARIABLES]
+    foreign = []
+    for name in sorted(names):
+        short = name.upper().removeprefix(PREFIX)
+        if not name.upper().startswith(PREFIX) or short in known:
+            continue
+        near = get_close_matches(short, known, n=1, cutoff=NEAR)
+        if near:
+            raise UsageError(
+                f"there is no setting {name}; the nearest is {PREFIX}{near[0]}",
+                where="environment variables",
+                todo=f"correct or unset {name}",
+            )
+        foreign.append(name)
+    return foreign
 
 
 def quiet_libraries() -> None:

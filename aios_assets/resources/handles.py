@@ -43,6 +43,7 @@ class World(ConfigurableResource[Any]):
         inbox_path: folder that is read for documents.
         business_tz: time zone of business days.
         cutoff_hour: hour of the next day at which a business day's knowledge is closed.
+        cutoff_minute: minute of that hour.
         tracking_uri: MLflow store.
         seed: seed of every model.
         document_cap_mb: largest document taken.
@@ -57,6 +58,7 @@ class World(ConfigurableResource[Any]):
     inbox_path: str
     business_tz: str = "America/New_York"
     cutoff_hour: int = 2
+    cutoff_minute: int = 0
     tracking_uri: str = ""
     seed: int = 7
     document_cap_mb: int = 256
@@ -94,9 +96,13 @@ class World(ConfigurableResource[Any]):
 
         return Tracking(self.tracking_uri, Path(self.home) / "mlflow" / "artifacts")
 
+    @property
+    def _closing_time(self) -> time:
+        return time(self.cutoff_hour, self.cutoff_minute)
+
     def cutoff(self, day: date) -> datetime:
         """The instant (UTC) at which the knowledge of business day `day` is closed."""
-        return business_cutoff(day, self.business_tz, time(self.cutoff_hour))
+        return business_cutoff(day, self.business_tz, self._closing_time)
 
     def report_path(self, day: date, name: str) -> Path:
         """Where a report of that day is written (its folder is made)."""
@@ -219,7 +225,7 @@ class World(ConfigurableResource[Any]):
     def business_day_of(self, instant: datetime) -> date:
         """Newest business day that was closed at `instant`."""
         local = instant.astimezone(ZoneInfo(self.business_tz))
-        return local.date() - timedelta(days=1 if local.time() >= time(self.cutoff_hour) else 2)
+        return local.date() - timedelta(days=1 if local.time() >= self._closing_time else 2)
 
     def artifact(self, deployment: dict[str, Any]) -> bytes:
         """Bytes of the deployed version, verified by its digest before anything reads them.
