@@ -91,7 +91,11 @@ class MqttTelemetry:
         while True:
             messages = _drain(arrived, self.linger_s)
             if refused:
-                raise AiosError(f"the MQTT broker refused the session: {refused[0]}", where=f"{self.host}:{self.port}")
+                raise AiosError(
+                    f"the MQTT broker refused the session: {refused[0]}",
+                    where=f"{self.host}:{self.port}",
+                    todo="see the broker's log for the reason",
+                )
             if messages:
                 content = bundle([m.payload for m in messages])
                 if content:
@@ -152,11 +156,18 @@ class NatsTelemetry:
         import nats.errors
         from nats.js.errors import Error as JetStreamError
 
+        last = ""
+
+        async def keep(error: Exception) -> None:
+            """What the library would log with a traceback for every attempt; the newest is told, in one line."""
+            nonlocal last
+            last = str(error)
+
         try:
-            connection = await nats.connect(self.servers, connect_timeout=3, max_reconnect_attempts=3)
+            connection = await nats.connect(self.servers, connect_timeout=3, max_reconnect_attempts=3, error_cb=keep)
         except (OSError, nats.errors.Error) as error:
             raise AiosError(
-                f"the NATS server does not answer ({error})",
+                f"the NATS server does not answer ({last or error})",
                 where=self.servers,
                 todo="start it, or correct the address",
             ) from error
@@ -166,6 +177,12 @@ class NatsTelemetry:
         except JetStreamError as error:
             raise AiosError(
                 f"JetStream refused: {error}", where=f"{self.stream} {self.subject}", todo="see the server's log"
+            ) from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise AiosError(
+                f"the NATS server stopped answering ({last or error})",
+                where=self.servers,
+                todo="start it again, and listen again: what was not acknowledged is offered once more",
             ) from error
         finally:
             await connection.close()

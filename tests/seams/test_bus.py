@@ -155,9 +155,11 @@ def test_nats_survives_a_crash_before_acknowledging(lake: Lake) -> None:
         asyncio.run(delete_stream(port, name))
 
 
-def test_a_nats_server_that_is_not_there_is_said(lake: Lake) -> None:
-    with pytest.raises(AiosError, match="the NATS server does not answer"):
+def test_a_nats_server_that_is_not_there_is_said_in_one_line(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
+    """The library logs a traceback for every attempt, which ends up on the person's screen."""
+    with pytest.raises(AiosError, match=r"the NATS server does not answer \(.*Connect call failed.*To do: start it"):
         NatsTelemetry("x", servers="nats://127.0.0.1:1").serve(store(lake), lambda: True)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("nats")] == []
 
 
 def test_bundles_are_lines() -> None:
