@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aios_assets.contracts.registry import TABLES
+
 
 def render(chain: dict[str, Any]) -> None:
     """Print the chain as a tree."""
@@ -22,17 +24,23 @@ def render(chain: dict[str, Any]) -> None:
     _section(
         tree,
         "stock",
+        "fct_inventory_daily",
         chain["stock"],
         ("inventory_date", "opening_qty_ea", "receipts_qty_ea", "outbound_qty_ea", "closing_qty_ea"),
     )
     _section(
         tree,
         "orders",
+        "fct_order_events",
         chain["open_orders"],
         ("event_code", "event_date", "order_number", "quantity_ea", "expected_date"),
     )
     _section(
-        tree, "demand", chain["demand"], ("demand_date", "version_no", "sales_qty_ea", "closing_qty_ea", "is_stockout")
+        tree,
+        "demand",
+        "fct_demand_daily",
+        chain["demand"],
+        ("demand_date", "version_no", "sales_qty_ea", "closing_qty_ea", "is_stockout"),
     )
     documents = tree.add(f"[bold]documents[/] ({len(chain['documents'])})")
     for row in chain["documents"]:
@@ -71,8 +79,22 @@ def _forecast(tree: Any, chain: dict[str, Any]) -> None:
         )
 
 
-def _section(tree: Any, title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+def _section(tree: Any, title: str, table: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     branch = tree.add(f"[bold]{title}[/] ({len(rows)})")
     for row in rows:
         pointer = f"document {row['document_id'][:12]}… set {row['set_no']} segment {row['segment_no']}"
-        branch.add(", ".join(f"{c} {row[c]}" for c in columns) + f"  ← {pointer}")
+        branch.add(", ".join(figure(table, c, row[c]) for c in columns) + f"  ← {pointer}")
+
+
+def figure(table: str, column: str, value: object) -> str:
+    """A figure with its name; one that is not known says why, in the words of the table's contract.
+
+    >>> figure("fct_inventory_daily", "closing_qty_ea", 12.0)
+    'closing_qty_ea 12.0'
+    >>> figure("fct_inventory_daily", "opening_qty_ea", None)
+    'opening_qty_ea unknown (no close reported the day before)'
+    """
+    if value is not None:
+        return f"{column} {value}"
+    why = next(c.null_means for c in TABLES[table].columns if c.name == column)
+    return f"{column} unknown ({why or 'the table should not allow that; run `aios check`'})"

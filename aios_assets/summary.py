@@ -38,6 +38,7 @@ def night_summary(lake: Lake, day: date, ours: Sequence[str] = ()) -> dict[str, 
         "findings": findings(lake, day),
         "recommendations": recommendations(lake, day),
         "decisions": decisions(lake, day),
+        "undecided": undecided(lake, day),
     }
 
 
@@ -168,6 +169,37 @@ def decisions(lake: Lake, day: date) -> list[dict[str, Any]]:
     )
 
 
+def undecided(lake: Lake, day: date) -> list[dict[str, Any]]:
+    """How many items and sites nothing can be decided for, by what is missing; reasons that differ in names or figures count as one.
+
+    Returns:
+        rows, reason (that of the first item and site), most rows first.
+    """
+    where = (pl.col("as_of_date") == day) & pl.col("reason").str.starts_with("Nothing can be decided")
+    found = lake.read("rec_decisions", columns=["item_id", "site_id", "reason"], where=where)
+    kind = pl.col("reason").str.replace_all(r"\S*\d\S*", "#")
+    return (
+        found.sort("item_id", "site_id")
+        .group_by(kind.alias("kind"), maintain_order=True)
+        .agg(pl.len().alias("rows"), pl.col("reason").first())
+        .sort("rows", "kind", descending=[True, False])
+        .drop("kind")
+        .to_dicts()
+    )
+
+
+def why_nothing(summary: dict[str, Any]) -> str:
+    """Why the night recommends nothing, in one line."""
+    if not summary["decisions"]:
+        return "nothing is recommended: neither stock nor a forecast of any item and site is known"
+    blocked = summary["undecided"]
+    if not blocked:
+        return "nothing is recommended: what is on hand and on order is enough everywhere"
+    rows = sum(d["rows"] for d in summary["decisions"])
+    said = blocked[0]["reason"].removeprefix("Nothing can be decided: ").rstrip(".")
+    return f"nothing is recommended: {said}, for {blocked[0]['rows']:,} of {rows:,} items and sites"
+
+
 def render(summary: dict[str, Any], home: str) -> None:
     """Draw the summary in the terminal."""
     from rich.console import Console
@@ -193,7 +225,9 @@ def render(summary: dict[str, Any], home: str) -> None:
     _table(console, "Gates", summary["gates"], "no gate was judged")
     _table(console, "Findings of the last week", summary["findings"], "none")
     _table(console, "Decisions", summary["decisions"], "none")
-    _table(console, "Worth most money", summary["recommendations"], "nothing is recommended")
+    if summary["undecided"]:
+        _table(console, "Nothing can be decided, and why", summary["undecided"][:TOP], "")
+    _table(console, "Worth most money", summary["recommendations"], why_nothing(summary))
     console.print(
         "[bold]Next[/] `make ui` for lineage and models · `aios explain REC_ID` from a recommendation to the raw bytes · "
         f"`aios quarantine list` for what was set aside · reports in {home}/reports/{summary['day']}"

@@ -182,7 +182,9 @@ def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
         .when(number.is_null() | number.is_nan()).then(pl.lit("no stock report"))
         .when(number < 0).then(pl.format("the stock reported is negative ({})", number))
         .when(pl.col("stock_date").is_null()).then(pl.lit("the stock report has no date"))
-        .when(age > spec.max_stock_age_days).then(pl.format("the stock report is {} days old", age))
+        .when(age > spec.max_stock_age_days)
+        .then(pl.format("the newest stock report is of {}, {} days old, and at most {} are taken (max_stock_age_days)",
+                        "stock_date", age, pl.lit(spec.max_stock_age_days)))
         .when(~pl.col("has_demand")).then(pl.lit("no forecast"))
         .when(pl.col("source_id").is_null()).then(pl.lit("no supplier or serving centre is known"))
         .when(pl.col("lead_time_days_p50").is_null())

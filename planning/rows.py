@@ -80,6 +80,7 @@ def _missing_row(row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
     }
     loads = [f"truck_capacity_{m}" for m in TRUCKS] + [c for c in TRUCKS.values() if c]
     drivers |= {k: figure(row[k]) for k in loads if row[k] is not None}
+    drivers["stock_date"] = row["stock_date"].isoformat() if row["stock_date"] is not None else None
     drivers["missing"] = row["missing"]
     return out | {
         "reason": f"Nothing can be decided: {row['missing']}.",

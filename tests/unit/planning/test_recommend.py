@@ -228,7 +228,8 @@ MISSING = [
     ("unit cost is 0", {"items": items(("A", 1, 0.0, 3.0))}),
     ("no selling price", {"items": items(("A", 1, 2.0, None))}),
     ("does not exceed the cost", {"items": items(("A", 1, 3.0, 3.0))}),
-    ("4 days old", {"stock": stock(("A", "S1", 0.0), day=AS_OF - timedelta(days=4))}),
+    (f"newest stock report is of {AS_OF - timedelta(days=4)}, 4 days old, and at most {SPEC.max_stock_age_days} are taken",
+     {"stock": stock(("A", "S1", 0.0), day=AS_OF - timedelta(days=4))}),
     ("fewer than 7 days", {"forecasts": forecast("A", "S1", 5.0, days=5)}),
     ("below a single pack of 24", {"sites": sites(("S1", "store", None), capacity={"S1": 10.0}), "pack": 24}),
 ]

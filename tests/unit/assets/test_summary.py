@@ -1,0 +1,91 @@
+"""What a person reads after a night says why nothing is recommended, and why a figure is not known."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from aios_assets.contracts.registry import TABLES
+from aios_assets.explain_text import figure, render
+from aios_assets.resources.lake import Lake
+from aios_assets.summary import decisions, undecided, why_nothing
+from planning.inputs import PlanSpec
+from planning.recommend import recommend
+from tests.unit.planning.planning_world import AS_OF, simple, stock
+
+KNOWN = datetime(2026, 3, 3, 7, tzinfo=UTC)
+
+
+def said(tmp_path: Path, rows: pl.DataFrame) -> tuple[list[dict[str, Any]], str]:
+    lake = Lake(tmp_path / "lake")
+    table = TABLES["rec_decisions"]
+    lake.write(
+        table, rows.with_columns(available_at_utc=KNOWN).select(table.names), window=(AS_OF, AS_OF + timedelta(days=1))
+    )
+    summary = {"undecided": undecided(lake, AS_OF), "decisions": decisions(lake, AS_OF)}
+    return summary["undecided"], why_nothing(summary)
+
+
+def night(*shelves: tuple[str, str, float | None], day: date = AS_OF) -> pl.DataFrame:
+    """A night of one forecast item, and more items that have stock and no forecast."""
+    return recommend(simple(0.0, stock=stock(*shelves, day=day)), AS_OF, PlanSpec(scenarios=16))
+
+
+def test_without_any_stock_the_reason_is_that(tmp_path: Path) -> None:
+    counted, why = said(tmp_path, night(("A", "S1", None)))
+    assert counted == [{"rows": 1, "reason": "Nothing can be decided: no stock report."}]
+    assert why == "nothing is recommended: no stock report, for 1 of 1 items and sites"
+
+
+def test_old_stock_is_told_with_its_day_and_the_limit(tmp_path: Path) -> None:
+    day = AS_OF - timedelta(days=9)
+    _, why = said(tmp_path, night(("A", "S1", 5.0), day=day))
+    assert f"stock report is of {day}, 9 days old, and at most 3 are taken (max_stock_age_days)" in why
+
+
+def test_reasons_that_differ_in_figures_are_counted_together(tmp_path: Path) -> None:
+    counted, why = said(tmp_path, night(("A", "S1", -3.0), ("B", "S1", -4.5), ("C", "S1", 4.0)))
+    assert [row["rows"] for row in counted] == [2, 1]
+    assert "negative (-3.0)" in counted[0]["reason"] and "no forecast" in counted[1]["reason"]
+    assert "2 of 3 items and sites" in why
+
+
+def test_without_any_row_or_any_need_the_line_says_so() -> None:
+    assert "neither stock nor a forecast" in why_nothing({"undecided": [], "decisions": []})
+    assert "enough everywhere" in why_nothing({"undecided": [], "decisions": [{"rows": 4}]})
+
+
+def test_a_figure_that_is_not_known_says_why() -> None:
+    assert figure("fct_inventory_daily", "closing_qty_ea", 0.0) == "closing_qty_ea 0.0"
+    assert figure("fct_inventory_daily", "closing_qty_ea", None) == "closing_qty_ea unknown (not reported)"
+    assert figure("fct_order_events", "quantity_ea", None) == "quantity_ea unknown (a status has none)"
+
+
+def test_the_chain_of_a_recommendation_never_says_none(capsys: pytest.CaptureFixture[str]) -> None:
+    place = {"document_id": "d" * 64, "set_no": 1, "segment_no": 2}
+    stock_row = place | {
+        "inventory_date": AS_OF, "opening_qty_ea": None, "receipts_qty_ea": 1.0, "outbound_qty_ea": 2.0, "closing_qty_ea": None,
+    }  # fmt: skip
+    event = place | {
+        "event_code": "status", "event_date": AS_OF, "order_number": "P1", "quantity_ea": None, "expected_date": None,
+    }  # fmt: skip
+    sold = place | {
+        "demand_date": AS_OF, "version_no": 1, "sales_qty_ea": 3.0, "closing_qty_ea": None, "is_stockout": False,
+    }  # fmt: skip
+    rec = {
+        "decision_code": "replenish", "quantity_ea": 5.0, "item_id": "A", "site_id": "S1", "rec_id": "r", "reason": "why",
+        "as_of_date": AS_OF, "money_at_stake_usd": 1.0, "confidence_frac": 0.5,
+    }  # fmt: skip
+    render(
+        {
+            "recommendation": rec, "forecast": [], "model": {}, "features": [], "lead_time": [], "documents": [],
+            "stock": [stock_row], "open_orders": [event], "demand": [sold],
+        }
+    )  # fmt: skip
+    text = " ".join(capsys.readouterr().out.split())
+    assert "None" not in text
+    assert text.count("unknown (") == 5
