@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_common import emit, handle_errors, note
 from aios_assets.cli_tables import check_output, read_table, write_table
 from aios_assets.contracts.errors import UsageError
 
@@ -84,7 +84,7 @@ def forecast(
         check_output(levels_out)
     data, types = read_panel(panel, keys, time, target, freq, horizon, in_stock, future, static, gaps)
     spec = _spec(horizon, quantiles, model, seed)
-    result = forecast_panel(data, spec)
+    result = forecast_panel(data, spec, say=(lambda _: None) if as_json else note)
     frame = result.frame.cast({k: t for k, t in types.items() if k in result.frame.columns})  # type: ignore[arg-type]
     write_table(frame, out)
     report = describe(data, spec, result) | {"written": str(out), "rows": frame.height}

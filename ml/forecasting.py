@@ -12,7 +12,7 @@ The expected error that is reported comes from the newer half of the held-out or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,8 +111,13 @@ def model_names() -> tuple[str, ...]:
     return ("auto", BOOSTED, DIRECT, *FLAT, "window_average", *SEASONAL, ETS)
 
 
-def forecast_panel(panel: PanelData, spec: PanelSpec) -> PanelForecast:
+def forecast_panel(panel: PanelData, spec: PanelSpec, say: Callable[[str], None] = lambda _: None) -> PanelForecast:
     """Forecast every series of a panel.
+
+    Args:
+        panel: what is known.
+        spec: what is asked.
+        say: told one line before each long step.
 
     Raises:
         BadInputError: fewer than four periods.
@@ -120,7 +125,7 @@ def forecast_panel(panel: PanelData, spec: PanelSpec) -> PanelForecast:
     """
     _check(panel, spec)
     unit = small_unit(panel.y)
-    return _Run(panel.times(1 / unit), spec).forecast().times(unit)
+    return _Run(panel.times(1 / unit), spec, say).forecast().times(unit)
 
 
 def small_unit(y: F64) -> float:
@@ -147,8 +152,8 @@ def _check(panel: PanelData, spec: PanelSpec) -> None:
 class _Run:
     """One forecast: its origins, its rows, its candidates."""
 
-    def __init__(self, panel: PanelData, spec: PanelSpec) -> None:
-        self.given, self.spec, self.last = panel, spec, panel.periods - 1
+    def __init__(self, panel: PanelData, spec: PanelSpec, say: Callable[[str], None]) -> None:
+        self.given, self.spec, self.say, self.last = panel, spec, say, panel.periods - 1
         self.notes: list[str] = list(panel.notes)
         self.ahead = max(1, min(spec.horizon, panel.periods // 4))
         if self.ahead < spec.horizon:
@@ -242,6 +247,7 @@ class _Run:
                 f"no global model: {old.rows:,} rows to learn from, {MIN_ROWS_BOOSTED:,} are needed, and more than one series"
             )
             return None
+        self.say(f"learning from {old.rows:,} rows up to {self.panel.day(int(self.first_held))}")
         return Boosted.compete(old, held, self.spec)
 
     def _forecast_held(self, first: Boosted, held: Design) -> Learned:
@@ -256,6 +262,7 @@ class _Run:
         middle = int(origins[origins.size // 2])
         before = self.learn[self.origins.index[self.learn] < middle]
         _, known = self._rows(before, middle, self.spec.most_rows, self.spec.seed)
+        self.say(f"learning again from {known.rows:,} rows up to {self.panel.day(middle)}, {first.trees} trees")
         newer = held.origin_index >= middle
         learned.put(newer, Boosted.train(known, self.spec, first.trees).predict(held.take(newer)))
         return learned
@@ -272,6 +279,7 @@ class _Run:
         if boosted is None:
             return None
         _, everything = self._rows(self.learn, self.last, self.spec.most_rows, self.spec.seed + 1)
+        self.say(f"learning from {everything.rows:,} rows up to {self.panel.day(self.last)}, {boosted.trees} trees")
         return Boosted.train(everything, self.spec, boosted.trees)
 
     def _ets_helps(self) -> bool:
@@ -287,6 +295,7 @@ class _Run:
         out = np.zeros(rows.s.size)
         fits = self.panel.n * (self.held.size + 1)
         trend = self.spec.model == ETS or fits <= MOST_ETS_FITS
+        self.say(f"fitting AutoETS to {np.unique(rows.s * self.origins.index.size + rows.o).size:,} histories")
         for position in np.unique(rows.o):
             pick = rows.o == position
             series = np.unique(rows.s[pick])
@@ -374,6 +383,7 @@ class _Run:
         mean, quantiles = np.empty((n, horizon)), np.empty((n, horizon, len(self.spec.levels)))
         step = max(1, 400_000 // horizon)
         for low in range(0, n, step):
+            self.say(f"forecasting series {low + 1:,} to {min(low + step, n):,} of {n:,}")
             s = np.repeat(np.arange(low, min(low + step, n)), horizon)
             h = np.tile(np.arange(1, horizon + 1), s.size // horizon)
             rows = Rows(s, np.full(s.size, position[0]), h)

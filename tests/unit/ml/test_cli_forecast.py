@@ -45,8 +45,9 @@ def panel(tmp_path: Path) -> Path:
 
 def test_a_csv_in_a_parquet_out_keys_unchanged(panel: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    code, text, _ = call("forecast", panel, *BASE, "--out", out)
+    code, text, steps = call("forecast", panel, *BASE, "--out", out)
     assert code == 0 and "all: ses" in text and "expected all" in text and "wrote 12 rows" in text
+    assert "aios: forecasting series 1 to 4 of 4" in steps
     frame = pl.read_parquet(out)
     assert frame.columns == ["store", "sku", "week", "mean", "q0.05", "q0.1", "q0.25", "q0.5", "q0.75", "q0.9", "q0.95"]
     assert frame["store"].unique().sort().to_list() == ["000", "001"]

@@ -51,8 +51,15 @@ def test_output_has_keys_time_mean_and_named_quantiles(data: PanelData, spec: Pa
     assert "all" in out.chosen
 
 
-def test_the_same_panel_and_seed_give_the_same_forecast(data: PanelData, spec: PanelSpec) -> None:
-    assert forecast_panel(data, spec).frame.equals(forecast_panel(panel(), spec).frame)
+def test_the_same_panel_and_seed_give_the_same_forecast_and_each_long_step_is_said(
+    data: PanelData, spec: PanelSpec
+) -> None:
+    steps: list[str] = []
+    assert forecast_panel(data, spec).frame.equals(forecast_panel(panel(), spec, steps.append).frame)
+    assert [step.split(" ")[0] for step in steps] == ["learning", "learning", "learning", "forecasting"]
+    days = [step.split(" up to ")[1][:10] for step in steps[:3]]
+    assert days == sorted(set(days)) and days[-1] == data.day(79).isoformat()
+    assert steps[-1] == "forecasting series 1 to 60 of 60"
 
 
 def test_demand_in_small_units_is_forecast_as_well_as_in_large_ones(data: PanelData, spec: PanelSpec) -> None:
