@@ -205,8 +205,8 @@ def _print(report: dict[str, Any]) -> None:
     print(
         f"{report['series']:,} series, {report['periods']:,} periods from {report['first']} to {report['last']}, {report['horizon']} ahead"
     )
-    for note in report["notes"]:
-        print(f"note: {note}")
+    for found in report["notes"]:
+        print(f"note: {found}")
     for name, words in report["chosen"].items():
         ranked = [c for c in report["candidates"] if c["segment"] == name][:3]
         why = ", ".join(f"{c['model']} {c['scaled_error']:.4f}" for c in ranked)
