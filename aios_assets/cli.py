@@ -203,7 +203,10 @@ def import_file(
     with only_one(conf):
         result = world_of(conf).import_file(kind, file, mapping)
     lines = [] if as_json else result.pop("lines")
+    notes = [] if as_json else result.pop("notes")
     emit(result, as_json)
+    for line in notes:
+        print(f"Note: {line}.")
     emit(lines[:SHOWN_LINES], False)
     if len(lines) > SHOWN_LINES:
         print(f"… and {len(lines) - SHOWN_LINES:,} more; after the next run see `aios quarantine list`")
@@ -267,16 +270,28 @@ def explain(
 
 @quarantine_app.command("list")
 @handle_errors
-def quarantine_list(limit: Annotated[int, typer.Option(help="how many to show")] = 50, as_json: Json = False) -> None:
-    """What is set aside and not released."""
-    from aios_assets.quarantine import open_rejects
+def quarantine_list(
+    limit: Annotated[int, typer.Option(help="how many to show")] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help="also what a later file of that name took the place of")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What is set aside, not released, and not superseded by a table that was sent again."""
+    import polars as pl
+
+    from aios_assets.quarantine import unreleased_rejects
     from aios_assets.resources.lake import Lake
 
-    frame = open_rejects(Lake(settings().lake_root))
+    frame = unreleased_rejects(Lake(settings().lake_root))
+    left = frame.filter(pl.col("superseded_by").is_null())
     columns = ["reject_id", "level_code", "error_code", "source_uri", "set_no", "segment_no", "reason"]
-    emit(frame.head(limit).select(columns).to_dicts(), as_json)
+    shown = frame.select(*columns, "superseded_by") if everything else left.select(columns)
+    emit(shown.head(limit).to_dicts(), as_json)
     if not as_json:
-        print(f"{frame.height:,} open")
+        gone = frame.height - left.height
+        later = f", {gone:,} superseded by a later file of the same name (`--all` lists them)" if gone else ""
+        print(f"{left.height:,} open{later}")
 
 
 @quarantine_app.command("show")

@@ -7,35 +7,85 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.errors import AiosError, BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_RELEASES
 from aios_assets.lookup import the_one
+from aios_assets.tabular import kind_of_source, rows_as_text
+from aios_assets.tabular.mapping import stored_mapping
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
 
 
+# Share of a table's rows that a later file of its name must hold to count as the same table sent again.
+SAME_TABLE = 0.5
+
+
 def open_rejects(lake: Lake) -> pl.DataFrame:
-    """Rejects that nobody released yet, newest first, with the source of their document."""
+    """Rejects that nobody released and no later file took the place of, newest first, with the source of their document."""
+    return unreleased_rejects(lake).filter(pl.col("superseded_by").is_null())
+
+
+def unreleased_rejects(lake: Lake) -> pl.DataFrame:
+    """Rejects that nobody released yet, newest first, with the source of their document and `superseded_by`.
+
+    `superseded_by` is the document that sent the table again: a later file of the same name and kind that holds at least
+    half of its rows, so that a file of the next day under the same name is none. Null where there is none.
+    """
     documents = lake.scan("raw_edi__documents").select("document_id", "source_uri")
     released = lake.scan("raw_edi__releases").select("reject_id")
-    return (
+    rejects = (
         lake.scan("raw_edi__rejects")
         .join(released, on="reject_id", how="anti")
         .join(documents, on="document_id", how="left")
         .sort(["available_at_utc", "reject_id"], descending=[True, False])
         .collect()
     )
+    of_tables = rejects.filter(pl.col("error_code").str.starts_with("csv:"))["document_id"].unique().sort().to_list()
+    again = {old: new for old in of_tables if (new := _sent_again(lake, old)) is not None}
+    return rejects.with_columns(
+        pl.col("document_id").replace_strict(again, default=None, return_dtype=pl.String).alias("superseded_by")
+    )
+
+
+def _sent_again(lake: Lake, document_id: str) -> str | None:
+    """The newest later table of the same name and kind with at least half of the rows of this one."""
+    columns = ["document_id", "content", "mapping_json", "source_uri", "available_at_utc"]
+    old = lake.read("raw_edi__documents", columns=columns, where=pl.col("document_id") == document_id)
+    if old.is_empty():
+        return None
+    first = old.row(0, named=True)
+    same_name = (pl.col("source_uri") == first["source_uri"]) & (pl.col("document_id") != document_id)
+    is_later = pl.col("available_at_utc") >= first["available_at_utc"]
+    later = lake.read("raw_edi__documents", columns=columns, where=same_name & is_later)
+    rows = _rows_of(first)
+    for row in later.sort("available_at_utc", "document_id", descending=True).iter_rows(named=True):
+        is_kind = _kind(row) == _kind(first)
+        if is_kind and rows and len(rows & _rows_of(row)) >= SAME_TABLE * len(rows):
+            return str(row["document_id"])
+    return None
+
+
+def _kind(document: dict[str, Any]) -> str:
+    return kind_of_source(document["source_uri"], stored_mapping(document["mapping_json"]))
+
+
+def _rows_of(document: dict[str, Any]) -> set[str]:
+    """The rows of a table as text; none of one that cannot be read."""
+    try:
+        return rows_as_text(document["content"], stored_mapping(document["mapping_json"]))
+    except AiosError:
+        return set()
 
 
 def find_reject(lake: Lake, reject_id: str) -> dict[str, Any]:
-    """The one open reject whose id starts with `reject_id`.
+    """The one reject that nobody released yet whose id starts with `reject_id`.
 
     Raises:
         BadInputError: none, or more than one.
     """
     todo = "see the ids with `aios quarantine list`"
-    return the_one(open_rejects(lake), "reject_id", reject_id, noun="open reject", todo=todo)
+    return the_one(unreleased_rejects(lake), "reject_id", reject_id, noun="open reject", todo=todo)
 
 
 def marked_segment(reject: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ from aios_assets.tabular.master import UNPLACED
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
 
+# Who releases a table that came again in its right place; no person decided that.
+BY_INBOX = "inbox"
 KINDS: dict[str, tuple[str, ...]] = {
     "edi": ("x12", "edifact", "unknown"),
     "telemetry": ("telemetry",),
@@ -57,7 +59,7 @@ def release_placed(lake: Lake) -> int:
     aside = aside.join(lake.read(RAW_EDI_RELEASES, columns=["reject_id"]), on="reject_id", how="anti")
     placed = aside.drop("available_at_utc").join(_placed(lake, aside["document_id"]), on="document_id")
     rows = placed.with_columns(
-        pl.lit("inbox").alias("released_by"), pl.format("delivered again as {}", "placed_uri").alias("reason")
+        pl.lit(BY_INBOX).alias("released_by"), pl.format("delivered again as {}", "placed_uri").alias("reason")
     )
     if rows.height:  # writing nothing would still make the table, and with it the night one that was not seen yet
         lake.write(RAW_EDI_RELEASES, rows.select(RAW_EDI_RELEASES.names))

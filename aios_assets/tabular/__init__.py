@@ -1,5 +1,6 @@
 """Tables in files: master data and imports from people who have no EDI, as CSV or Parquet. Pure."""
 
+from aios_assets.tabular.files import rows_as_text
 from aios_assets.tabular.imports import IMPORT_KINDS, ImportBatch, preview_import, read_import
 from aios_assets.tabular.mapping import Mapping, mapping_json, parse_mapping
 from aios_assets.tabular.master import MASTER_KINDS, MasterBatch, kind_of_source, read_master
@@ -17,5 +18,6 @@ __all__ = [
     "preview_import",
     "read_import",
     "read_master",
+    "rows_as_text",
     "sniff_plain",
 ]

@@ -11,12 +11,11 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.tabular.mapping import Mapping
-from aios_assets.tabular.sniff import SEPARATORS
+from aios_assets.tabular.sniff import SEPARATORS, is_spreadsheet
 
 # Parquet can hold a few bytes that unfold into gigabytes.
 UNFOLDED_CAP_BYTES = 2_000_000_000
-# Workbooks of today (a zip archive) and of old.
-_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_PACKED = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"\xd0\xcf\x11\xe0": "an old office format"}
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # The line by which a spreadsheet is told the separator; it is no header.
 _SEPARATOR_LINE = re.compile(r"sep=.\r?\n")
@@ -53,14 +52,31 @@ def read_sheet(content: bytes, mapping: Mapping, where: str) -> Sheet:
     return _parquet(content, where) if content[:4] == b"PAR1" else _csv(content, mapping, where)
 
 
+def rows_as_text(content: bytes, mapping: Mapping) -> set[str]:
+    """The different rows of a document, faulty ones included, to tell whether two files are states of one table.
+
+    Raises:
+        BadInputError: the file as a whole cannot be read.
+    """
+    sheet = read_sheet(content, mapping, "")
+    cells = [pl.col(f"c{n}").fill_null("") for n in range(len(sheet.columns))]
+    plain = sheet.rows.drop("_row")
+    plain.columns = [f"c{n}" for n in range(len(sheet.columns))]
+    return set(plain.select(pl.concat_str(cells, separator="\x1f")).to_series()) | {
+        text for _, text, _ in sheet.bad_rows
+    }
+
+
 def _text(content: bytes, mapping: Mapping, where: str) -> str:
     """The file as text, in the encoding that the mapping names and no other.
 
     Raises:
         BadInputError: it is a spreadsheet, or in another encoding.
     """
-    if content.startswith(_SPREADSHEETS):
-        raise BadInputError("the file is a spreadsheet, not CSV", where=where, todo="save it as CSV UTF-8, or Parquet")
+    refuse_spreadsheet(content, where)
+    packed = next((words for magic, words in _PACKED.items() if content.startswith(magic)), None)
+    if packed is not None:
+        raise BadInputError(f"the file is packed ({packed})", where=where, todo="unpack it and give the CSV inside")
     said = mapping.encoding.lower().replace("_", "-")
     is_utf8 = said in ("utf-8", "utf8", "utf-8-sig")
     if content.startswith(_UTF16_MARKS) and not said.startswith("utf-16"):
@@ -80,6 +96,20 @@ def _text(content: bytes, mapping: Mapping, where: str) -> str:
     if "\x00" in text:
         raise BadInputError("the file holds zero bytes, so it is no CSV", where=where, todo="send it as text")
     return text
+
+
+def refuse_spreadsheet(content: bytes, where: str) -> None:
+    """Say what to do with a workbook.
+
+    Raises:
+        BadInputError: it is one.
+    """
+    if is_spreadsheet(content):
+        raise BadInputError(
+            "the file is a spreadsheet, not CSV",
+            where=where,
+            todo="save each sheet as CSV UTF-8 (or Parquet) and send that",
+        )
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -6,7 +6,7 @@ They land in the same tables as the 852, 846 and 850: sales as activity QS, stoc
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -34,6 +34,8 @@ _OURS = (
     "document_id", "interchange_no", "set_no", "segment_no", "line_no", "standard_code", "set_code", "sender_id", "receiver_id",
     "control_number", "sent_at_utc", "available_at_utc", "available_month",
 )  # fmt: skip
+# The zone in which a day begins first. A file does not say where its shop is, so only what has begun nowhere is future.
+_FIRST_ZONE = timedelta(hours=14)
 _EVENT = {"sales": "activity_date", "stock": "position_date", "orders": "order_date"}
 
 
@@ -90,10 +92,10 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
         content: bytes of the file.
         mapping: mapping with its kind.
         where: the file's name, for messages.
-        received_at: instant in UTC; days after it are future.
+        received_at: instant in UTC; days that have begun nowhere by then are future.
 
     Returns:
-        rows, kept, rejected_rows and `lines`, one per fault.
+        rows, kept, rejected_rows, `notes` on what the import will do that may not be meant, and `lines`, one per fault.
 
     Raises:
         BadInputError: the file as a whole cannot be used: no row fits, or a column is missing; names what it has and what
@@ -116,7 +118,25 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
     if not kept:
         what = f"none of the {shaped.read:,} rows fits; {lines[0]}" if lines else "the file has a header and no rows"
         raise BadInputError(what, where=where, todo="correct the mapping or the file; nothing was stored")
-    return {"rows": shaped.read, "kept": kept, "rejected_rows": shaped.read - kept, "lines": lines}
+    notes = _notes(shaped.rows) if mapping.kind == "sales" else []
+    return {"rows": shaped.read, "kept": kept, "rejected_rows": shaped.read - kept, "notes": notes, "lines": lines}
+
+
+def _notes(rows: pl.DataFrame) -> list[str]:
+    """Days with returns and no sales: in a file of their own the returns replace what was said of the day's sales."""
+    said = pl.col("activity_code")
+    days = rows.group_by("site_id", "item_id", "activity_date").agg(
+        (said == "QU").any().alias("returned"), (said == "QS").any().alias("sold")
+    )
+    alone = days.filter(pl.col("returned") & ~pl.col("sold"))
+    if alone.is_empty():
+        return []
+    first = alone.sort("site_id", "item_id", "activity_date").row(0, named=True)
+    return [
+        f"{alone.height:,} of {days.height:,} site, item and days have returns and no sales here (first: {first['site_id']}, "
+        f"{first['item_id']}, {first['activity_date']}): their sales become zero, also where an earlier file said otherwise. "
+        "To do: unless nothing was sold, put returns in one file with the sales of the day"
+    ]
 
 
 def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Shaped, list[str]]:
@@ -145,11 +165,20 @@ def _least(column: Column) -> float | None:
 
 
 def _without_future(shaped: Shaped, event: str, theirs: str, at: datetime) -> Shaped:
-    """What lies after the day of receipt cannot have happened yet."""
-    today: date = at.date()
+    """What lies after the day of receipt, in the zone where that is latest, cannot have happened yet.
+
+    By the day in UTC a shop in Sydney could not hand in this morning's sales before its evening.
+    """
+    today: date = (at + _FIRST_ZONE).date()
     late = shaped.rows.filter(pl.col(event) > today).select("_row", event)
     faults = [
-        Fault(row, theirs, "future", f"{day} is after the file reached us on {today}; correct the date", str(day))
+        Fault(
+            row,
+            theirs,
+            "future",
+            f"{day} had begun nowhere on earth when the file reached us ({at:%Y-%m-%d %H:%M} UTC); correct the date",
+            str(day),
+        )
         for row, day in late.iter_rows()
     ]
     return Shaped(shaped.rows.filter(pl.col(event) <= today), [*shaped.faults, *faults], shaped.read)

@@ -15,10 +15,11 @@ from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
-from aios_assets.tabular.files import read_sheet
+from aios_assets.tabular.files import read_sheet, refuse_spreadsheet
 from aios_assets.tabular.imports import IMPORT_TABLES
 from aios_assets.tabular.mapping import Mapping, stored_mapping
 from aios_assets.tabular.shape import as_rejects, shape
+from aios_assets.tabular.sniff import is_spreadsheet
 
 MASTER_KINDS: dict[str, Table] = {t.name.removeprefix("raw_master__"): t for t in MASTER_TABLES}
 _OURS = ("document_id", "line_no", "available_at_utc")
@@ -61,13 +62,15 @@ def read_master(documents: pl.DataFrame) -> MasterBatch:
             continue
         counts["documents"] += 1
         try:
+            refuse_spreadsheet(content, uri)
             table, mapping = _table(kind, uri), _checked(mapping)
             sheet = read_sheet(content, mapping, uri)
             wanted = [c for c in table.columns if c.name not in _OURS]
             key = [k for k in table.key if k not in _OURS]
             shaped = shape(sheet, wanted, key, mapping, uri, least_of)
         except BadInputError as error:
-            code = "csv:file" if kind in MASTER_KINDS else UNPLACED
+            # A workbook is refused in every place.
+            code = "csv:file" if kind in MASTER_KINDS or is_spreadsheet(content) else UNPLACED
             rejects.append(Reject(document_id, code, error.sentence(), at, level_code="document"))
             continue
         rejects += as_rejects(shaped.faults, sheet.columns, document_id, at, uri)

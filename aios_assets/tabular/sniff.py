@@ -6,14 +6,21 @@ import json
 
 HEAD_BYTES = 65_536
 SEPARATORS = (",", ";", "\t", "|")
+# Workbooks of today and of other offices are zip archives, those of old are compound files; each names its book inside.
+_ARCHIVES = ((b"PK\x03\x04", (b"xl/workbook", b"xl/worksheets", b"opendocument.spreadsheet")),
+             (b"\xd0\xcf\x11\xe0", (b"W\0o\0r\0k\0b\0o\0o\0k", b"B\0o\0o\0k\0")))  # fmt: skip
 
 
 def sniff_plain(content: bytes) -> str:
     """`telemetry`, `csv`, `parquet` or `unknown`, from the bytes alone and never from the file's name.
 
+    A workbook counts as csv: it is a table, and whoever reads tables says how to save it as one.
+
     >>> sniff_plain(b'{"sensor_id": "T1", "value": 3}'), sniff_plain(b"item_id;qty"), sniff_plain(b"\\x89PNG")
     ('telemetry', 'csv', 'unknown')
     """
+    if is_spreadsheet(content):
+        return "csv"
     if content[:4] == b"PAR1":
         return "parquet"
     head = content[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")
@@ -22,6 +29,15 @@ def sniff_plain(content: bytes) -> str:
     if head.lstrip()[:1] == b"{":
         return "telemetry" if _has_sensor(head) else "unknown"
     return "csv" if _is_table(head, is_cut=len(content) > HEAD_BYTES) else "unknown"
+
+
+def is_spreadsheet(content: bytes) -> bool:
+    """Whether the bytes are a workbook (xlsx, xlsm, ods, xls) and not any other archive.
+
+    >>> is_spreadsheet(b"PK\\x03\\x04...xl/workbook.xml..."), is_spreadsheet(b"PK\\x03\\x04...orders.edi...")
+    (True, False)
+    """
+    return any(content.startswith(magic) and any(mark in content for mark in marks) for magic, marks in _ARCHIVES)
 
 
 def _has_sensor(head: bytes) -> bool:

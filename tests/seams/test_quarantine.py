@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from aios_assets.contracts.errors import BadInputError
-from aios_assets.quarantine import find_reject, marked_segment, open_rejects, release
+from aios_assets.quarantine import find_reject, marked_segment, open_rejects, release, unreleased_rejects
+from aios_assets.resources.handles import World
 from aios_assets.resources.inbox import Inbox, document_frame, document_row
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.unread import mark_read, release_placed, unread_documents
@@ -82,3 +84,66 @@ def test_a_table_in_the_right_place_that_does_not_fit_stays_in_the_list(tmp_path
     put(inbox / "master/items/items.csv", b"sku,pack_ea\n007,6\n")
     night(lake, inbox)
     assert "column 'item_id' is missing" in open_rejects(lake)["reason"].item()
+
+
+HEADER = "site_id,item_id,activity_date,quantity\n"
+FIRST = HEADER + "1,A,2026-01-05,x-1\n1,A,2026-01-06,2\n1,B,2026-01-05,3\n"
+
+
+def hand_in(lake: Lake, text: str, hours: int, name: str = "import:s.csv", kind: str = "sales") -> None:
+    content = text.encode() if kind == "sales" else text.replace("activity_date", "position_date").encode()
+    at = AT + timedelta(hours=hours)
+    documents = document_frame([document_row(content, name, "import", at, mapping_json(Mapping(kind=kind)))])
+    lake.write("raw_edi__documents", documents)
+    lake.write("raw_edi__rejects", read_import(documents).rejects)
+
+
+def test_rows_set_aside_leave_the_list_when_the_corrected_file_lands_and_are_not_lost(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    hand_in(lake, FIRST, 0)
+    (faulty,) = open_rejects(lake)["reject_id"].to_list()
+    hand_in(lake, FIRST.replace("x-1", "1"), 1)
+    assert open_rejects(lake).is_empty()
+    (kept,) = unreleased_rejects(lake).iter_rows(named=True)
+    corrected = hashlib.sha256(FIRST.replace("x-1", "1").encode()).hexdigest()
+    assert (kept["reject_id"], kept["superseded_by"]) == (faulty, corrected)
+    assert find_reject(lake, faulty)["superseded_by"] == corrected
+
+
+def test_a_correction_with_faults_of_its_own_leaves_just_those(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    hand_in(lake, FIRST, 0)
+    hand_in(lake, FIRST.replace("x-1", "y"), 1)
+    assert [r.split(": ", 1)[1][:3] for r in open_rejects(lake)["reason"]] == ["'y'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hours", "name", "kind"),
+    [
+        (HEADER + "1,A,2026-01-07,4\n1,B,2026-01-07,5\n", 24, "import:s.csv", "sales"),  # the next day's, same name
+        (FIRST.replace("x-1", "1"), 1, "import:other.csv", "sales"),
+        (FIRST.replace("x-1", "1"), -1, "import:s.csv", "sales"),  # an older state
+        (FIRST.replace("x-1", "1"), 1, "import:s.csv", "stock"),
+    ],
+)
+def test_other_files_supersede_nothing(tmp_path: Path, text: str, hours: int, name: str, kind: str) -> None:
+    lake = Lake(tmp_path / "lake")
+    hand_in(lake, FIRST, 0)
+    hand_in(lake, text, hours, name, kind)
+    assert "x-1" in "".join(open_rejects(lake)["reason"])
+
+
+def test_the_nights_own_releases_are_no_reason_for_another_night(tmp_path: Path) -> None:
+    """A table that came again in its right place was released by the night, and the next run went through once more."""
+    inbox = tmp_path / "inbox"
+    world = World(home=str(tmp_path), inbox_path=str(inbox), business_tz="UTC")
+    put(inbox / "items.csv", b"item_id,pack_ea\n007,6\n")
+    night(world.lake, inbox)
+    put(inbox / "master/items/items.csv", b"item_id,pack_ea\n007,6\n")
+    before = world.waiting_documents("2026-01-01").fingerprint
+    night(world.lake, inbox)
+    assert world.lake.read("raw_edi__releases").height == 1
+    assert world.waiting_documents("2026-01-01").fingerprint == before
+    by_hand = world.lake.read("raw_edi__releases").with_columns(reject_id=pl.lit("f" * 16), released_by=pl.lit("me"))
+    world.lake.write("raw_edi__releases", by_hand)
+    assert world.waiting_documents("2026-01-01").fingerprint != before

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import re
+import zipfile
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import MASTER_TABLES
+from aios_assets.resources.inbox import kind_of
 from aios_assets.resources.lake_schema import conform
 from aios_assets.tabular import (
     Mapping,
@@ -28,6 +31,15 @@ from aios_assets.tabular import (
 
 AT = datetime(2026, 1, 10, 5, tzinfo=UTC)
 ITEMS = b"item_id,pack_ea,unit_cost_usd,introduced_date\nA,6,1.50,2026-01-31\nB,12,,\n"
+
+
+def workbook(*members: str) -> bytes:
+    """A zip archive as an office writes it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in members:
+            archive.writestr(name, "<x/>" * 100)
+    return out.getvalue()
 
 
 def documents(*items: tuple[str, bytes, str | None]) -> pl.DataFrame:
@@ -186,7 +198,7 @@ SALES = "site_id,item_id,activity_date,quantity\n"
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("1,A,2026-01-11,1", "2026-01-11 is after the file reached us on 2026-01-10"),
+        ("1,A,2026-01-11,1", "2026-01-11 had begun nowhere on earth when the file reached us (2026-01-10 05:00 UTC)"),
         ("1,A,2026-01-05,-1", "column 'quantity': '-1' is negative"),
         ("1,A,2026-01-05,x", "'x' is not a number"),
         ("1,A,2026-01-05,", "is empty"),
@@ -235,7 +247,7 @@ def test_items_import_by_mapping() -> None:
     mapping = Mapping(kind="items", columns={"item_id": "SKU", "pack_ea": "Pack"})
     content = b"SKU,Pack\nA,6\nB,x\n"
     assert preview_import(content, mapping, "i.csv", AT) == {
-        "rows": 2, "kept": 1, "rejected_rows": 1, "lines": ["row 3, column 'Pack': 'x' is not a whole number"],
+        "rows": 2, "kept": 1, "rejected_rows": 1, "notes": [], "lines": ["row 3, column 'Pack': 'x' is not a whole number"],
     }  # fmt: skip
     batch = read_master(documents(("i.csv", content, mapping_json(mapping))))
     assert batch.frames["raw_master__items"]["item_id"].to_list() == ["A"]
@@ -360,7 +372,9 @@ def test_what_a_spreadsheet_puts_around_its_rows_is_no_row() -> None:
 @pytest.mark.parametrize(
     ("content", "mapping", "words"),
     [
-        (b"PK\x03\x04rest", {}, "is a spreadsheet"),
+        (workbook("xl/workbook.xml"), {}, "the file is a spreadsheet, not CSV (i.csv). To do: save each sheet as CSV"),
+        (workbook("sales.csv"), {}, "the file is packed (zip) (i.csv). To do: unpack it"),
+        (gzip.compress(b"item_id,pack_ea\nA,6\n"), {}, "the file is packed (gzip)"),
         ("item_id,pack_ea\nA,6\n".encode("utf-16"), {}, "set `encoding: utf-16`"),
         ("item_id,pack_ea\nK\u00e4se,6\n".encode(), {"encoding": "cp1252"}, "is UTF-8 text, not cp1252"),
         (b"\xef\xbb\xbfitem_id,pack_ea\nA,6\n", {"encoding": "cp1252"}, "is UTF-8 text, not cp1252"),
@@ -391,3 +405,38 @@ def test_one_mark_cannot_be_both(text: str) -> None:
 def test_an_import_was_sent_when_it_reached_us() -> None:
     frame, _ = imported("site_id,item_id,activity_date,quantity\n1,A,2026-01-05,1\n")
     assert frame["sent_at_utc"].to_list() == [AT]
+
+
+@pytest.mark.parametrize("place", ["i.xlsx", "master/items/i.xlsx"])
+def test_a_workbook_in_the_inbox_is_told_as_one_wherever_it_lies(place: str) -> None:
+    content = workbook("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml")
+    assert kind_of(content) == "csv"
+    batch = read_master(documents((place, content, None)))
+    assert batch.rejects["error_code"].to_list() == ["csv:file"]
+    assert (
+        f"the file is a spreadsheet, not CSV ({place}). To do: save each sheet as CSV" in batch.rejects["reason"].item()
+    )
+    assert kind_of(workbook("orders.edi")) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("day", "is_taken"), [(date(2026, 1, 10), True), (date(2026, 1, 11), True), (date(2026, 1, 12), False)]
+)
+def test_a_day_that_has_begun_somewhere_is_no_future(day: date, is_taken: bool) -> None:
+    """At 11:00 UTC on 10 January it is past midnight in Auckland (UTC+13): its 11 January has begun."""
+    at = datetime(2026, 1, 10, 11, tzinfo=UTC)
+    text = f"site_id,item_id,activity_date,quantity\n1,A,{day},2\n1,B,2026-01-09,1\n"
+    given = documents(("s.csv", text.encode(), mapping_json(Mapping(kind="sales")))).with_columns(available_at_utc=at)
+    batch = read_import(given)
+    assert (batch.counts["kept"] == 2) == is_taken
+    reasons = "".join(batch.rejects["reason"])
+    assert ("had begun nowhere on earth when the file reached us (2026-01-10 11:00 UTC)" in reasons) != is_taken
+
+
+def test_returns_without_the_days_sales_are_told_with_their_count() -> None:
+    header = "site_id,item_id,activity_date,quantity,activity_code\n"
+    rows = "1,A,2026-01-05,2,QS\n1,A,2026-01-05,1,QU\n1,B,2026-01-05,1,QU\n2,B,2026-01-06,1,QU\n"
+    said = preview_import((header + rows).encode(), Mapping(kind="sales"), "s.csv", AT)
+    (note,) = said["notes"]  # type: ignore[misc]
+    assert note.startswith("2 of 3 site, item and days have returns and no sales here (first: 1, B, 2026-01-05)")
+    assert preview_import((header + rows[:40]).encode(), Mapping(kind="sales"), "s.csv", AT)["notes"] == []
