@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aios_assets.resources.handles import World
     from aios_assets.settings import Settings
-    from ml.tracking import Tracking
+    from ml.tracking import ModelRef, Tracking
 
 POLICY = "policy"
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -178,7 +178,7 @@ def _decide(decision: Literal["promote", "reject"], version: str, reason: str, m
     from ml.promotion.deployments import promotion_rows
 
     _said(reason)
-    ref = _tracking().get_version(model, version)
+    ref = _version(model, version)
     with _alone():
         before = _deployments()
         rows = promotion_rows(
@@ -187,6 +187,24 @@ def _decide(decision: Literal["promote", "reject"], version: str, reason: str, m
         )  # fmt: skip
         _write(rows, model)
     _show(rows, as_json, none=f"version {version} is champion already: nothing changed")
+
+
+def _version(model: str, version: str) -> ModelRef:
+    """A registered version.
+
+    Raises:
+        RefusedError: there is none; names those that are.
+    """
+    tracking = _tracking()
+    try:
+        return tracking.get_version(model, version)
+    except RefusedError as error:
+        try:
+            known = ", ".join(ref.version for ref in tracking.versions(model)[-10:])
+        except RefusedError:
+            known = ""
+        todo = f"use one of {known}" if known else "see `aios model history`; the nightly run makes the first version"
+        raise RefusedError(error.what, where=error.where, todo=todo) from error
 
 
 def _said(reason: str) -> None:

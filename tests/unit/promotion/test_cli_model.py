@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from aios_assets.cli_model import app, failed_gates, instant_of
 from aios_assets.contracts.decision_tables import MON_DEPLOYMENTS
-from aios_assets.contracts.errors import UsageError
+from aios_assets.contracts.errors import RefusedError, UsageError
 from ml.promotion.deployments import promotion_rows
 
 RUNNER = CliRunner()
@@ -69,3 +70,31 @@ def test_failed_gates_are_the_newest_verdicts() -> None:
     )  # fmt: skip
     assert failed_gates(rows, "demand", "3") == ["b"]
     assert failed_gates(rows, "demand", "5") == []
+
+
+class Registry:
+    """A registry of some versions."""
+
+    def __init__(self, *versions: str) -> None:
+        self.held = [SimpleNamespace(version=v) for v in versions]
+
+    def get_version(self, name: str, version: str) -> None:
+        raise RefusedError(f"there is no version {version}", where=name)
+
+    def versions(self, name: str) -> list[SimpleNamespace]:
+        if not self.held:
+            raise RefusedError("there is no model registry yet")
+        return self.held
+
+
+@pytest.mark.parametrize(
+    ("registry", "todo"),
+    [(Registry("3", "4"), "To do: use one of 3, 4."), (Registry(), "the nightly run makes the first version")],
+)
+@pytest.mark.parametrize("decision", ["promote", "reject"])
+def test_an_unknown_version_is_told_with_what_to_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry, todo: str, decision: str
+) -> None:
+    monkeypatch.setattr("aios_assets.cli_model._tracking", lambda: registry)
+    code, text = call(decision, "99", "--reason", "better")
+    assert code == 1 and "there is no version 99 (demand)" in text and todo in text
