@@ -107,16 +107,16 @@ def read_documents(
     return batch
 
 
-def _contents(values: list[memoryview], order: list[int]) -> Iterator[Source]:
+def _contents(values: list[memoryview], order: list[int]) -> Iterator[Source | memoryview]:
     """The bytes of each document in the order given; of a large one only the stretch that is looked at."""
     for at in order:
         value = values[at]
-        yield HeldBytes(value) if len(value) > _LARGE else bytes(value)
+        yield HeldBytes(value) if len(value) > _LARGE else value
 
 
 def read_sources(
     docs: pl.DataFrame,
-    sources: Iterable[Source],
+    sources: Iterable[Source | memoryview],
     shelf: Shelf,
     *,
     ledger: pl.DataFrame | None = None,

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from aios_assets.edi.delims import (
     BLANKS,
     COMP,
@@ -26,6 +29,7 @@ from aios_assets.edi.delims import (
 )
 from aios_assets.edi.source import Source
 
+Ints = npt.NDArray[np.int64]
 # What is looked at to read the delimiters of a header.
 _HEAD = 1024
 # Released characters travel as private-use code points and are put back when values are read.
@@ -264,43 +268,82 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
     return (_headed(data, piece) if begins else data), released
 
 
-def regular(contents: Sequence[bytes]) -> list[bytes | None]:
-    """Canonical texts of short X12 documents of the commonest form; those of equal delimiters are looked at in one go.
+# Bytes of a header that tell its delimiters (element separator, ISA11 and ISA12, what ends it), and what follows it.
+_TELLING, _FOLLOWING = np.array([*range(4), *range(82, 90), *range(103, 106)]), np.arange(106, 110)
+
+
+class Regular(NamedTuple):
+    """Neighbours among documents, as `regular` finds them.
+
+    Attributes:
+        documents: how many.
+        text: their canonical texts, one behind the other; None where it is one that wants a closer look.
+        sizes: bytes of each, where it is not one.
+    """
+
+    documents: int
+    text: bytes | None
+    sizes: Ints | None = None
+
+
+def regular(contents: Sequence[bytes | memoryview]) -> list[Regular]:
+    """Canonical texts of short X12 documents of the commonest form; those of equal delimiters are looked at as one buffer.
+
+    Several interchanges, a header of another length and text beyond ASCII want a closer look.
 
     Args:
         contents: whole documents.
-
-    Returns:
-        for each its text, or None where it wants a closer look: several interchanges, a header of another length, text
-        beyond ASCII.
     """
-    out: list[bytes | None] = [None] * len(contents)
-    alike: dict[bytes, list[int]] = {}
-    for n, content in enumerate(contents):
-        alike.setdefault(content[:4] + content[82:90] + content[103:108], []).append(n)
-    for head, own in alike.items():
-        if not head.startswith(b"ISA") or not head.endswith(b"GS"):
-            continue
-        found = regular_delimiters(head[3:4], head[12:15], head[4:5], head[6:11])
-        if found is not None:
-            for n, text in zip(own, _translated([contents[n] for n in own], found), strict=True):
-                out[n] = text
-    return out
-
-
-def _translated(contents: list[bytes], found: Delimiters) -> list[bytes | None]:
-    """`regular` for documents with these delimiters; where one of them wants a closer look each is looked at alone."""
+    sizes = np.fromiter(map(len, contents), dtype=np.int64, count=len(contents))
     whole = b"".join(contents)
-    if (
-        not whole.isascii()
-        or any(control in whole for control in found.foreign)
-        or whole.count(b"ISA") != len(contents)
-        or any(content.count(found.element, 0, 105) != 16 for content in contents)
-    ):
-        return [None] if len(contents) == 1 else [_translated([content], found)[0] for content in contents]
-    if b"\n" in whole or b"\r" in whole:
-        return [content.translate(found.table, b"\r\n") for content in contents]
-    return [content.translate(found.table) for content in contents]
+    own, heads = _headers_of(np.frombuffer(whole, dtype=np.uint8), np.cumsum(sizes) - sizes, sizes)
+    kinds, kind_of = np.unique(heads, return_inverse=True)
+    texts: list[bytes | None] = [None] * len(contents)
+    for number, head in enumerate(kinds.tolist()):
+        found = regular_delimiters(head[3:4], head[12:15], head[4:5], head[6:11])
+        if found is None or not head.startswith(b"ISA") or found.segment.isalnum() or found.segment == found.element:
+            continue
+        alike = own[kind_of == number]
+        every = len(alike) == len(contents)
+        joined = whole if every else b"".join([contents[n] for n in alike])
+        text, ends, good = _translated(joined, np.cumsum(sizes[alike]), found)
+        if every and good.all():
+            return [Regular(len(alike), text, np.diff(ends, prepend=0))]
+        for n, begin, end, fine in zip(alike, [0, *ends[:-1].tolist()], ends.tolist(), good.tolist(), strict=True):
+            texts[n] = text[begin:end] if fine else None
+    return [Regular(1, text) for text in texts]
+
+
+def _headers_of(data: npt.NDArray[np.uint8], starts: Ints, sizes: Ints) -> tuple[Ints, npt.NDArray[np.bytes_]]:
+    """Which documents have GS behind their first 106 bytes, a line end aside, and the bytes of those that tell delimiters."""
+    tall = np.flatnonzero(sizes > _FOLLOWING[-1])
+    after = data[starts[tall, None] + _FOLLOWING]
+    wrapped = (after == ord("\n")) | (after == ord("\r"))
+    gs = (after[:, :-1] == ord("G")) & (after[:, 1:] == ord("S"))
+    regular = gs[:, 0] | (wrapped[:, 0] & (gs[:, 1] | (wrapped[:, 1] & gs[:, 2])))
+    own = tall[regular]
+    return own, data[starts[own, None] + _TELLING].view(f"S{len(_TELLING)}").ravel()
+
+
+def _translated(whole: bytes, ends: Ints, found: Delimiters) -> tuple[bytes, Ints, npt.NDArray[np.bool_]]:
+    """Canonical text of documents with these delimiters, where each ends in it, and which of them want no closer look."""
+    data = np.frombuffer(whole, dtype=np.uint8)
+    starts = np.append(0, ends[:-1])
+    good: npt.NDArray[np.bool_] = (data[starts[:, None] + np.arange(105)] == found.element[0]).sum(axis=1) == 16
+    behind = np.flatnonzero((data[:-1] == ord("S")) & (data[1:] == ord("A"))) - 1
+    isa = behind[data[behind] == ord("I")]
+    odd = [np.setdiff1d(isa, starts, assume_unique=True)] if len(isa) > len(starts) else []
+    odd += [np.flatnonzero(data >= 0x80)] if not whole.isascii() else []
+    odd += [np.flatnonzero(data == control[0]) for control in found.foreign if control in whole]
+    for places in odd:
+        good[np.searchsorted(ends, places, side="right")] = False
+    if b"\n" not in whole and b"\r" not in whole:
+        text = whole.translate(found.table)
+    else:
+        text = whole.translate(found.table, b"\r\n")
+        ends = ends - np.searchsorted(np.flatnonzero((data == ord("\n")) | (data == ord("\r"))), ends)
+    good &= np.frombuffer(text, dtype=np.uint8)[ends - 1] == ord(SEG)
+    return text, ends, good
 
 
 def small(content: bytes, piece: Piece) -> tuple[bytes, set[int]] | None:

@@ -6,6 +6,7 @@ Works on the `envelope` frame of `tokens` with `doc` and rows that ascend over a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,8 @@ from aios_assets.edi.envelope_faults import envelope_faults, sent_at
 from aios_assets.edi.strings import rows_at
 
 _I32 = pl.Int32
+# What both standards say in a header, then what each says.
+Columns = tuple[list[pl.Expr], dict[str, pl.Expr], dict[str, pl.Expr]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,12 @@ def _headers(
 
 
 def _interchanges(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
+    return _headers(_whole(rows, 1, headers), *_interchange_columns())
+
+
+# Expressions are built once for all readings.
+@cache
+def _interchange_columns() -> Columns:
     common = [pl.col(n) for n in ("gi", "doc", "row", "elements", "interchange_no", "doc_end")]
     sides = {"sender_id": "e6", "sender_qualifier": "e5", "receiver_id": "e8", "receiver_qualifier": "e7"}
     x12 = {name: _filled(column) for name, column in (sides | {"control_number": "e13"}).items()}
@@ -116,7 +125,7 @@ def _interchanges(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
         "usage_code": pl.lit(None, dtype=pl.String),
         **_sent(comp("e4", 1), comp("e4", 2).fill_null("")),
     }
-    return _headers(_whole(rows, 1, headers), common, x12, edifact)
+    return common, x12, edifact
 
 
 def _sent(day: pl.Expr, hour: pl.Expr) -> dict[str, pl.Expr]:
@@ -124,6 +133,11 @@ def _sent(day: pl.Expr, hour: pl.Expr) -> dict[str, pl.Expr]:
 
 
 def _groups(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
+    return _headers(_whole(rows, 2, headers), *_group_columns())
+
+
+@cache
+def _group_columns() -> Columns:
     common = [pl.col("gg_own").alias("gg"), *(pl.col(n) for n in ("gi", "doc", "row", "group_no"))]
     common.append(_filled("e1").alias("group_code"))
     x12 = {
@@ -138,10 +152,15 @@ def _groups(rows: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
         "control_number": comp("e5", 1).fill_null(""),
         "version_code": pl.concat_str(comp("e7", 1), comp("e7", 2), ignore_nulls=True),
     }
-    return _headers(_whole(rows, 2, headers), common, x12, edifact)
+    return common, x12, edifact
 
 
 def _sets(rows: pl.DataFrame) -> pl.DataFrame:
+    return _headers(rows.filter(pl.col("kind") == 3), *_set_columns())
+
+
+@cache
+def _set_columns() -> Columns:
     same = (pl.col("next_doc") == pl.col("doc")).fill_null(value=False)
     closed = same & (pl.col("next_kind") == 4)
     end = (
@@ -167,7 +186,7 @@ def _sets(rows: pl.DataFrame) -> pl.DataFrame:
         "control_number": comp("e1", 1).fill_null(""),
         "version_code": pl.concat_str(comp("e2", 2), comp("e2", 3), separator=".", ignore_nulls=True),
     }
-    return _headers(rows.filter(pl.col("kind") == 3), common, x12, edifact)
+    return common, x12, edifact
 
 
 def read_envelopes(rows: pl.DataFrame, headers: pl.DataFrame, sizes: pl.DataFrame) -> Envelopes:

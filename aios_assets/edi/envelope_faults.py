@@ -6,6 +6,7 @@ Works on the frames of `envelope`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -134,6 +135,7 @@ def _trailer_faults(
     ]
 
 
+@cache
 def _set_faults() -> list[_Fault]:
     trailer = _by("SE", "UNT")
     what = say("{} {}", pl.col("set_code"), pl.col("control_number"))
@@ -158,6 +160,7 @@ def _set_faults() -> list[_Fault]:
     ]
 
 
+@cache
 def _group_faults() -> list[_Fault]:
     what, place = say("group {}", pl.col("control_number")), pl.lit("its trailer")
     cut = say("{} has no trailer: it was cut off", what)
@@ -167,6 +170,7 @@ def _group_faults() -> list[_Fault]:
     ]
 
 
+@cache
 def _interchange_faults() -> list[_Fault]:
     here, trailer = ~pl.col("bare"), _by("IEA", "UNZ")
     what, noun = say("interchange {}", pl.col("control_number")), "groups or messages"
@@ -197,6 +201,7 @@ def sent_at(day: pl.Expr, hour: pl.Expr) -> pl.Expr:
     return at.dt.replace_time_zone("UTC")
 
 
+@cache
 def _date_faults() -> list[_Fault]:
     """Dates and times of the envelope (ISA09 and ISA10, S004 of UNB) that are none.
 
@@ -221,6 +226,7 @@ def _date_faults() -> list[_Fault]:
     ]
 
 
+@cache
 def _stray() -> _Fault:
     """Trailers that close nothing."""
     kind, before = pl.col("kind"), pl.col("kind").shift(1)

@@ -45,15 +45,16 @@ Refused = list[tuple[int, str, str]]
 
 
 class Part(NamedTuple):
-    """A stretch of canonical text.
+    """A stretch of canonical text, or short documents one behind the other.
 
     Attributes:
-        doc: ordinal of its document.
+        doc: ordinal of its document, or of the first of them.
         text: canonical UTF-8.
         released: characters that were released in it.
         more: whether its piece goes on in the next part.
         before: text before the document's first interchange, where this is the first part.
         size: how long the stretches of its piece are, where it has several.
+        sizes: bytes of each document, where it holds several, each closed by a terminator.
     """
 
     doc: int
@@ -62,9 +63,10 @@ class Part(NamedTuple):
     more: bool
     before: bytes = b""
     size: int = 0
+    sizes: Ints | None = None
 
 
-def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Refused]:
+def parts(sources: Iterable[Source | memoryview], limits: Limits) -> tuple[Iterator[Part], Refused]:
     """Canonical stretches of all documents, lazily, and the documents that are no EDI (filled while iterating)."""
     refused: Refused = []
     longest = min(limits.document_bytes, limits.segment_bytes)
@@ -72,27 +74,37 @@ def parts(sources: Iterable[Source], limits: Limits) -> tuple[Iterator[Part], Re
     def run() -> Iterator[Part]:
         n = 0
         for some in _together(sources, longest):
-            short = [source if isinstance(source, bytes) and len(source) <= longest else b"" for source in some]
-            for source, text in zip(some, regular(short), strict=True):
-                if text is not None:
-                    yield Part(n, text, _NONE, more=False)
-                else:
-                    yield from _document(n, source, limits, refused)
+            if not isinstance(some, list):
+                yield from _document(n, some, limits, refused)
                 n += 1
+                continue
+            end = n + len(some)
+            for found in regular(some):
+                if found.text is not None:
+                    yield Part(n, found.text, _NONE, more=False, sizes=found.sizes)
+                else:
+                    yield from _document(n, bytes(some[n - end]), limits, refused)
+                n += found.documents
 
     return run(), refused
 
 
-def _together(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
-    """Group documents to about `size` bytes; one that is no mere bytes is handed on before the next is asked for."""
-    some: list[Source] = []
+def _together(sources: Iterable[Source | memoryview], size: int) -> Iterator[list[bytes | memoryview] | Source]:
+    """Group short documents in memory to about `size` bytes; any other is handed on before the next is asked for."""
+    some: list[bytes | memoryview] = []
     held = 0
     for source in sources:
-        some.append(source)
-        held += len(source)
-        if held > size or not isinstance(source, bytes):
+        if isinstance(source, (bytes, memoryview)) and len(source) <= size:
+            some.append(source)
+            held += len(source)
+            if held > size:
+                yield some
+                some, held = [], 0
+            continue
+        if some:
             yield some
             some, held = [], 0
+        yield bytes(source) if isinstance(source, memoryview) else source
     if some:
         yield some
 
@@ -202,7 +214,7 @@ class Reading:
         texts = [p.text for p in chunk]
         if carry is not None:
             texts[0] = carry.lent + carry.rest + texts[0]
-        tokens = tokenise(texts)
+        tokens = tokenise(texts, [p.sizes for p in chunk])
         if len(chunk) > 1 and tokens.height > max(self.window_bytes // SEGMENT_BYTES, _FEW_SEGMENTS):
             half = len(chunk) // 2
             self.take(chunk[:half])
@@ -213,14 +225,15 @@ class Reading:
         fresh = min(carry.rows, stop) if carry else 0
         if stop < tokens.height:
             tokens = tokens.head(stop)
-        docs = np.array([p.doc for p in chunk], dtype=np.int32)
+        held = [1 if p.sizes is None else len(p.sizes) for p in chunk]
+        docs = np.concatenate([np.arange(p.doc, p.doc + n, dtype=np.int32) for p, n in zip(chunk, held, strict=True)])
         self._count(tokens, docs, fresh)
         before = self._released if carry is not None else _NONE
         self._released = before.union(*{p.released for p in chunk})
         sets = _sets(tokens, docs)
         shift = self._sets - (1 if carry and carry.in_set else 0)
         self._stray(tokens, sets.owner, fresh)
-        self._before(tokens, chunk, fresh)
+        self._before(tokens, chunk, np.cumsum([0, *held]), fresh)
         if self.grammar:
             self._check(tokens, sets, fresh, shift, carry.counted if carry and carry.in_set else ())
         self._type(tokens, sets, fresh, shift, carry.before if carry and carry.in_set else 0)
@@ -318,15 +331,15 @@ class Reading:
             )
             self.strays.append(found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh)))
 
-    def _before(self, tokens: Tokens, chunk: list[Part], fresh: int) -> None:
-        """Keep what stands before interchanges, told at their first segments."""
+    def _before(self, tokens: Tokens, chunk: list[Part], first: Ints, fresh: int) -> None:
+        """Keep what stands before interchanges, told at their first segments; `first` is the first piece of each part."""
         held = [n for n, part in enumerate(chunk) if part.before]
         if held:
             texts = [chunk[n].before for n in held]
             self.strays.append(
                 pl.DataFrame(
                     {
-                        "row": np.searchsorted(tokens.piece, held) + (self._rows - fresh),
+                        "row": np.searchsorted(tokens.piece, first[held]) + (self._rows - fresh),
                         "seg": [text[:1000].decode("latin-1") for text in texts],
                         "code": ["text_before"] * len(held),
                         "size": [len(text) for text in texts],

@@ -146,11 +146,13 @@ def blobs(values: pl.Series) -> list[memoryview]:
         array = chunk.to_arrow(compat_level=pl.CompatLevel.newest())
         _, buffer, *data = array.buffers()
         places = np.frombuffer(buffer, dtype="<u4", count=4 * len(array), offset=16 * array.offset).reshape(-1, 4)
-        views, texts = memoryview(buffer), [memoryview(b) for b in data]
-        for n, (size, _, text, start) in enumerate(places.tolist(), array.offset):
-            inline = size <= INLINE
-            begin = 16 * n + 4 if inline else start
-            out.append((views if inline else texts[text])[begin : begin + size])
+        size, text, start = places[:, 0], places[:, 2], places[:, 3]
+        inline = size <= INLINE
+        own = 16 * np.arange(array.offset, array.offset + len(array)) + 4
+        begin = np.where(inline, own, start.astype(np.int64))
+        held = [memoryview(buffer), *(memoryview(b) for b in data)]
+        which = np.where(inline, 0, text + 1)
+        out += [held[n][a:b] for n, a, b in zip(which.tolist(), begin.tolist(), (begin + size).tolist(), strict=True)]
     return out
 
 

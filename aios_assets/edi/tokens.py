@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,8 @@ KINDS: dict[str, int] = {
 }
 ENVELOPE_ELEMENTS = 16
 _SEG, _EL, _REP, _COMP = 0x1C, 0x1D, 0x1E, 0x1F
+# Where an ISA of common width has its letters, the separators around ISA11 and ISA16, and its terminator.
+_ISA = [(0, ord("I")), (1, ord("S")), (2, ord("A")), (81, _EL), (83, _EL), (103, _EL), (105, _SEG)]
 
 
 def code_of(tag: str) -> int:
@@ -290,29 +293,32 @@ _BLANK[list(BLANKS)] = True
 _STEPS = 24
 
 
-def tokenise(texts: list[bytes]) -> Tokens:
+def tokenise(texts: list[bytes], sizes: Sequence[Ints | None] = ()) -> Tokens:
     """Find every segment, element and component.
 
     Args:
-        texts: one canonical text per piece, UTF-8.
+        texts: canonical texts, UTF-8.
+        sizes: of each text, the bytes of the pieces that it holds, where it holds several, each closed by SEG.
     """
     seg = SEG.encode()
     closed = [t if t.endswith(seg) else t + seg for t in texts]
-    sizes = np.fromiter(map(len, closed), dtype=np.int64, count=len(closed))
-    size = int(sizes.sum())
+    held = [np.array([len(t)]) if own is None else own for t, own in zip_longest(closed, sizes)]
+    borders = np.cumsum(np.concatenate(held)) if held else np.empty(0, dtype=np.int64)
+    size = sum(map(len, closed))
     text = b"".join([*closed, PADDING])
     data = np.frombuffer(text, dtype=np.uint8)
     # One place more, so that the -1 in front needs no copy of all the others.
     marks = np.empty(size + 1, dtype=np.bool_)
     marks[0] = True
     np.less(data[:size], 0x20, out=marks[1:])
+    _unmark_values(data, marks, borders)
     at = np.flatnonzero(marks)
     at -= 1
     kinds = data.take(at[1:], mode="clip")
     odd = bool(len(kinds)) and bool(kinds.min() < _SEG)
     if odd:
         at, kinds = np.concatenate((at[:1], at[1:][kinds >= _SEG])), kinds[kinds >= _SEG]
-    values = _values(data, at, kinds)
+    values = _values(data, at, kinds) if len(kinds) and kinds.max() > _EL else at[:0]
     if len(values):
         at, kinds = np.delete(at, values + 1), np.delete(kinds, values)
     ends = np.empty(0, dtype=np.int64)
@@ -323,7 +329,18 @@ def tokenise(texts: list[bytes]) -> Tokens:
     first = np.empty(len(closing), dtype=np.int64)
     if len(closing):
         first[0], first[1:] = 0, closing[:-1]
-    return _segments(text, size, at, ends, first, closing, np.cumsum(sizes), odd=odd)
+    return _segments(text, size, at, ends, first, closing, borders, marks, odd=odd)
+
+
+def _unmark_values(data: npt.NDArray[np.uint8], marks: Bools, borders: Ints) -> None:
+    """Leave out what the ISA of common width at the head of a piece names as its values, as `_values` does elsewhere."""
+    begin = np.append(0, borders[:-1])
+    begin = begin[borders - begin > _ISA[-1][0]]
+    for place, char in _ISA:
+        begin = begin[data[begin + place] == char]
+    for place in (82, 104):
+        named = begin[data[begin + place] > _EL]
+        marks[named[data[named + place] < 0x20] + place + 1] = False
 
 
 def _values(data: npt.NDArray[np.uint8], at: Ints, kinds: npt.NDArray[np.uint8]) -> Ints:
@@ -342,7 +359,7 @@ def _values(data: npt.NDArray[np.uint8], at: Ints, kinds: npt.NDArray[np.uint8])
 
 
 def _segments(
-    text: bytes, size: int, at: Ints, ends: Ints, first: Ints, last: Ints, borders: Ints, *, odd: bool
+    text: bytes, size: int, at: Ints, ends: Ints, first: Ints, last: Ints, borders: Ints, marks: Bools, *, odd: bool
 ) -> Tokens:
     """Trim the segments, leave out the empty ones and read their tags; `odd`: there are control characters."""
     data = np.frombuffer(text, dtype=np.uint8)
@@ -351,7 +368,9 @@ def _segments(
     blanks = odd or text.find(b" ", 0, size) != -1
     if blanks:
         start, end = trimmed(data, start, end)
-    piece = np.searchsorted(borders, start, side="right").astype(np.int32) if len(borders) > 1 else None
+    piece = None
+    if len(borders) > 1:
+        piece = np.repeat(np.arange(len(borders), dtype=np.int32), np.diff(np.searchsorted(start, borders), prepend=0))
     some = start < end
     if not some.all():
         keep = np.flatnonzero(some)
@@ -361,15 +380,13 @@ def _segments(
         piece = np.zeros(len(first), dtype=np.int32)
     tag_end = np.minimum(gathered(at, (gathered(ends, first) if len(ends) else first) + 1), end)
     codes = _codes(text, size, start, tag_end)
-    blanks = blanks and (odd or _padded(text, size, start, codes))
+    blanks = blanks and (odd or _padded(data[:size], marks, start, codes))
     return Tokens(text, size, at, ends, first, last, start, end, codes, piece, blanks)
 
 
-def _padded(text: bytes, size: int, start: Ints, codes: npt.NDArray[np.uint32]) -> bool:
-    """Whether a blank stands beside a separator, other than in an ISA, whose fields have fixed widths."""
-    data = np.frombuffer(text, dtype=np.uint8)[:size]
-    blank = np.flatnonzero(data == 0x20)
-    beside = blank[(data.take(blank - 1, mode="clip") < 0x20) | (data.take(blank + 1, mode="clip") < 0x20)]
+def _padded(data: npt.NDArray[np.uint8], marks: Bools, start: Ints, codes: npt.NDArray[np.uint32]) -> bool:
+    """Whether a blank stands beside a separator (`marks`, one place on), other than in an ISA, whose fields have fixed widths."""
+    beside = np.flatnonzero((data[:-1] == 0x20) & (marks[:-2] | marks[2:]))
     if not len(beside):
         return False
     segment = np.maximum(np.searchsorted(start, beside, side="right") - 1, 0)

@@ -85,7 +85,9 @@ def test_stretches_of_short_segments_are_shorter() -> None:
 def test_small_documents_of_very_many_segments_are_read_in_halves() -> None:
     few = [x12("850", f"BEG*00*SA*PO{n}**20260103", *["N1*S"] * 9000, control=n) for n in range(1, 9)]
     whole = read_documents(frame(*few), apart=True, grammar=True)
-    halves = read_documents(frame(*few), apart=True, grammar=True, limits=Limits(window_bytes=400_000))
+    halves = read_documents(
+        frame(*few), apart=True, grammar=True, limits=Limits(window_bytes=400_000, segment_bytes=99_000)
+    )
     for part in ("sets", "interchanges", "rejects", "findings"):
         assert getattr(whole, part).equals(getattr(halves, part)), part
 

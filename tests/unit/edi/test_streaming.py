@@ -216,8 +216,12 @@ def test_text_stays_sound_whatever_byte_ends_a_segment(term: bytes) -> None:
         edifact("ORDERS", "BGM+220+PO9+9", "LIN+1++A:EN", "QTY+21:1"),
     ],
 )
-def test_documents_of_equal_delimiters_are_read_together_as_each_alone(odd: bytes) -> None:
-    alike = [x12("850", f"BEG*00*SA*PO{n}**20260103", f"PO1*1*{n}*EA***IN*I{n}", control=n) for n in range(1, 5)]
+@pytest.mark.parametrize("wrap", [b"~", b"~\n", b"~\r\n", b"~ "])
+def test_documents_of_equal_delimiters_are_read_together_as_each_alone(odd: bytes, wrap: bytes) -> None:
+    alike = [
+        x12("850", f"BEG*00*SA*PO{n}**20260103", f"PO1*1*{n}*EA***IN*I{n}", control=n).replace(b"~", wrap)
+        for n in range(1, 5)
+    ]
     together = read_documents(frame(*alike, odd), apart=True)
     for content in (*alike, odd):
         alone = read_documents(frame(content))
