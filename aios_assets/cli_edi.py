@@ -36,6 +36,7 @@ MaxMb = Annotated[
 MaxKb = Annotated[
     int, typer.Option("--max-segment-kb", envvar="AIOS_EDI_MAX_SEGMENT_KB", help="longest segment read, in KB")
 ]
+Unreadable = list[tuple[Path, BadInputError]]
 READ_AT_ONCE = 64 << 20
 IDENTIFIERS = (
     "order_number", "order_line", "item_id", "item_gtin", "shipment_id", "buyer_id", "seller_id", "ship_to_site_id", "ship_from_id",
@@ -186,22 +187,28 @@ def give_back_freed_memory() -> None:
         trim(0)
 
 
-def _batches(files: list[Path], unreadable: list[tuple[Path, BadInputError]]) -> Iterator[list[tuple[str, str]]]:
-    """Paths and digests of files, grouped so that about `READ_AT_ONCE` bytes are held at a time.
+def _digests(files: list[Path], unreadable: Unreadable) -> Iterator[tuple[Path, str, int]]:
+    """Path, SHA-256 and size of each file that can be read.
 
     Args:
         files: what to read.
         unreadable: takes what cannot be read, and why.
     """
-    some: list[tuple[str, str]] = []
-    size = 0
     for path in files:
         try:
             with _reading(path):
-                digest, own = _digest(path), path.stat().st_size
+                found = path, _digest(path), path.stat().st_size
         except BadInputError as error:
             unreadable.append((path, error))
             continue
+        yield found
+
+
+def _batches(files: list[Path], unreadable: Unreadable) -> Iterator[list[tuple[str, str]]]:
+    """Paths and digests of files, grouped so that about `READ_AT_ONCE` bytes are held at a time; see `_digests`."""
+    some: list[tuple[str, str]] = []
+    size = 0
+    for path, digest, own in _digests(files, unreadable):
         if some and size + own > READ_AT_ONCE:
             yield some
             some, size = [], 0
@@ -209,6 +216,18 @@ def _batches(files: list[Path], unreadable: list[tuple[Path, BadInputError]]) ->
         size += own
     if some:
         yield some
+
+
+def _tell(unreadable: Unreadable) -> None:
+    """Name the files that could not be read; what became of the others was told before.
+
+    Raises:
+        Exit: there is one.
+    """
+    for _, wrong in unreadable:
+        print(f"aios: left out: {_printable(str(wrong))}", file=sys.stderr)
+    if unreadable:
+        raise typer.Exit(1)
 
 
 def _printable(text: str) -> str:
@@ -251,7 +270,7 @@ def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max
     keep_freed_memory()
     clean = True
     limits = _limits(max_document_mb, max_segment_kb)
-    unreadable: list[tuple[Path, BadInputError]] = []
+    unreadable: Unreadable = []
     with _writing(Path(tempfile.gettempdir())):
         for files in _batches(_walk(paths), unreadable):
             for result in _check(files, limits):
@@ -291,7 +310,8 @@ def tables(
     from aios_assets.edi.shelf import OnDisk
 
     keep_freed_memory()
-    files = {_digest(path): path for path in _walk(paths)}
+    unreadable: Unreadable = []
+    files = {digest: path for path, digest, _ in _digests(_walk(paths), unreadable)}
     with _writing(out), OnDisk(out) as shelf:
         batch = read_sources(_documents(files), _sources(files), shelf, limits=_limits(max_document_mb, max_segment_kb))
         for table in EDI_FACT_TABLES:
@@ -301,6 +321,7 @@ def tables(
         for rejects in batch.faults.rejects():
             shelf.write("rejects", identified(rejects))
     emit({**batch.counts, **shelf.rows}, as_json)
+    _tell(unreadable)
 
 
 @app.command()
@@ -326,7 +347,8 @@ def ack(
     if kind not in ("997", "999"):
         raise UsageError(f"--kind {kind} is not an acknowledgement", todo="give 997 or 999")
     keep_freed_memory()
-    files = {_digest(path): path for path in _walk(paths)}
+    unreadable: Unreadable = []
+    files = {digest: path for path, digest, _ in _digests(_walk(paths), unreadable)}
     limits = _limits(max_document_mb, max_segment_kb)
     with _writing(Path(tempfile.gettempdir())):
         batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True, limits=limits)
@@ -347,7 +369,9 @@ def ack(
                 }
             )
     emit(written, as_json)
-    if _unanswered(batch.faults.whole, files):
+    too_large = _unanswered(batch.faults.whole, files)
+    _tell(unreadable)
+    if too_large:
         raise typer.Exit(1)
 
 
@@ -355,7 +379,7 @@ def _unanswered(rejects: pl.DataFrame, files: dict[str, Path]) -> bool:
     """Name the documents that could not be read at all; says whether a size cap was why."""
     whole = rejects.filter(rejects["level_code"] == "document")
     for document, reason in whole.select("document_id", "reason").iter_rows():
-        print(f"aios: {files[document]} was not answered: {reason}", file=sys.stderr)
+        print(f"aios: {_printable(str(files[document]))} was not answered: {reason}", file=sys.stderr)
     return bool(whole["error_code"].is_in(["too_large", "segment_too_long"]).any())
 
 

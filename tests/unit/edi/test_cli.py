@@ -142,6 +142,21 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_judged(folder: Path) -> Non
     assert sum(line.startswith(("accepted", "rejected")) for line in shown) == 3
 
 
+@pytest.mark.parametrize("call", [["tables"], ["ack", "--store", "numbers.sqlite"]])
+def test_the_others_are_read_and_answered_beside_one_that_cannot_be_read(
+    call: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "in" / "gone.edi").symlink_to("nowhere")
+    result = RUN.invoke(app, [*call, "in", "--out", "out"])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert "in/gone.edi" in result.stderr and "cannot be read: No such file" in result.stderr
+    if call[0] == "tables":
+        assert pl.read_parquet(folder / "out" / "raw_edi__sets.parquet").height == 1
+    else:
+        assert len(list((folder / "out").glob("*-997.edi"))) == 1
+
+
 @pytest.mark.parametrize("name", ["a.gz", "a.zip", "a.xz"])
 def test_packed_documents_are_not_read_by_chance(name: str, folder: Path) -> None:
     magic = {"a.gz": b"\x1f\x8b", "a.zip": b"PK\x03\x04", "a.xz": b"\xfd7zXZ"}[name]
