@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from aios_assets.contracts.errors import BadInputError, UsageError
+from aios_assets.contracts.flags import as_flags
 
 DEFAULT_FILE = Path(__file__).with_name("partners.yaml")
 
@@ -87,7 +89,7 @@ def _partner(name: str, values: dict[str, Any], where: str) -> Partner:
     if odd:
         raise BadInputError(f"settings of partner '{name}' are no plain values: {', '.join(odd)}", where=where)
     try:
-        settings = values | {"line_break": _flag(values["line_break"])} if "line_break" in values else values
+        settings = values | {"line_break": _flag(values["line_break"], where)} if "line_break" in values else values
         partner = Partner(name=name, **settings)
     except TypeError as error:
         raise BadInputError(f"partner '{name}' lacks our_id or partner_id", where=where, todo="add them") from error
@@ -108,10 +110,11 @@ def _partner(name: str, values: dict[str, Any], where: str) -> Partner:
     return partner
 
 
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false", "yes", "no"):
-        raise BadInputError(f"line_break is '{text}'", where="partner profiles", todo="use true or false")
-    return text.lower() in ("true", "yes")
+def _flag(text: str, where: str) -> bool:
+    flag = as_flags(pl.Series("line_break", [text]), where)[0]
+    if flag is None:
+        raise BadInputError("'line_break' is empty", where=where, todo="use true or false, or leave it out")
+    return bool(flag)
 
 
 def load_partners(path: Path | None = None) -> dict[str, Partner]:
