@@ -112,6 +112,7 @@ class PlanSpec:
     alpha_max_lumpy: float | None = None
     centre_alpha_max: float = 0.8
     centre_shortage_share_frac: float = 0.1
+    centre_waiting_share_frac: float = 0.3
     order_cost_share_frac: float = 0.3
     day_correlation: float = 0.15
     site_correlation: float = 0.10
@@ -132,7 +133,7 @@ class PlanSpec:
         """
         limits = {
             "scenarios": (16, 4096), "holding_rate_frac_per_year": (1e-9, 10), "shortage_factor": (1e-9, 1000),
-            "alpha_min": (0, 1), "centre_shortage_share_frac": (0, 1), "late_threshold_frac": (0, 1), "order_cost_share_frac": (0, 1), "alpha_max": (0, 0.9999), "centre_alpha_max": (0, 0.9999),
+            "alpha_min": (0, 1), "centre_shortage_share_frac": (0, 1), "centre_waiting_share_frac": (0, 1), "late_threshold_frac": (0, 1), "order_cost_share_frac": (0, 1), "alpha_max": (0, 0.9999), "centre_alpha_max": (0, 0.9999),
             "day_correlation": (0, 0.95), "site_correlation": (0, 0.95), "max_stock_age_days": (0, 365),
             "max_horizon_days": (2, 730), "flip_steps": (0, 20), "receipt_to_shelf_days": (0, 60),
         }  # fmt: skip

@@ -186,7 +186,8 @@ def _solve_rows(
     held = chunk.holding_day * chunk.review
     nothing = np.zeros_like(quantity)
     saving, confidence, saved = order_value(seen.need, quantity, chunk.shortage, held, nothing)
-    waiting, _, _ = order_value(seen.need_wait, quantity, chunk.shortage, nothing, nothing)
+    risk = chunk.shortage * np.where(chunk.is_centre, world.spec.centre_waiting_share_frac, 1.0)
+    waiting, _, _ = order_value(seen.need_wait, quantity, risk, nothing, nothing)
     one_pack, _, _ = order_value(seen.need, chunk.pack, chunk.shortage, held, nothing)
     stats = {
         "units_saved_ea": saved, "holding_usd_per_ea": held, "margin_usd": chunk.shortage,

@@ -228,8 +228,10 @@ MISSING = [
     ("unit cost is 0", {"items": items(("A", 1, 0.0, 3.0))}),
     ("no selling price", {"items": items(("A", 1, 2.0, None))}),
     ("does not exceed the cost", {"items": items(("A", 1, 3.0, 3.0))}),
-    (f"newest stock report is of {AS_OF - timedelta(days=4)}, 4 days old, and at most {SPEC.max_stock_age_days} are taken",
-     {"stock": stock(("A", "S1", 0.0), day=AS_OF - timedelta(days=4))}),
+    (
+        f"newest stock report is of {AS_OF - timedelta(days=4)}, 4 days old, and at most {SPEC.max_stock_age_days} are taken",
+        {"stock": stock(("A", "S1", 0.0), day=AS_OF - timedelta(days=4))},
+    ),
     ("fewer than 7 days", {"forecasts": forecast("A", "S1", 5.0, days=5)}),
     ("below a single pack of 24", {"sites": sites(("S1", "store", None), capacity={"S1": 10.0}), "pack": 24}),
 ]
@@ -437,3 +439,18 @@ def test_stores_share_what_the_centre_receives_in_the_morning() -> None:
     )
     store = recommend(inputs, AS_OF, SPEC).filter(pl.col("site_id") == "S1")
     assert store["decision_code"].to_list() == ["replenish"] and store["quantity_ea"][0] > 0
+
+
+def test_a_centre_risks_a_share_of_its_margin_by_waiting_and_a_store_all_of_it(
+    night: tuple[PlanInputs, pl.DataFrame],
+) -> None:
+    inputs, out = night
+    whole = recommend(inputs, AS_OF, dataclasses.replace(SPEC, centre_waiting_share_frac=1.0))
+    key, risk = (
+        ["item_id", "site_id"],
+        pl.col("drivers_json").str.json_path_match("$.waiting_risk_usd").cast(pl.Float64),
+    )
+    both = out.select(*key, share=risk).join(whole.select(*key, all=risk), on=key).filter(pl.col("all") > 1)
+    for centre, expected in ((True, SPEC.centre_waiting_share_frac), (False, 1.0)):
+        rows = both.filter((pl.col("site_id") == "DC0") == centre)
+        assert rows.height > 0 and (rows["share"] / rows["all"]).to_numpy() == pytest.approx(expected, abs=1e-2)
