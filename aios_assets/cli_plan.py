@@ -58,6 +58,8 @@ def load(
     Raises:
         BadInputError: any file or value that cannot be planned with.
     """
+    import numpy as np
+
     from aios_assets.plan_forecasts import Source
     from planning.config import by_key, counted_in, load_config
     from planning.limits import limits_of
@@ -89,6 +91,13 @@ def load(
         ),
         limits=limits_of(settings, panel, read),
     )
+    for name in ("minimum_order_units", "capacity_units", "maximum_order_units"):
+        if isinstance(getattr(settings, name), str):
+            without = int(np.isnan(by_key(settings, name, panel.keys, read)).sum())
+            if without:
+                note(
+                    f"the file for {name} has no value for {without:,} of {panel.keys.height:,} series: no limit for them"
+                )
     ahead = read(future) if future else None
     return panel, stock, settings, terms, Source(rows, tuple(names), time, target, in_stock, ahead)
 
@@ -108,6 +117,11 @@ def known_at(panel: Panel, as_of: date, period: str, where: str) -> None:
             todo="cut the history at --as-of, or give a newer state",
         )  # fmt: skip
     behind = len(calendar(last, as_of, period)) - 1
+    if behind == 1:
+        note(
+            f"the history ends with the period of {last}, one before --as-of {as_of}: the state counts as of the end of {last}'s "
+            "period, and in_transit_1_units as there right after it"
+        )
     if behind >= 2:
         raise BadInputError(
             f"the history ends with the period of {last}, {behind} periods before --as-of {as_of}", where=where,

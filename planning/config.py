@@ -251,7 +251,8 @@ def by_key(config: PlanConfig, name: str, keys: pl.DataFrame, read: Any) -> F64:
         read: callable from path to frame.
 
     Raises:
-        BadInputError: the file lacks key columns or the value column, or has a key twice.
+        BadInputError: the file lacks key columns or the value column, has a key twice, or a value that is no number (it
+            would read as no limit) or, where none can be meant, negative.
     """
     value = getattr(config, name)
     if value is None:
@@ -268,8 +269,24 @@ def by_key(config: PlanConfig, name: str, keys: pl.DataFrame, read: Any) -> F64:
             f"the file for {name} has the columns {', '.join(frame.columns)}", where=value,
             todo=f"give {', '.join(columns)} and {name}",
         )  # fmt: skip
+    texts = frame[column].cast(pl.String)
     frame = frame.select(pl.col(columns).cast(pl.String), pl.col(column).cast(pl.Float64, strict=False).alias("value"))
     if frame.select(columns).n_unique() != frame.height:
-        raise BadInputError(f"the file for {name} has a key twice", where=value)
+        raise BadInputError(f"the file for {name} has a key twice", where=value, todo="give one row per key")
+    _refuse_values(frame["value"], texts, name, value)
     joined = keys.select(pl.col(columns).cast(pl.String)).join(frame, on=columns, how="left", maintain_order="left")
     return joined["value"].cast(pl.Float64).to_numpy().copy()
+
+
+def _refuse_values(values: pl.Series, texts: pl.Series, name: str, where: str) -> None:
+    """Refuse cells that say something and are no number, and amounts below zero; costs, packs and capacities are judged by series."""
+    lost = texts.is_not_null() & (texts.str.strip_chars() != "") & ~values.is_finite().fill_null(False)
+    if lost.any():
+        raise BadInputError(
+            f"{name} is no number, such as '{texts.filter(lost)[0]}'", where=where, count=int(lost.sum()),
+            todo="write numbers with a point, and leave empty what has none",
+        )  # fmt: skip
+    if name in ("minimum_order_units", "unit_volume", "unit_weight") and (values < 0).any():
+        raise BadInputError(
+            f"{name} is negative", where=where, count=int((values < 0).sum()), todo="state values from 0 up"
+        )

@@ -17,6 +17,10 @@ from aios_assets.contracts.flags import as_flags
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 TRANSIT = re.compile(r"^in_transit_(?:[a-z]+_)?(\d+)_units$")
+# Other names that people give to stock on the way: passed over, it would be ordered once more.
+ON_THE_WAY = re.compile(r"transit|on_?order|incoming|inbound|pipeline|open_?orders?", re.IGNORECASE)
+# Different days from which on one and the same weekday is no coincidence in a daily history.
+ENOUGH_DAYS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,11 @@ def build_panel(
         (f"the same {', '.join(keys)} and {time} come twice", frame.height - frame.select(*keys, "_day").n_unique()),
     ):
         if count:
-            raise BadInputError(problem, where=where, count=int(count), todo="correct these rows")
+            todo = "add up the rows of a month" if period == "M" and "twice" in problem else "correct these rows"
+            raise BadInputError(problem, where=where, count=int(count), todo=todo)
     first, last = frame["_day"].min(), frame["_day"].max()
     assert isinstance(first, date) and isinstance(last, date)
+    _refuse_other_rhythm(history[time], frame["_day"], period, where)
     periods = calendar(first, last, period)
     index = {d: k for k, d in enumerate(periods)}
     off = frame.filter(~pl.col("_day").is_in(periods)).height
@@ -129,6 +135,16 @@ def build_panel(
     demand, seen, filled = _fill(demand, seen, missing)
     statics = _statics(history, keys, ordered, {time, target, in_stock or target})
     return Panel(ordered, periods, demand, seen, statics, filled, counting_unit(demand))
+
+
+def _refuse_other_rhythm(given: pl.Series, days: pl.Series, period: str, where: str) -> None:
+    """Refuse a weekly history called daily: six days of seven would count as days without a sale."""
+    if period != "D" or days.n_unique() < ENOUGH_DAYS or days.dt.weekday().n_unique() > 1:
+        return
+    raise BadInputError(
+        f"period is D, but all {days.n_unique():,} days of '{given.name}' fall on the same weekday", where=where,
+        todo="set period: W, or M for monthly data",
+    )  # fmt: skip
 
 
 def counting_unit(demand: F64) -> float:
@@ -187,12 +203,13 @@ def build_state(state: pl.DataFrame, panel: Panel, where: str = "state") -> Stat
     """Match a state with a panel.
 
     Raises:
-        BadInputError: columns missing, a key twice, a number unreadable, a transit column counted from 0, or a state
-            dated before the history ends.
+        BadInputError: columns missing, a key twice, a number unreadable, a transit column counted from 0 or under a name
+            that is not read, or a state dated before the history ends.
     """
     keys = panel.keys.columns
     _require(state, [*keys, "on_hand_units"], where)
     moving = {int(m.group(1)): c for c in state.columns if (m := TRANSIT.match(c))}
+    _refuse_unread(state.columns, keys, moving, where)
     if 0 in moving:
         raise BadInputError(
             "in_transit_0_units has no period", where=where, todo="count from 1, the period after --as-of"
@@ -220,3 +237,22 @@ def build_state(state: pl.DataFrame, panel: Panel, where: str = "state") -> Stat
         transit[:, k - 1] = joined[name].fill_null(0.0).to_numpy()
     on_hand = joined["on_hand_units"].fill_null(float("nan")).to_numpy().copy()
     return State(on_hand, transit, frame.join(panel.keys, on=keys, how="anti").select(keys).sort(keys))
+
+
+def _refuse_unread(columns: list[str], keys: list[str], moving: dict[int, str], where: str) -> None:
+    """Refuse stock on the way under a name that would be passed over, or two columns for one period."""
+    read = [c for c in columns if TRANSIT.match(c)]
+    twice = sorted(set(read) - set(moving.values()))
+    if twice:
+        raise BadInputError(
+            f"{', '.join(twice)} names a period that another column names, too",
+            where=where,
+            todo="give one column per period",
+        )
+    unread = [c for c in columns if c not in keys and c not in read and ON_THE_WAY.search(c)]
+    if [c for c in unread if c.lower().startswith("in_transit")] or (unread and not moving):
+        raise BadInputError(
+            f"{', '.join(unread)} looks like stock on the way and is not read: it would be ordered again", where=where,
+            todo="name it by when it arrives: in_transit_1_units is on the shelf at the start of the first period after "
+            "--as-of; or leave it out",
+        )  # fmt: skip
