@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aios_assets.contracts.errors import BadInputError, InfeasibleError
+from planning.policies.eoq import not_negative, positive, whole
 
 F64 = NDArray[np.float64]
 
@@ -54,6 +55,8 @@ def serial_base_stock(
         raise BadInputError(
             "every stage needs a lead time and an echelon holding cost ≥ 0, and p above 0", where="serial system"
         )
+    positive(mu=mu, **({} if sd is None else {"sd": sd}))
+    not_negative(L=L)
     kind = "poisson" if sd is None else "normal"
     shortest = min((v for v in L if v > 0), default=1.0)
     grid = 1.0 if sd is None else step or sd * math.sqrt(shortest) / 50
@@ -97,8 +100,11 @@ def guaranteed_service(
         s_out: longest service time promised to customers.
 
     Raises:
+        BadInputError: a stage without processing time or holding cost, times that are not whole, or no promise to customers
+            (who would wait for ever, at no cost).
         InfeasibleError: the edges are no tree, or a promise cannot be kept.
     """
+    _refuse_stages(edges, T, h, sd, s_in or {}, s_out or {})
     nodes = sorted({*T}, key=str)
     ups: dict[Any, list[Any]] = {n: [] for n in nodes}
     downs: dict[Any, list[Any]] = {n: [] for n in nodes}
@@ -121,6 +127,46 @@ def guaranteed_service(
     longest = int(sum(T.values()) + max((s_in or {}).values(), default=0))
     tree = _ServiceTree(nodes, ups, downs, T, h, sigma, s_in or {}, s_out or {}, dbc, longest)
     return tree.solve()
+
+
+def _refuse_stages(
+    edges: Sequence[tuple[Any, Any]], T: Mapping[Any, int], h: Mapping[Any, float], sd: Mapping[Any, float],
+    s_in: Mapping[Any, int], s_out: Mapping[Any, int],
+) -> None:  # fmt: skip
+    where = "guaranteed service"
+    named = [n for edge in edges for n in edge]
+    for what, given in (("edges", named), ("h", h), ("sd", sd), ("s_in", s_in), ("s_out", s_out)):
+        strange = sorted({str(n) for n in given if n not in T})
+        if strange:
+            raise BadInputError(f"{what} names stage {', '.join(strange)}, which T does not have", where=where)
+    lacking = sorted(str(n) for n in T if n not in h)
+    if lacking:
+        raise BadInputError(f"h has no holding cost for stage {', '.join(lacking)}", where=where)
+    for name, times in (("T", T), ("s_in", s_in), ("s_out", s_out)):
+        for stage, value in times.items():
+            whole(**{f"{name} of stage {stage}": value})
+    open_ended = sorted(str(n) for n in sd if sd[n] and n not in s_out)
+    if open_ended or not sd:
+        raise BadInputError(
+            f"nothing is promised to the customers of stage {', '.join(open_ended)}" if open_ended else "sd names no stage",
+            where=where, todo="state s_out, the longest service time, and sd of each stage that faces customers; 0 delivers at once",
+        )  # fmt: skip
+    _refuse_circle(edges, T)
+
+
+def _refuse_circle(edges: Sequence[tuple[Any, Any]], stages: Mapping[Any, int]) -> None:
+    """A tree reaches every stage once."""
+    met = {n: n for n in stages}
+
+    def root(n: Any) -> Any:
+        while met[n] != n:
+            n = met[n]
+        return n
+
+    for a, b in edges:
+        if root(a) == root(b):
+            raise InfeasibleError(f"the edge from {a} to {b} closes a circle", where="guaranteed service")
+        met[root(a)] = root(b)
 
 
 class _ServiceTree:

@@ -26,7 +26,7 @@ def _named(names: tuple[str, ...], function: Callable[..., Any]) -> Callable[...
             raise BadInputError(text, where="inputs", todo=f"give {', '.join(wanted)}")
         try:
             found = function(**inputs)
-        except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
             raise BadInputError(
                 f"the inputs cannot be used: {error}", where="inputs", todo=f"give {', '.join(wanted)}"
             ) from error

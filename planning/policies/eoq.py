@@ -23,6 +23,41 @@ def positive(**values: float) -> None:
             raise BadInputError(f"{name} is {value}, needed is a number above 0", where="policy input")
 
 
+def not_negative(**values: float | Sequence[float]) -> None:
+    """Refuse values, or lists with a value, below zero.
+
+    Raises:
+        BadInputError: names the value.
+    """
+    for name, value in values.items():
+        for one in [value] if isinstance(value, int | float) else value:
+            if not (isinstance(one, int | float) and math.isfinite(one) and one >= 0):
+                raise BadInputError(f"{name} is {one}, needed is a number from 0 up", where="policy input")
+
+
+def whole(**values: float) -> None:
+    """Refuse values that are not whole numbers from 0 up.
+
+    Raises:
+        BadInputError: names the value.
+    """
+    not_negative(**values)
+    for name, value in values.items():
+        if value != int(value):
+            raise BadInputError(f"{name} is {value}, needed is a whole number", where="policy input")
+
+
+def same_length(where: str, **lists: Sequence[float]) -> None:
+    """Refuse lists of different length.
+
+    Raises:
+        BadInputError: names them with their lengths.
+    """
+    if len({len(v) for v in lists.values()}) > 1:
+        said = ", ".join(f"{name} has {len(v)}" for name, v in lists.items())
+        raise BadInputError(f"lists differ in length: {said}", where=where, todo="give one value each")
+
+
 def eoq(K: float, h: float, lam: float) -> tuple[float, float]:
     """Order quantity and cost rate: Q = √(2Kλ/h), cost √(2Kλh).
 
@@ -77,6 +112,11 @@ def eoq_incremental(
 ) -> tuple[float, int, float]:
     """Order quantity, price region and cost rate with a discount only on the units beyond each break."""
     _regions(breaks, c)
+    positive(K=K, i=i, lam=lam)
+    if list(c) != sorted(c, reverse=True):
+        raise BadInputError(
+            "c rises: a discount makes units cheaper", where="quantity discount", todo="let c fall with breaks"
+        )
     best, paid = (math.inf, 0.0, 0), 0.0
     for n, (low, cost) in enumerate(zip(breaks, c, strict=True)):
         if n:
@@ -103,6 +143,8 @@ def joint_replenishment(
     Args:
         K: major cost of every order; k: minor cost of each item in it.
     """
+    not_negative(K=K)
+    same_length("joint replenishment", k=k, h=h, lam=lam)
     for a, b, d in zip(k, h, lam, strict=True):
         positive(k=a, h=b, lam=d)
     base = min(range(len(k)), key=lambda n: k[n] / (h[n] * lam[n]))
@@ -126,6 +168,9 @@ def wagner_whitin(
     """Orders by period (index 0 unused) and least cost of known demands (Wagner & Whitin 1958)."""
     if len(d) != T:
         raise BadInputError(f"{len(d)} demands for {T} periods", where="Wagner-Whitin")
+    not_negative(h=h, K=K, d=d, c=c)
+    given = {"h": h, "K": K, "c": c}
+    same_length("Wagner-Whitin", d=d, **{n: v for n, v in given.items() if not isinstance(v, int | float)})
     hold, fixed, unit = ([float(v)] * T if isinstance(v, int | float) else [float(x) for x in v] for v in (h, K, c))
     best, choice = [0.0] * (T + 1), [T] * T
     for t in range(T - 1, -1, -1):
@@ -171,6 +216,11 @@ def eoq_additive_yield(K: float, h: float, lam: float, y_mean: float, y_sd: floa
     """Order quantity and cost rate when Q + Y arrive: Q = √(2Kλ/h + σ²) − μ."""
     positive(K=K, h=h, lam=lam)
     root = math.sqrt(2 * K * lam / h + y_sd**2)
+    if root <= y_mean:
+        raise BadInputError(
+            f"what comes unordered (y_mean {y_mean:g}) exceeds the best delivery of {root:g}: nothing is to be ordered",
+            where="EOQ with additive yield",
+        )
     return root - y_mean, h * root
 
 

@@ -10,7 +10,7 @@ import math
 
 from aios_assets.contracts.errors import BadInputError
 from planning.policies.demand import Demand, distribution, is_discrete, loss, over_periods
-from planning.policies.eoq import positive
+from planning.policies.eoq import not_negative, positive, whole
 
 
 def standard_normal_loss(z: float) -> tuple[float, float]:
@@ -60,6 +60,7 @@ def newsvendor_normal(h: float, p: float, mu: float, sd: float, L: float = 0.0) 
     from scipy.stats import norm
 
     positive(h=h, p=p, sd=sd)
+    not_negative(L=L)
     z = float(norm.ppf(p / (p + h)))
     spread = sd * math.sqrt(L + 1)
     return mu * (L + 1) + z * spread, (h + p) * float(norm.pdf(z)) * spread
@@ -72,6 +73,7 @@ def newsvendor(h: float, p: float, demand: Demand, L: int = 0) -> tuple[float, f
         BadInputError: several periods of a continuous demand other than normal.
     """
     positive(h=h, p=p)
+    not_negative(L=L)
     frozen = distribution(demand)
     if L and is_discrete(frozen):
         frozen = over_periods(frozen, L + 1)
@@ -88,6 +90,7 @@ def newsvendor(h: float, p: float, demand: Demand, L: int = 0) -> tuple[float, f
 
 def newsvendor_poisson(h: float, p: float, mu: float, L: float = 0.0) -> tuple[float, float]:
     """Base stock and cost per period of Poisson demand over L + 1 periods."""
+    not_negative(L=L)
     return newsvendor(h, p, {"kind": "poisson", "mean": mu * (L + 1)})
 
 
@@ -136,6 +139,7 @@ def base_stock_disruptions(h: float, p: float, d: float, alpha: float, beta: flo
 def erlang_b(offered_load: float, S: int) -> float:
     """Share of demand lost under (S−1, S) with lost sales, for any lead-time distribution with that mean load."""
     positive(offered_load=offered_load)
+    whole(S=S)
     loss = 1.0
     for k in range(1, int(S) + 1):
         loss = offered_load * loss / (k + offered_load * loss)
@@ -166,5 +170,7 @@ def level_for_fill_rate(beta: float, mean: float, lead: float, review: float, sd
 
 def pooling_ratio(n: int) -> float:
     """Cost of n separate newsvendors over one pooled, independent equal normal demands: √n (Eppen 1979)."""
+    whole(n=n)
+    positive(n=n)
     separate, pooled = n * newsvendor_normal(1, 9, 100, 20)[1], newsvendor_normal(1, 9, 100 * n, 20 * math.sqrt(n))[1]
     return separate / pooled

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from aios_assets.contracts.errors import BadInputError
-from planning.policies.demand import Demand, distribution, loss, over_periods
-from planning.policies.eoq import eoq, eoq_backorders, positive
+from planning.policies.demand import Demand, distribution, is_discrete, loss, over_periods
+from planning.policies.eoq import eoq, eoq_backorders, not_negative, positive, whole
 from planning.policies.newsvendor import normal_loss, normal_second_loss
 
 
@@ -158,6 +158,7 @@ def power_approximation(
     from scipy.stats import norm
 
     positive(h=h, p=p, K=K, mu=mu, sd=sd)
+    not_negative(L=L)
     mean, spread = mu * (L + 1), sd * math.sqrt(L + 1)
     quantity = 1.30 * mu**0.494 * (K / h) ** 0.506 * (1 + spread**2 / mu**2) ** 0.116
     z = math.sqrt(quantity * h / (p * spread))
@@ -220,6 +221,12 @@ def s_s_exact(h: float, p: float, K: float, distribution: Any, lead: Any = None)
 def s_s(h: float, p: float, K: float, demand: Demand, L: int = 0) -> tuple[int, int, float]:
     """Optimal (s, S, cost) for any demand in whole units and L periods of lead time."""
     frozen = distribution(demand)
+    whole(L=L)
+    if not is_discrete(frozen):
+        raise BadInputError(
+            "the demand is continuous", where="(s, S)",
+            todo="use a demand in whole units (discrete, poisson, negative-binomial, …), or the power-approximation",
+        )  # fmt: skip
     return s_s_exact(h, p, K, frozen, over_periods(frozen, L + 1) if L else None)
 
 
@@ -228,4 +235,5 @@ def s_s_poisson(h: float, p: float, K: float, mu: float, L: float = 0.0) -> tupl
     from scipy.stats import poisson
 
     positive(mu=mu)
+    not_negative(L=L)
     return s_s_exact(h, p, K, poisson(mu), poisson(mu * (L + 1)))
