@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 START = date(2011, 1, 29)
-LAGS, WINDOWS = (7, 14, 21, 28, 35), (7, 28, 56, 180)
+LAGS = (7, 14, 21, 28, 35)  # of the recursive peer
 M5_SERIES = 30_490
 
 
@@ -50,49 +50,87 @@ def m5_shape(series: int, days: int) -> pl.DataFrame:
     )
 
 
-def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """The whole panel's lags and windows: ours, mlforecast on polars, pandas (on a tenth of the series)."""
-    from mlforecast import MLForecast
-    from mlforecast.lag_transforms import RollingMean, RollingStd
+def features(frame: pl.DataFrame, small: int = 3_000) -> list[dict[str, Any]]:
+    """The nightly features of a whole panel, made as the product makes them, beside mlforecast's of the same kind.
 
-    from ml.lag_features import panel_features
-
-    first = frame.filter(pl.col("unique_id") < 20)
-    panel_features(first, ["unique_id"], "ds", "y", lags=LAGS, windows=WINDOWS)  # the first use pays for imports
-    rolls = [f(w) for w in WINDOWS for f in (RollingMean, RollingStd)]
-    peer = MLForecast(models=[], freq="1d", lags=list(LAGS), lag_transforms={1: rolls}, num_threads=1)
-    peer.preprocess(first.cast({"y": pl.Float64}), dropna=False, static_features=[])
+    mlforecast makes 20 of the 28 (no share of zeros or of days in stock, no days since a sale, no price). The last line is the whole
+    way of `demand_features`, from versions to what was known at each day's cut-off, of fewer series; no peer does that.
+    """
+    days, series = frame["ds"].n_unique(), frame["unique_id"].n_unique()
+    peer = _mlforecast()
+    _own(frame.head(days), days)  # the first use pays for imports
+    peer.preprocess(frame.head(20 * days).cast({"y": pl.Float64}), dropna=False, static_features=[])
     (ours, our_first, made), (theirs, their_first, other) = middle(
-        lambda: panel_features(frame, ["unique_id"], "ds", "y", lags=LAGS, windows=WINDOWS),
+        lambda: _own(frame, days),
         lambda: peer.preprocess(frame.cast({"y": pl.Float64}), dropna=False, static_features=[]),
     )
-    for name, column in (
-        ("lag_28", "lag28"),
-        ("mean_56", "rolling_mean_lag1_window_size56"),
-        ("std_180", "rolling_std_lag1_window_size180"),
-    ):
-        a, b = made[name].drop_nulls(), other.sort("unique_id", "ds")[column].drop_nans().drop_nulls()
-        assert a.len() == b.len() and abs(a.cast(pl.Float64).sum() - b.cast(pl.Float64).sum()) <= 1e-3 * max(
-            abs(b.cast(pl.Float64).sum()), 1
-        ), name
+    _agree(made, other.sort("unique_id", "ds"), days)
     del made, other
-    small = frame.filter(pl.col("unique_id") < max(frame["unique_id"].n_unique() // 10, 1)).to_pandas()
-    pandas, _ = cpu(lambda: _pandas(small))
-    pandas *= frame.height / len(small)
+    tenth = frame.filter(pl.col("unique_id") < max(series // 10, 1)).to_pandas()
+    pandas, _ = cpu(lambda: _pandas(tenth))
+    pandas *= frame.height / len(tenth)
+    note = f"{frame.height:,} rows; equal counts and sums; first calls {our_first:.2f} and {their_first:.2f}"
     return [
-        _line(
-            "features, whole panel",
-            ours,
-            "mlforecast",
-            theirs,
-            0.7,
-            f"{frame.height:,} rows; equal counts and sums; first calls {our_first:.2f} and {their_first:.2f}",
-        ),
+        _line("features, whole panel", ours, "mlforecast", theirs, 0.7, note),
         _line("features, whole panel", ours, "pandas (a tenth, scaled)", pandas, 0.2, ""),
+        _as_known(frame.filter(pl.col("unique_id") < small)),
     ]
 
 
+def _own(frame: pl.DataFrame, days: int) -> dict[str, Any]:
+    """Every feature of a series' own history, in wide arrays, by the kernel of `ml.own_features`."""
+    from ml.own_features import Carry, Wide, own_feature_names, own_features_compiled
+    from ml.visible import NEVER
+
+    sales = frame["y"].cast(pl.Float64).to_numpy().reshape(-1, days)
+    n = sales.shape[0]
+    carry = Carry(np.full(n, -NEVER), np.full(n, NEVER), np.full(n, np.nan))
+    out = np.empty((len(own_feature_names()), *sales.shape), dtype=np.float32)
+    own_features_compiled(Wide(sales, np.ones(sales.shape, dtype=bool), np.full(sales.shape, 2.0)), carry, 0, out)
+    return dict(zip(own_feature_names(), out, strict=True))
+
+
+def _mlforecast() -> Any:
+    from mlforecast import MLForecast
+    from mlforecast.lag_transforms import RollingMean, RollingStd, SeasonalRollingMean
+
+    from ml.own_features import LAGS, WINDOWS
+
+    rolls = [f(w) for w in WINDOWS for f in (RollingMean, RollingStd)] + [SeasonalRollingMean(7, 8)]
+    return MLForecast(models=[], freq="1d", lags=[k for k in LAGS if k], lag_transforms={1: rolls}, num_threads=1)
+
+
+def _agree(ours: dict[str, Any], theirs: pl.DataFrame, days: int) -> None:
+    """Ours of a day are theirs of the next one, where their windows are full; their deviation divides by n - 1."""
+    for name, column, factor in (
+        ("sales_qty_ea_mean_56d", "rolling_mean_lag1_window_size56", 1.0),
+        ("sales_qty_ea_std_180d", "rolling_std_lag1_window_size180", (179 / 180) ** 0.5),
+        ("weekday_mean_56d", "seasonal_rolling_mean_lag1_season_length7_window_size8", 1.0),
+    ):
+        known = theirs[column].to_numpy().astype(np.float64).reshape(-1, days)[:, 1:] * factor
+        full = ~np.isnan(known)
+        assert full.any() and np.allclose(ours[name][:, :-1][full], known[full], rtol=2e-4, atol=2e-4), name
+
+
+def _as_known(frame: pl.DataFrame) -> dict[str, Any]:
+    """From versions to feature rows as known at each cut-off, beside mlforecast, which knows one version of each day."""
+    from ml.features import demand_features
+    from tests.unit.ml.conftest import cutoff
+
+    versions, last, peer = mart(frame), frame["ds"].max(), _mlforecast()
+    assert isinstance(last, date)
+    (ours, first, made), (theirs, _, _) = middle(
+        lambda: demand_features(versions, (START, last), cutoff),
+        lambda: peer.preprocess(frame.cast({"y": pl.Float64}), dropna=False, static_features=[]),
+    )
+    assert made.height == frame.height
+    note = f"{made.height:,} rows, {made.width} columns, each as known that night; first call {first:.2f}"
+    return _line("features, whole history as known", ours, "mlforecast, newest versions", theirs, 0.7, note)
+
+
 def _pandas(frame: Any) -> Any:
+    from ml.own_features import LAGS, WINDOWS
+
     group = frame.groupby("unique_id")["y"]
     for k in LAGS:
         frame[f"lag_{k}"] = group.shift(k)

@@ -18,9 +18,9 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError, ContractError
 from ml.distribution import text_draws
-from ml.features import LAGS, WINDOWS
 from ml.models.base import F64, Counted, Design
 from ml.models.statistical import demand_class
+from ml.own_features import LAGS, WINDOWS
 
 KEYS = ("item_id", "site_id")
 HORIZON = 28

@@ -12,7 +12,6 @@ panel's first day (`ml.windows`), so one new day alone equals the same day withi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -22,39 +21,13 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
+from ml.own_features import Carry, Wide, own_feature_names, own_features, own_features_compiled
 from ml.visible import BLOCK_CELLS, I64, KEYS, NEVER, ascending, indexed, visible, where
-from ml.windows import F64, WindowSums, at_lag, forward_fill, last_true
+from ml.windows import F64, WindowSums
 
-LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
-WINDOWS = (7, 28, 56, 180)
 LOOKBACK = 364
 AGGREGATE_WINDOW = 28
-
-
-@dataclass(frozen=True, slots=True)
-class Carry:
-    """What a series brings from before the panel's first day: indices of first and last sale, and the last price."""
-
-    first_sale: I64
-    last_sale: I64
-    last_price: F64
-
-
-@dataclass(frozen=True, slots=True)
-class Wide:
-    """Three wide arrays (series, days): units sold (NaN = no report), reported to be in stock, price (NaN = none known)."""
-
-    sales: F64
-    stocked: npt.NDArray[np.bool_]
-    price: F64
-
-    def rows(self, index: I64) -> Wide:
-        """A copy of some series."""
-        return Wide(self.sales[index], self.stocked[index], self.price[index])
-
-    def part(self, rows: slice, columns: slice) -> Wide:
-        """Some series and days, not copied: to be read only."""
-        return Wide(self.sales[rows, columns], self.stocked[rows, columns], self.price[rows, columns])
+COMPILE_FROM = 2_000_000  # rows; below this loading the compiled kernel costs more than it saves
 
 
 def demand_features(
@@ -173,13 +146,17 @@ class _Panel:
         if d == 0:
             return FEAT_ITEM_SITE_DEMAND.empty()
         names = own_feature_names()
-        out = {name: np.empty((n, d), dtype=np.float32) for name in names}
-        step = max(1, BLOCK_CELLS // self.width)
-        for low in range(0, n, step):
-            rows = slice(low, min(low + step, n))
-            block = own_features(self.base.part(rows, slice(None)), _carry_rows(self.carry, rows), self.columns)
-            for name in names:
-                out[name][rows] = block[name]
+        cells = np.empty((len(names), n, d), dtype=np.float32)
+        out = dict(zip(names, cells, strict=True))
+        if n * d >= COMPILE_FROM and d == self.columns[-1] - self.columns[0] + 1:
+            own_features_compiled(self.base, self.carry, int(self.columns[0]), cells)
+        else:
+            step = max(1, BLOCK_CELLS // self.width)
+            for low in range(0, n, step):
+                rows = slice(low, min(low + step, n))
+                block = own_features(self.base.part(rows, slice(None)), self.carry.rows(rows), self.columns)
+                for name in names:
+                    out[name][rows] = block[name]
         self._patch(out)
         for name, group in (("site_sales_qty_ea_mean_28d", "site_id"), ("item_sales_qty_ea_mean_28d", "item_id")):
             out[name] = self._aggregate(group).astype(np.float32)
@@ -198,7 +175,7 @@ class _Panel:
             for array, name in ((wide.sales, "sales_qty_ea"), (wide.price, "price_usd")):
                 array[row, t] = known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
             wide.stocked[row, t] = (~known["is_stockout"]).fill_null(False).to_numpy()
-            block = own_features(wide, _carry_rows(self.carry, series), self.columns)
+            block = own_features(wide, self.carry.rows(series), self.columns)
             days = part.select("row", "s", pl.int_ranges("d0", "d1").alias("d")).explode("d").drop_nulls("d")
             days = days.filter(pl.col("d").is_in(self.columns + self.start))
             column = np.array([position[int(c) - self.start] for c in days["d"].to_list()], dtype=np.int64)
@@ -225,9 +202,11 @@ class _Panel:
         groups = int(members.max()) + 1
         totals, reports = np.zeros((groups, self.width)), np.zeros((groups, self.width))
         read = slice(max(0, int(self.columns.min()) - AGGREGATE_WINDOW + 1), None)  # what the windows reach back to
-        known = ~np.isnan(self.base.sales[:, read])
-        np.add.at(totals[:, read], members, np.where(known, self.base.sales[:, read], 0.0))
-        np.add.at(reports[:, read], members, known.astype(np.float64))
+        order = np.argsort(members, kind="stable")
+        starts, sales = np.searchsorted(members[order], np.arange(groups)), self.base.sales[order, read]
+        known = ~np.isnan(sales)
+        totals[:, read] = np.add.reduceat(np.where(known, sales, 0.0), starts, axis=0)
+        reports[:, read] = np.add.reduceat(known.astype(np.float64), starts, axis=0)
         sums = WindowSums(totals).at(AGGREGATE_WINDOW, self.columns)
         counts = WindowSums((reports > 0).astype(np.float64)).at(AGGREGATE_WINDOW, self.columns)
         self._correct(sums, counts, reports, members)
@@ -267,12 +246,17 @@ class _Panel:
         """Wide feature arrays into contract rows; NaN becomes null, series start at their first known report."""
         exists = self.first_known[:, None] <= (self.columns + self.start)[None, :]
         s, c = np.nonzero(exists)
+        whole = s.size == exists.size  # the usual night: nothing to pick, nothing to copy
         days = pl.Series("feature_date", self.wanted, dtype=pl.Date)
+        months = days.dt.strftime("%Y-%m").alias("feature_month")
         cuts = pl.Series("available_at_utc", [self.cutoff(day) for day in self.wanted]).cast(pl.Datetime("us", "UTC"))
         columns: list[pl.Series] = [self.keys[k][s] for k in KEYS]
         columns.append(days[c])
-        columns += [pl.Series(name, values[s, c]).fill_nan(None) for name, values in out.items()]
-        columns += [cuts[c], days[c].dt.strftime("%Y-%m").alias("feature_month")]
+        columns += [
+            pl.Series(name, values.reshape(-1) if whole else values[exists]).fill_nan(None)
+            for name, values in out.items()
+        ]
+        columns += [cuts[c], months[c]]
         return pl.DataFrame(columns).select(FEAT_ITEM_SITE_DEMAND.names).cast(dict(FEAT_ITEM_SITE_DEMAND.schema))  # type: ignore[arg-type]
 
 
@@ -320,87 +304,3 @@ def _stretches(late: pl.DataFrame, wanted: I64) -> pl.DataFrame:
     marks = marks.with_columns(ends.alias("d1"))
     open_cells = marks.join(cells, on="s").filter((pl.col("t") < pl.col("d1")) & (pl.col("until") > pl.col("d0")))
     return open_cells.select("s", "d0", "d1").unique().sort("s", "d0")
-
-
-def _carry_rows(carry: Carry, rows: I64 | slice) -> Carry:
-    return Carry(carry.first_sale[rows], carry.last_sale[rows], carry.last_price[rows])
-
-
-def own_feature_names() -> tuple[str, ...]:
-    """Names of the features that a series' own history gives, in stored order."""
-    lags = tuple(f"sales_qty_ea_lag_{k}" for k in LAGS)
-    rolls = tuple(f"sales_qty_ea_{stat}_{w}d" for w in WINDOWS for stat in ("mean", "std"))
-    return (
-        *lags,
-        *rolls,
-        "zero_frac_28d",
-        "zero_frac_180d",
-        "in_stock_frac_28d",
-        "days_since_sale",
-        "days_on_sale",
-        "weekday_mean_56d",
-        "price_usd_lag_0",
-        "price_rel_28d",
-    )
-
-
-def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
-    """Features of each series' own history at the given columns (pure kernel).
-
-    Standard deviations are those of the values in the window (divisor n), so that one known value gives 0.
-
-    Args:
-        wide: (series, days) arrays.
-        carry: what came before the first column.
-        columns: day columns wanted.
-
-    Returns:
-        Name to (series, wanted days) in 64 bits; NaN where nothing is known.
-    """
-    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
-    out |= _since(wide.sales > 0, carry, columns)
-    start = max(0, int(columns.min()) - WINDOWS[-1] + 1) if columns.size else 0  # windows reach back no further
-    out |= _price(wide.price, carry, columns)
-    wide, columns = wide.part(slice(None), slice(start, None)), columns - start
-    known = ~np.isnan(wide.sales)
-    ones = known.astype(np.float64)
-    sold = np.where(known, wide.sales, 0.0)
-    count, total, square = WindowSums(ones), WindowSums(sold), WindowSums(sold * sold)
-    zeros = WindowSums((known & (wide.sales == 0)).astype(np.float64))
-    counts = {w: count.at(w, columns) for w in WINDOWS}
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for w in WINDOWS:
-            n, mean = counts[w], total.at(w, columns) / counts[w]
-            spread = np.sqrt(np.maximum(square.at(w, columns) / n - mean * mean, 0.0))
-            out[f"sales_qty_ea_mean_{w}d"] = np.where(n > 0, mean, np.nan)
-            out[f"sales_qty_ea_std_{w}d"] = np.where(n > 0, spread, np.nan)
-        for w in (28, 180):
-            out[f"zero_frac_{w}d"] = np.where(counts[w] > 0, zeros.at(w, columns) / counts[w], np.nan)
-        stocked = WindowSums((known & wide.stocked).astype(np.float64)).at(28, columns)
-        out["in_stock_frac_28d"] = np.where(counts[28] > 0, stocked / counts[28], np.nan)
-        weekly, weekly_n = (
-            WindowSums(sold, stride=7).at(8, columns),
-            WindowSums(ones, stride=7).at(8, columns),
-        )
-        out["weekday_mean_56d"] = np.where(weekly_n > 0, weekly / weekly_n, np.nan)
-    return {name: out[name] for name in own_feature_names()}
-
-
-def _since(sold: npt.NDArray[np.bool_], carry: Carry, columns: I64) -> dict[str, F64]:
-    last = last_true(sold, carry.last_sale, columns)
-    ever = sold.any(axis=1)
-    first = np.where(carry.first_sale < -NEVER, carry.first_sale, np.where(ever, sold.argmax(axis=1), -NEVER))[:, None]
-    now = columns[None, :]
-    return {
-        "days_since_sale": np.where(last > NEVER, now - last, np.nan).astype(np.float64),
-        "days_on_sale": np.where(first <= now, now - first, np.nan).astype(np.float64),
-    }
-
-
-def _price(price: F64, carry: Carry, columns: I64) -> dict[str, F64]:
-    known = ~np.isnan(price)
-    last = forward_fill(price, carry.last_price, columns)
-    n = WindowSums(known.astype(np.float64)).at(28, columns)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n
-        return {"price_usd_lag_0": last, "price_rel_28d": np.where((n > 0) & (mean > 0), last / mean, np.nan)}

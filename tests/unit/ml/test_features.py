@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
-from ml.features import LAGS, demand_features
+from ml.features import demand_features
+from ml.own_features import LAGS
 from tests.unit.ml.conftest import FIRST, cutoff, make_versions
 
 
@@ -81,6 +82,19 @@ def test_every_value_is_what_a_reader_of_that_night_could_have_seen(seed: int) -
     for row in frame.sample(150, seed=seed).iter_rows(named=True):
         assert_same(row, naive(versions, row["item_id"], row["site_id"], row["feature_date"]))
         assert row["available_at_utc"] == cutoff(row["feature_date"])
+
+
+@pytest.mark.parametrize(("seed", "first"), [(1, 0), (2, 9), (4, 390)])
+def test_the_compiled_kernel_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, seed: int, first: int) -> None:
+    """Also with a history before the first day that is read, and with reports missing, late and corrected."""
+    versions = make_versions(seed, days=first + 40)
+    days = FIRST + timedelta(days=first), FIRST + timedelta(days=first + 39)
+    plain = demand_features(versions, days, cutoff)
+    monkeypatch.setattr("ml.features.COMPILE_FROM", 0)
+    with_kernel = demand_features(versions, days, cutoff)
+    assert plain.height > 200 and with_kernel.equals(plain, null_equal=True)
+    alone = demand_features(versions, (days[1], days[1]), cutoff)
+    assert alone.equals(plain.filter(pl.col("feature_date") == days[1]), null_equal=True)
 
 
 def test_a_row_exists_from_the_first_known_report_on_even_without_a_report_that_day(versions: pl.DataFrame) -> None:

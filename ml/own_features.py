@@ -1,0 +1,144 @@
+"""Features of a series' own history: lags, windows, days since a sale, weekday, price; in NumPy for few rows, compiled for many.
+
+Both ways give the same bits: sums add up in an order that does not depend on the panel's first day (`ml.windows`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.visible import I64, NEVER
+from ml.windows import F64, WindowSums, at_lag, forward_fill, last_true
+
+LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
+WINDOWS = (7, 28, 56, 180)
+ZERO_SHARE = (28, 180)
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a series brings from before the panel's first day: indices of first and last sale, and the last price."""
+
+    first_sale: I64
+    last_sale: I64
+    last_price: F64
+
+    def rows(self, index: I64 | slice) -> Carry:
+        """Of some series."""
+        return Carry(self.first_sale[index], self.last_sale[index], self.last_price[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """Three wide arrays (series, days): units sold (NaN = no report), reported to be in stock, price (NaN = none known)."""
+
+    sales: F64
+    stocked: npt.NDArray[np.bool_]
+    price: F64
+
+    def rows(self, index: I64) -> Wide:
+        """A copy of some series."""
+        return Wide(self.sales[index], self.stocked[index], self.price[index])
+
+    def part(self, rows: slice, columns: slice) -> Wide:
+        """Some series and days, not copied: to be read only."""
+        return Wide(self.sales[rows, columns], self.stocked[rows, columns], self.price[rows, columns])
+
+
+def own_feature_names() -> tuple[str, ...]:
+    """Names of the features that a series' own history gives, in stored order."""
+    lags = tuple(f"sales_qty_ea_lag_{k}" for k in LAGS)
+    rolls = tuple(f"sales_qty_ea_{stat}_{w}d" for w in WINDOWS for stat in ("mean", "std"))
+    return (
+        *lags,
+        *rolls,
+        *(f"zero_frac_{w}d" for w in ZERO_SHARE),
+        "in_stock_frac_28d",
+        "days_since_sale",
+        "days_on_sale",
+        "weekday_mean_56d",
+        "price_usd_lag_0",
+        "price_rel_28d",
+    )
+
+
+def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
+    """Features of each series' own history at the given columns (pure kernel).
+
+    Standard deviations are those of the values in the window (divisor n), so that one known value gives 0.
+
+    Args:
+        wide: (series, days) arrays.
+        carry: what came before the first column.
+        columns: day columns wanted.
+
+    Returns:
+        Name to (series, wanted days) in 64 bits; NaN where nothing is known.
+    """
+    out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
+    out |= _since(wide.sales > 0, carry, columns)
+    start = max(0, int(columns.min()) - WINDOWS[-1] + 1) if columns.size else 0  # windows reach back no further
+    out |= _price(wide.price, carry, columns)
+    wide, columns = wide.part(slice(None), slice(start, None)), columns - start
+    known = ~np.isnan(wide.sales)
+    ones = known.astype(np.float64)
+    sold = np.where(known, wide.sales, 0.0)
+    count, total, square = WindowSums(ones), WindowSums(sold), WindowSums(sold * sold)
+    zeros = WindowSums((known & (wide.sales == 0)).astype(np.float64))
+    counts = {w: count.at(w, columns) for w in WINDOWS}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for w in WINDOWS:
+            n, mean = counts[w], total.at(w, columns) / counts[w]
+            spread = np.sqrt(np.maximum(square.at(w, columns) / n - mean * mean, 0.0))
+            out[f"sales_qty_ea_mean_{w}d"] = np.where(n > 0, mean, np.nan)
+            out[f"sales_qty_ea_std_{w}d"] = np.where(n > 0, spread, np.nan)
+        for w in ZERO_SHARE:
+            out[f"zero_frac_{w}d"] = np.where(counts[w] > 0, zeros.at(w, columns) / counts[w], np.nan)
+        stocked = WindowSums((known & wide.stocked).astype(np.float64)).at(28, columns)
+        out["in_stock_frac_28d"] = np.where(counts[28] > 0, stocked / counts[28], np.nan)
+        weekly, weekly_n = (
+            WindowSums(sold, stride=7).at(8, columns),
+            WindowSums(ones, stride=7).at(8, columns),
+        )
+        out["weekday_mean_56d"] = np.where(weekly_n > 0, weekly / weekly_n, np.nan)
+    return {name: out[name] for name in own_feature_names()}
+
+
+def own_features_compiled(wide: Wide, carry: Carry, first: int, out: npt.NDArray[np.float32]) -> None:
+    """`own_features` of many series at all days from one on, bit for bit, in the order of `own_feature_names`.
+
+    Args:
+        wide: (series, days) arrays.
+        carry: what came before the first column.
+        first: first day column wanted.
+        out: (features, series, wanted days) to be filled.
+    """
+    from ml.feature_kernel import own_series
+
+    own_series(
+        wide.sales, wide.stocked, wide.price, carry.first_sale, carry.last_sale, carry.last_price, NEVER, first,
+        np.array(LAGS), np.array(WINDOWS), np.array(ZERO_SHARE), out,
+    )  # fmt: skip
+
+
+def _since(sold: npt.NDArray[np.bool_], carry: Carry, columns: I64) -> dict[str, F64]:
+    last = last_true(sold, carry.last_sale, columns)
+    ever = sold.any(axis=1)
+    first = np.where(carry.first_sale < -NEVER, carry.first_sale, np.where(ever, sold.argmax(axis=1), -NEVER))[:, None]
+    now = columns[None, :]
+    return {
+        "days_since_sale": np.where(last > NEVER, now - last, np.nan).astype(np.float64),
+        "days_on_sale": np.where(first <= now, now - first, np.nan).astype(np.float64),
+    }
+
+
+def _price(price: F64, carry: Carry, columns: I64) -> dict[str, F64]:
+    known = ~np.isnan(price)
+    last = forward_fill(price, carry.last_price, columns)
+    n = WindowSums(known.astype(np.float64)).at(28, columns)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n
+        return {"price_usd_lag_0": last, "price_rel_28d": np.where((n > 0) & (mean > 0), last / mean, np.nan)}
