@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors, parse_day
+from aios_assets.cli_common import emit, handle_errors, note, parse_day
 from aios_assets.cli_tables import check_output, read_table, write_table
 from aios_assets.contracts.days import as_days
 from aios_assets.contracts.errors import BadInputError, RefusedError, UsageError
@@ -110,6 +110,7 @@ def lead_times(
     )
     days = [columns.ordered, columns.received, columns.due]
     table, rows = _dated(table, days, orders), _dated(rows, days, predict)
+    _undated(rows, columns.ordered, columns.due)
     answer = forecast_lead_times(table, rows, columns, day, quantiles=levels, model=model)
     if strict and answer.refused:
         worst = "; ".join(f"{c}: {why}" for c, why in answer.refused.items())
@@ -130,6 +131,16 @@ def lead_times(
         emit(report, True)
     else:
         _tell(report)
+
+
+def _undated(rows: pl.DataFrame, ordered: str, due: str | None) -> None:
+    """Tell of rows to answer without an order date: how long they have waited, and until when, cannot be known."""
+    count = rows[ordered].null_count() if ordered in rows.columns else rows.height
+    if count:
+        late = f", {due} is not used, and late means later than eight of ten recent orders" if due else ""
+        note(
+            f"{count:,} of {rows.height:,} rows to answer have no {ordered}: they are answered as orders made now{late}"
+        )
 
 
 def _alike(orders: Path, predict: Path, table: pl.DataFrame, supplier: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time as clock
 from datetime import date
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aios_assets.cli_common import emit, handle_errors, note, parse_day
-from aios_assets.cli_tables import check_output, read_table, write_table
+from aios_assets.cli_tables import check_output, read_table, whole_keys, write_table
 from aios_assets.contracts.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from aios_assets.plan_forecasts import Source
     from planning.config import PlanConfig
     from planning.panel import Panel, State
@@ -69,8 +70,18 @@ def load(
     names = [k.strip() for k in keys.split(",") if k.strip()]
     if not names:
         raise UsageError("--keys names no column", todo="give --keys store_id,product_id")
+    doubled = sorted({n for n in names if names.count(n) > 1} | {n for n in names if n in (time, target, in_stock)})
+    if doubled:
+        raise UsageError(
+            f"{', '.join(doubled)} cannot be a key twice, nor time or target, too",
+            where="--keys",
+            todo="name each column once",
+        )
     settings = load_config(config)
-    read = functools.partial(read_table, texts=names)
+
+    def read(path: Path) -> pl.DataFrame:
+        return whole_keys(read_table(path, texts=names), names)
+
     rows = read(history)
     panel = build_panel(
         rows, names, time, target, settings.period,
@@ -193,6 +204,8 @@ def simulate(
     from aios_assets.plan_forecasts import STEP, Planner
     from planning.simulate.compare import compare, draw, opening, stretch
 
+    if plot:
+        _check_plot(plot)
     panel, stock, settings, terms, source = load(history, keys, time, target, in_stock or None, state, config)
     begin, stop = parse_day(start, "--from"), parse_day(end, "--to")
     first, last = stretch(panel, begin, stop, skip)
@@ -216,6 +229,18 @@ def simulate(
         "periods": last - first, "first_period": str(panel.periods[first + 1]), "last_period": str(panel.periods[last]),
     }  # fmt: skip
     emit({"policies": rows, **played, "plot": str(plot) if plot else None} if as_json else rows, as_json)
+
+
+def _check_plot(path: Path) -> None:
+    """Refuse a plot that could not be written, before anything is played.
+
+    Raises:
+        UsageError: another ending, or no such folder.
+    """
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UsageError("the plot must end in .png, .pdf or .svg", where=str(path), todo="give it such a name")
+    if not path.parent.is_dir():
+        raise UsageError("the folder of the plot does not exist", where=str(path.parent), todo="make it first")
 
 
 def _short(panel: Panel, last: int, stop: date, period: str) -> None:

@@ -44,11 +44,14 @@ def read_table(
     """
     import polars as pl
 
+    if path.is_dir():
+        raise BadInputError("it is a folder, not a file", where=str(path), todo="name one CSV or Parquet file")
     if not path.is_file():
         raise BadInputError("there is no such file", where=str(path), todo="check the path")
     try:
         with path.open("rb") as file:
             head = file.read(4)
+        _refuse_workbook(path, head)
         if not head:
             raise BadInputError("the file is empty", where=str(path), todo="export it again")
         if path.suffix.lower() in PARQUET and head != b"PAR1":
@@ -62,12 +65,35 @@ def read_table(
             raise BadInputError("the file has no rows", where=str(path), todo="export it again")
         return rows if head == b"PAR1" else with_iso_times(rows, stamps=stamps)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
+            raise BadInputError("the file is not UTF-8 text", where=str(path), todo="save it as CSV UTF-8") from error
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise BadInputError(
             f"the file cannot be read as {path.suffix or 'a table'}: {first}",
             where=str(path),
             todo="give CSV or Parquet",
         ) from error
+
+
+def _refuse_workbook(path: Path, head: bytes) -> None:
+    """Say what to do with a spreadsheet; read as text it has no rows.
+
+    Raises:
+        BadInputError: it is one.
+    """
+    from aios_assets.tabular.sniff import is_spreadsheet
+
+    if head in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") and is_spreadsheet(path.read_bytes()):
+        raise BadInputError("the file is a spreadsheet, not CSV", where=str(path), todo="save the sheet as CSV UTF-8")
+
+
+def whole_keys(frame: pl.DataFrame, keys: Iterable[str]) -> pl.DataFrame:
+    """Keys that were stored as floating-point numbers, as the whole numbers they are: 7.0 in one file is 7 in the other."""
+    import polars as pl
+
+    floats = [k for k in keys if k in frame.columns and frame.schema[k].is_float()]
+    whole = [k for k in floats if bool((frame[k].drop_nulls() == frame[k].drop_nulls().round(0)).all())]
+    return frame.with_columns(pl.col(whole).cast(pl.Int64, strict=False)) if whole else frame
 
 
 def _newest(frame: pl.LazyFrame, day: str) -> pl.LazyFrame:
@@ -102,7 +128,9 @@ def check_output(path: Path) -> None:
         UsageError: another ending than .csv or .parquet, or no such folder.
     """
     if path.suffix.lower() not in (".csv", *PARQUET):
-        raise UsageError("the output file must end in .csv or .parquet", where=str(path))
+        raise UsageError("the output file must end in .csv or .parquet", where=str(path), todo="give it such a name")
+    if path.is_dir():
+        raise UsageError("the output file is a folder", where=str(path), todo="name a file in it")
     if not path.parent.is_dir():
         raise UsageError("the output folder does not exist", where=str(path.parent), todo="make it first")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,10 @@ BY_KEY = (
 )  # fmt: skip
 BY_GROUP = ("truck_units", "truck_volume", "truck_weight", "storage_units", "storage_volume")
 FILES = BY_KEY + BY_GROUP
+
+
+# A number in quotes, or with a comma: no file is called so.
+AS_NUMBER = re.compile(r"[+-]?[\d.,]*\d[.,]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,10 @@ def parse_config(values: Any, where: str) -> PlanConfig:
         BadInputError: a key is unknown or missing, or a value cannot be planned with.
     """
     if not isinstance(values, dict):
-        raise BadInputError("the configuration is not a mapping of names to values", where=where)
+        raise BadInputError(
+            "the configuration is not a mapping of names to values", where=where,
+            todo="write lines such as `period: W`; docs/planning.md lists them",
+        )  # fmt: skip
     values = dict(values)
     known = {f.name for f in fields(PlanConfig)} - {"lead_time"} | {"lead_time_periods"}
     unknown = sorted(str(k) for k in set(values) - known)
@@ -207,12 +215,13 @@ def _number(values: dict[str, Any], name: str, where: str) -> None:
     if value is None:
         values.pop(name, None)
         return
-    if isinstance(value, str) and name in FILES:
+    if isinstance(value, str) and name in FILES and not AS_NUMBER.fullmatch(value.strip()):
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise BadInputError(
-            f"{name} is {value!r}, needed is a number" + (" or a file by key" if name in FILES else ""), where=where
-        )
+            f"{name} is {value!r}, needed is a number" + (" or a file by key" if name in FILES else ""), where=where,
+            todo="write it with a point and without quotes",
+        )  # fmt: skip
     if value <= 0 and name in ("holding_cost", "shortage_cost"):
         raise BadInputError(
             f"{name} is {value:g}: with a cost of zero any quantity is as good as any other",
@@ -235,7 +244,10 @@ def load_config(path: Path) -> PlanConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInputError(f"the configuration cannot be read: {error}", where=str(path)) from error
+        first = " ".join(str(error).split())[:200]
+        raise BadInputError(
+            f"the configuration cannot be read: {first}", where=str(path), todo="correct the YAML, saved as UTF-8"
+        ) from error
     config = parse_config(values, str(path))
     beside = {
         name: str((path.parent / value).resolve()) for name in FILES if isinstance(value := getattr(config, name), str)

@@ -110,6 +110,7 @@ def order_table(
         problems["unknown to the history"] = state.unknown.height
     if not fine.any():
         worst = max(problems, key=lambda k: problems[k])
+        _refuse_strangers(panel, state)
         raise BadInputError(
             f"no series can be decided: {examples.get(worst, worst)}",
             where="state",
@@ -185,3 +186,18 @@ def overfull(limits: tuple[Limit, ...], position: F64) -> list[str]:
                 f"{words(float(taken[g]))} are there or on the way, {words(float(taken[g] - limit.room[g]))} too many"
             )
     return out
+
+
+def _refuse_strangers(panel: Panel, state: State) -> None:
+    """Show how keys are written on both sides where none of the state is one of the history.
+
+    Raises:
+        BadInputError: there is none in common.
+    """
+    if state.unknown.is_empty() or not np.isnan(state.on_hand).all():
+        return
+    theirs, ours = (", ".join(repr(v) for v in frame.row(0)) for frame in (state.unknown, panel.keys))
+    raise BadInputError(
+        f"no key of the state is one of the history: the state has {theirs}, the history {ours}", where="state",
+        count=state.unknown.height, todo="write keys alike in both: spaces, capitals and leading zeros count",
+    )  # fmt: skip

@@ -102,9 +102,12 @@ def build_panel(
         units.alias("_units"),
         (as_flags(history[in_stock], where) if in_stock else pl.lit(True)).alias("_seen"),
     )
+    texts = history[target].cast(pl.String) if history.schema[target] == pl.String else None
+    odd = None if texts is None else texts.filter(units.is_null() & texts.is_not_null()).first()
+    example = f", such as {str(odd)!r}: numbers are written with a point" if odd is not None else ""
     for problem, count in (
         ("key is empty", frame.select(pl.any_horizontal(pl.col(keys).is_null())).to_series().sum()),
-        (f"'{target}' is not a number", int((units.is_null() | ~units.is_finite().fill_null(False)).sum())),
+        (f"'{target}' is not a number{example}", int((units.is_null() | ~units.is_finite().fill_null(False)).sum())),
         (f"'{target}' is negative", int((units < 0).sum())),
         (f"'{in_stock}' is neither true nor false", frame["_seen"].null_count()),
         (f"the same {', '.join(keys)} and {time} come twice", frame.height - frame.select(*keys, "_day").n_unique()),

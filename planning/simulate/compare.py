@@ -48,15 +48,20 @@ def stretch(panel: Panel, start: date, end: date, skip: int = 0) -> tuple[int, i
     """Indices of the periods that hold `start` and `end`.
 
     Raises:
-        BadInputError: the days lie outside the history, or nothing is left to score.
+        BadInputError: the days lie outside the history, or `skip` leaves nothing to score.
     """
     first = int(np.searchsorted(np.array(panel.periods), np.datetime64(start).astype(object), side="right")) - 1
     last = int(np.searchsorted(np.array(panel.periods), np.datetime64(end).astype(object), side="right")) - 1
-    if not 0 <= first < last < len(panel.periods) or skip >= last - first:
+    if not 0 <= first < last < len(panel.periods):
         raise BadInputError(
             f"nothing can be played from {start} to {end}: the history covers {panel.periods[0]} to {panel.periods[-1]}",
-            where="--from, --to",
-        )
+            where="--from, --to", todo="begin within the history, and end at least one period later",
+        )  # fmt: skip
+    if not 0 <= skip < last - first:
+        raise BadInputError(
+            f"{skip} periods are to be left out of the {last - first} played", where="--skip",
+            todo=f"leave out between 0 and {last - first - 1}",
+        )  # fmt: skip
     return first, last
 
 

@@ -334,3 +334,19 @@ def test_leading_zeros_of_a_supplier_survive_a_file_of_numbers_only(tmp_path: Pa
     answer = pl.read_parquet(tmp_path / "out.parquet")
     assert answer["vendor"].to_list() == ["007"] * 3
     assert (answer["lead_time_days_p50"] > 40).all()
+
+
+def test_rows_without_an_order_date_are_told_with_what_becomes_of_their_due_date(tmp_path: Path) -> None:
+    known(table()).write_csv(tmp_path / "o.csv")
+    rows = pl.DataFrame({"vendor": ["A", "B"], "mode": ["air", "sea"], "due_date": [AS_OF + timedelta(days=9)] * 2})
+    dated = rows.with_columns(order_date=pl.Series([AS_OF + timedelta(days=1), None]))
+    for name, frame, count in (("bare", rows, 2), ("dated", dated, 1)):
+        frame.write_csv(tmp_path / f"{name}.csv")
+        done = RUNNER.invoke(
+            APP,
+            [str(tmp_path / "o.csv"), "--as-of", str(AS_OF), "--predict", str(tmp_path / f"{name}.csv"),
+             "--out", str(tmp_path / "a.csv")],
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        assert f"{count} of 2 rows to answer have no order_date" in done.stderr
+        assert "due_date is not used, and late means later than eight of ten recent orders" in done.stderr

@@ -209,7 +209,12 @@ def test_simulate_command(tmp_path: Path) -> None:
 
 
 def simulate_from(
-    tmp: Path, hist: pl.DataFrame, st: pl.DataFrame, policy: str = "recommended,cover,tsb", to: str = "2025-03-17"
+    tmp: Path,
+    hist: pl.DataFrame,
+    st: pl.DataFrame,
+    policy: str = "recommended,cover,tsb",
+    to: str = "2025-03-17",
+    extra: tuple[str, ...] = (),
 ) -> Any:
     hist.write_parquet(tmp / "h.parquet")
     st.write_csv(tmp / "s.csv")
@@ -217,7 +222,7 @@ def simulate_from(
     return CliRunner().invoke(
         app,
         ["simulate", str(tmp / "h.parquet"), "--keys", "store,product", "--time", "week", "--target", "units", "--state", str(tmp / "s.csv"),
-         "--config", str(tmp / "c.yaml"), "--from", "2025-02-03", "--to", to, "--policy", policy, "--json"],
+         "--config", str(tmp / "c.yaml"), "--from", "2025-02-03", "--to", to, "--policy", policy, "--json", *extra],
     )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from aios_assets.contracts.errors import BadInputError
 from planning.panel import build_panel, build_state
-from tests.unit.planning.test_plan import GOOD, START, history, run, state
+from tests.unit.planning.test_plan import GOOD, START, app, history, run, simulate_from, state
 
 KEYS = ["store", "product"]
 
@@ -80,3 +82,95 @@ def test_several_rows_in_a_month_are_told_to_be_added_up() -> None:
 def test_a_history_that_ends_a_period_before_the_state_is_told(tmp_path: Path) -> None:
     done = run(tmp_path, as_of=(START + timedelta(weeks=12)).isoformat(), extra=("--model", "resample"))
     assert done.exit_code == 0 and "one before --as-of" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (("--skip", "-1"), "leave out between 0 and 5"),  # scored the last period alone
+        (("--skip", "6"), "6 periods are to be left out of the 6 played"),
+        (("--plot", "p.foo"), "the plot must end in .png"),  # ended in a traceback after everything was played
+        (("--plot", "/no/such/folder/p.png"), "the folder of the plot does not exist"),
+    ],
+)
+def test_a_replay_that_cannot_be_scored_or_drawn_is_refused(tmp_path: Path, extra: tuple[str, ...], words: str) -> None:
+    done = simulate_from(tmp_path, history(), state(), policy="cover", extra=extra)
+    assert done.exit_code in (1, 2) and words in done.stderr and "To do: " in done.stderr
+
+
+def test_an_answer_is_not_written_over_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").mkdir()
+    done = run(tmp_path)
+    assert done.exit_code == 2 and "the output file is a folder" in done.stderr
+
+
+def plan_of(tmp: Path, hist: bytes, st: bytes, keys: str = "store,product", config: str = "") -> tuple[int, str]:
+    """A call with files exactly as somebody saved them."""
+    (tmp / "h.csv").write_bytes(hist)
+    (tmp / "s.csv").write_bytes(st)
+    (tmp / "c.yaml").write_text(config or yaml.safe_dump(GOOD))
+    done = CliRunner().invoke(
+        app,
+        ["plan", str(tmp / "h.csv"), "--keys", keys, "--time", "week", "--target", "units", "--state", str(tmp / "s.csv"), "--model", "resample",
+         "--config", str(tmp / "c.yaml"), "--as-of", str(START + timedelta(weeks=11)), "--out", str(tmp / "o.csv")],
+    )  # fmt: skip
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stderr
+
+
+HISTORY, STATE = history().write_csv().encode(), state().write_csv().encode()
+COMMA = history().with_columns(pl.format("{},5", "units").alias("units")).write_csv(separator=";").encode()
+
+
+@pytest.mark.parametrize(
+    ("hist", "st", "words"),
+    [
+        (COMMA, STATE, "',5': numbers are written with a point"),
+        (HISTORY.decode().encode("utf-16"), STATE, "the file is not UTF-8 text"),
+        (HISTORY.replace(b"a,x", "K\u00e4se,x".encode("latin-1")), STATE, "the file is not UTF-8 text"),
+        (b"PK\x03\x04....xl/workbook.xml....", STATE, "the file is a spreadsheet, not CSV"),
+        (
+            HISTORY,
+            STATE.replace(b"a,x", b"A,x").replace(b"b,x", b"b ,x"),
+            "the state has 'A', 'x', the history 'a', 'x'",
+        ),
+    ],
+)
+def test_files_as_offices_save_them_say_what_to_do(tmp_path: Path, hist: bytes, st: bytes, words: str) -> None:
+    code, said = plan_of(tmp_path, hist, st)
+    assert code == 1 and words.strip("'") in said and "To do: " in said
+
+
+@pytest.mark.parametrize("value", ["0,2", "'0.2'", "1.000,5"])
+def test_a_cost_in_quotes_or_with_a_comma_is_no_file(tmp_path: Path, value: str) -> None:
+    config = f"period: W\nlead_time_periods: 2\nholding_cost: {value}\nshortage_cost: 1\n"
+    code, said = plan_of(tmp_path, HISTORY, STATE, config=config)
+    assert code == 1 and "needed is a number or a file by key" in said and "with a point and without quotes" in said
+
+
+@pytest.mark.parametrize("keys", ["store,store", "store,week", "store,product,units"])
+def test_a_column_plays_one_part(tmp_path: Path, keys: str) -> None:
+    code, said = plan_of(tmp_path, HISTORY, STATE, keys=keys)
+    assert code == 2 and "cannot be a key twice, nor time or target" in said
+
+
+def test_keys_that_were_saved_as_floating_point_numbers_match(tmp_path: Path) -> None:
+    """One file has 7.0 where the other has 7, as happens once a column had a gap."""
+    number = pl.col("store").replace_strict({"a": 7, "b": 8}, return_dtype=pl.Int64)
+    whole = run(
+        tmp_path, hist=history().with_columns(number), st=state().with_columns(number), extra=("--model", "resample")
+    )
+    expected = pl.read_csv(tmp_path / "o.csv")
+    floats = run(
+        tmp_path,
+        hist=history().with_columns(number.cast(pl.Float64)),
+        st=state().with_columns(number),
+        extra=("--model", "resample"),
+    )
+    assert (whole.exit_code, floats.exit_code) == (0, 0)
+    assert pl.read_csv(tmp_path / "o.csv").equals(expected) and expected["quantity_units"][0] > 0
+
+
+def test_a_folder_is_told_as_one(tmp_path: Path) -> None:
+    done = run(tmp_path, config=GOOD | {"holding_cost": "."})
+    assert done.exit_code == 1 and "it is a folder, not a file" in done.stderr
