@@ -153,7 +153,7 @@ def _sources(files: dict[str, Path]) -> Iterator[Source]:
         if changed:
             raise BadInputError("the file changed while it was read", where=str(path), todo="wait until it is complete")
         largest = max(largest, before[0])
-    if largest > READ_AT_ONCE:
+    if largest > STRETCH:
         give_back_freed_memory()
 
 
@@ -170,7 +170,7 @@ def keep_freed_memory() -> None:
     """
     import ctypes
 
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:10000")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1500,muzzy_decay_ms:1500")
     tune = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if tune is not None:
         trim_threshold, mmap_threshold = -1, -3
@@ -319,7 +319,8 @@ def tables(
         shelf.write("raw_edi__interchanges", batch.interchanges)
         shelf.write("raw_edi__sets", batch.sets)
         for rejects in batch.faults.rejects():
-            shelf.write("rejects", identified(rejects))
+            for some in identified(rejects):
+                shelf.write("rejects", some)
     emit({**batch.counts, **shelf.rows}, as_json)
     _tell(unreadable)
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from aios_assets.edi.delims import COMP, EL, REP
+from aios_assets.edi.envelope_faults import stray_code
 from aios_assets.edi.words import say
 
 TEXT_LIMIT = 500
@@ -23,8 +24,11 @@ REJECT_COLUMNS: dict[str, pl.DataType] = {
     "segment_text": pl.String(),
     "available_at_utc": pl.Datetime("us", "UTC"),
 }
+# A reject that is there several times stands once with its number.
+TIMES = "times"
+COUNTED_COLUMNS: dict[str, pl.DataType] = {**REJECT_COLUMNS, TIMES: pl.Int64()}
 # Rejects above lines: also the ordinal of the document, and the first row of what is set aside.
-WHOLE_COLUMNS: dict[str, pl.DataType] = {**REJECT_COLUMNS, "doc": pl.Int32(), "at": pl.Int64()}
+WHOLE_COLUMNS: dict[str, pl.DataType] = {**COUNTED_COLUMNS, "doc": pl.Int32(), "at": pl.Int64()}
 _INTERCHANGE = ["gi", "doc", "document_id", "interchange_no", "available_at_utc", pl.col("row").alias("at")]
 
 
@@ -92,6 +96,7 @@ def stray_rejects(inter: pl.DataFrame, strays: pl.DataFrame | None) -> pl.DataFr
         .then(say("{} bytes of other text stand before the interchange; they are kept raw only", "size"))
         .otherwise(say("{} segments stand outside every set; they are kept raw only", "n")),
         segment_text=shown(pl.col("seg")),
+        times=pl.lit(1, dtype=pl.Int64),
     ).select(pl.col(n).cast(t) for n, t in WHOLE_COLUMNS.items())
 
 
@@ -110,16 +115,20 @@ def document_rejects(named: pl.DataFrame, refused: list[tuple[int, str, str]], s
         level_code=pl.lit("document"),
         kind_code=pl.lit("envelope"),
         segment_text=pl.lit(None, dtype=pl.String),
+        times=pl.lit(1, dtype=pl.Int64),
         at=pl.Series(np.append(0, sizes["doc_end"])[np.searchsorted(sizes["doc"], frame["doc"])]),
     ).select(pl.col(n).cast(t) for n, t in WHOLE_COLUMNS.items())
 
 
 def envelope_rejects(
-    faults: pl.DataFrame, inter: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame
+    faults: pl.DataFrame, inter: pl.DataFrame, groups: pl.DataFrame, sets: pl.DataFrame, repeated: pl.DataFrame
 ) -> pl.DataFrame:
     """One reject per envelope fault that holds (a released set is no longer set aside)."""
     if faults.is_empty():
         return pl.DataFrame(schema=WHOLE_COLUMNS)
+    more = repeated.select("row", stray_code(), "again")
+    faults = faults.join(more, on=["row", "code"], how="left", maintain_order="left")
+    faults = faults.with_columns(times=pl.col("again").fill_null(0) + 1)
     gone = inter.filter((pl.col("verdict_code") != "rejected") & pl.col("own_reason").is_not_null())["gi"]
     top = (
         faults.filter((pl.col("level") == "interchange") & ~pl.col("gi").is_in(gone.implode()))
@@ -158,6 +167,7 @@ def envelope_rejects(
                 pl.col("code").alias("error_code"),
                 "reason",
                 "available_at_utc",
+                "times",
                 "doc",
                 "at",
             )

@@ -55,7 +55,7 @@ class EdiBatch:
     @cached_property
     def rejects(self) -> pl.DataFrame:
         """Everything set aside, with reason and place."""
-        return pl.concat([identified(rejects) for rejects in self.faults.rejects()])
+        return pl.concat([some for rejects in self.faults.rejects() for some in identified(rejects)])
 
     @cached_property
     def findings(self) -> pl.DataFrame:
@@ -154,11 +154,8 @@ def _assemble(
     *,
     apart: bool,
 ) -> EdiBatch:
-    rows, headers = reading.envelope()
-    acknowledged = rows.filter(pl.col("tag") == "TA1").join(headers, on="row", how="left")
     sizes = reading.sizes
-    envelopes = read_envelopes(rows, headers, sizes)
-    del rows, headers
+    envelopes = read_envelopes(reading.envelopes, reading.headers, sizes)
     told = [NO_FINDINGS]
     if reading.grammar:
         told += [repeated_numbers(envelopes.sets, envelopes.groups), misplaced(envelopes.sets)]
@@ -175,9 +172,10 @@ def _assemble(
         told=pl.concat(told),
         part_ends=reading.part_ends,
         strays=pl.concat(reading.strays) if reading.strays else None,
+        repeated=reading.trailers.repeated(),
         apart=apart,
     )
-    answers = interchange_answers(verdicts.interchanges, acknowledged)
+    answers = interchange_answers(verdicts.interchanges, envelopes.answers)
     if answers.height:
         # A TA1 stands outside of every set and joins the other acknowledgements.
         reading.shelf.settle(RAW_EDI_ACKNOWLEDGEMENTS.name, answers)

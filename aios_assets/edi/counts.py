@@ -218,11 +218,15 @@ def repeated_numbers(sets: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
         as `grammar.check_elements`, rows and sets counted over the whole reading; a group is told of at its first set.
     """
     x12 = pl.col("standard_code") == "X12"
-    named = sets.filter(pl.col("control_number") != "").with_columns(pl.col("gg").fill_null(-1))
+    # Only the columns wanted: a filter of all of them is a copy of all.
+    named = sets.select("gi", pl.col("gg").fill_null(-1), "control_number", "standard_code", "start", "gs")
+    named = named.filter(pl.col("control_number") != "")
+    # By a number for each first: tables of the numbers themselves would weigh more than the sets.
+    named = named.filter(named.select(pl.struct("gi", "gg", "control_number").hash()).to_series().is_duplicated())
     again = named.filter(pl.int_range(pl.len()).over("gi", "gg", "control_number") > 0)
     twice = groups.filter(pl.col("control_number") != "")
     twice = twice.filter(pl.int_range(pl.len()).over("gi", "control_number") > 0)
-    first = sets.unique("gg", keep="first", maintain_order=True).select("gg", "gs", "start", own="control_number")
+    first = sets.select("gg", "gs", "start", own="control_number").unique("gg", keep="first", maintain_order=True)
     twice = twice.select("gg", "control_number", "standard_code").join(
         first, on="gg", how="inner", maintain_order="left"
     )
@@ -260,7 +264,11 @@ def misplaced(sets: pl.DataFrame) -> pl.DataFrame:
         as `repeated_numbers`; the identifier of a set that does not fit its group is AK502 6.
     """
     due = pl.col("set_code").replace_strict(GROUPED, default=None, return_dtype=pl.String)
-    grouped = sets.filter(pl.col("standard_code") == "X12", pl.col("group_code") != "").with_columns(due=due)
+    grouped = (
+        sets.select("standard_code", "set_code", "group_code", "start", "gs")
+        .filter(pl.col("standard_code") == "X12", pl.col("group_code") != "")
+        .with_columns(due=due)
+    )
     wrong = grouped.filter(pl.col("due") != pl.col("group_code").str.to_uppercase())
     words = say("{} belongs in a group of kind {}, GS01 of its group says {}", "set_code", "due", "group_code")
     found = wrong.select(

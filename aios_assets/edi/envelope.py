@@ -28,12 +28,14 @@ class Envelopes:
         interchanges: gi (global ordinal), doc, interchange_no, row, standard, ids, control, dates, counts.
         groups: gg, gi, doc, group_no, code, version, control, counts.
         sets: gs, gi, gg, doc, set_no, group_no, code, version, control, start, end, segments.
+        answers: TA1 segments as envelope rows.
         faults: level, gi, gg, gs, row, element_no, code, reason: every envelope fault found.
     """
 
     interchanges: pl.DataFrame
     groups: pl.DataFrame
     sets: pl.DataFrame
+    answers: pl.DataFrame
     faults: pl.DataFrame
 
 
@@ -52,18 +54,14 @@ def _filled(column: str) -> pl.Expr:
 
 
 def _ordinals(rows: pl.DataFrame, sizes: pl.DataFrame) -> pl.DataFrame:
-    """Add the ordinals in the reading and in the document, what each row belongs to, and the next envelope row."""
+    """Add the ordinals in the reading and in the document, and what each row belongs to."""
     kind = pl.col("kind")
     rows = rows.join(sizes, on="doc", how="left", maintain_order="left").with_columns(
         gi=(kind == 1).cum_sum().cast(_I32) - 1,
         gg_own=(kind == 2).cum_sum().cast(_I32) - 1,
         gs=(kind == 3).cum_sum().cast(_I32) - 1,
+        closes_set=(kind == 4) & (kind.shift(1, fill_value=0) == 3),
         begins=pl.col("doc").ne_missing(pl.col("doc").shift(1)),
-        next_row=pl.col("row").shift(-1),
-        next_kind=kind.shift(-1),
-        next_doc=pl.col("doc").shift(-1),
-        next_e1=pl.col("e1").shift(-1),
-        next_e2=pl.col("e2").shift(-1),
     )
     open_group = pl.when(kind == 2).then(pl.col("gg_own")).when(kind.is_in([1, 5, 6])).then(pl.lit(-1, dtype=_I32))
     open_interchange = pl.when(kind == 1).then(pl.col("gi")).when(kind == 6).then(pl.lit(-1, dtype=_I32))
@@ -94,10 +92,11 @@ def _headers(
 ) -> pl.DataFrame:
     """Headers of a kind with what each standard says in them, in order."""
     is_x12 = own["tag"].is_in(["ISA", "GS", "ST"])
+    one = is_x12.all() or not is_x12.any()
     both = [
-        some.select(*common, standard_code=pl.lit(standard), **said)
-        for standard, some, said in (("X12", own.filter(is_x12), x12), ("EDIFACT", own.filter(~is_x12), edifact))
-        if some.height or own.is_empty()
+        (own if one else own.filter(which)).select(*common, standard_code=pl.lit(standard), **said)
+        for standard, which, said in (("X12", is_x12, x12), ("EDIFACT", ~is_x12, edifact))
+        if which.any() or (own.is_empty() and standard == "X12")
     ]
     return both[0] if len(both) == 1 else pl.concat(both).sort(common[0].meta.output_name())
 
@@ -156,7 +155,13 @@ def _group_columns() -> Columns:
 
 
 def _sets(rows: pl.DataFrame) -> pl.DataFrame:
-    return _headers(rows.filter(pl.col("kind") == 3), *_set_columns())
+    """Sets, each with what the envelope row behind its header says; few columns at a time, since there may be millions."""
+    own = pl.Series(np.flatnonzero(rows["kind"].to_numpy() == 3))
+    names = ("gs", "gi", "gg", "doc", "set_no", "row", "doc_end", "tag", "e1", "e2", "e3")
+    after = rows.select(pl.col("row", "kind", "doc", "e1", "e2").name.prefix("next_"))
+    behind = pl.when(own + 1 < rows.height).then(own + 1)
+    found = rows_at(rows.select(names), own).hstack(rows_at(after, own.to_frame("n").select(behind).to_series()))
+    return _headers(found, *_set_columns())
 
 
 @cache
@@ -189,22 +194,31 @@ def _set_columns() -> Columns:
     return common, x12, edifact
 
 
-def read_envelopes(rows: pl.DataFrame, headers: pl.DataFrame, sizes: pl.DataFrame) -> Envelopes:
+def read_envelopes(parts: list[pl.DataFrame], headers: list[pl.DataFrame], sizes: pl.DataFrame) -> Envelopes:
     """Reconstruct interchanges, groups and sets and find every envelope fault.
 
     Args:
-        rows: envelope rows of all batches: row (i64, ascending), doc (i32), kind, tag, elements, e1 … e3.
-        headers: row and e4 … e16 of headers of interchanges and groups.
+        parts: envelope rows of each batch: row (i64, ascending over all), doc (i32), kind, tag, elements, e1 … e3; forgotten here,
+            so that millions of them are in memory once.
+        headers: row and e4 … e16 of headers of interchanges and groups, likewise.
         sizes: doc and doc_end, the row after its last segment.
     """
+    # In one piece, since each filter of several would first put all columns together anew.
+    rows, more = pl.concat(parts, rechunk=True), pl.concat(headers, rechunk=True)
+    parts.clear()
+    headers.clear()
     rows = _ordinals(rows, sizes)
-    groups, sets = _groups(rows, headers), _sets(rows)
+    sets = _sets(rows)
+    # What sets hold is read: of a million small ones their own rows weigh more than all that follows.
+    rows = rows.filter((pl.col("kind") != 3) & ~pl.col("closes_set"))
+    answers = rows.filter(pl.col("tag") == "TA1").join(more, on="row", how="left")
+    groups = _groups(rows, more)
     named = groups.select("group_no", "group_code", gv="version_code", group_control_number="control_number")
     sets = sets.hstack(rows_at(named, sets["gg"]))
     sets = sets.with_columns(version_code=pl.coalesce("version_code", "gv")).drop("gv")
     groups = _close_groups(rows, groups, sets)
-    interchanges = _close_interchanges(rows, _interchanges(rows, headers), groups, sets)
-    return Envelopes(interchanges, groups, sets, envelope_faults(rows, interchanges, groups, sets))
+    interchanges = _close_interchanges(rows, _interchanges(rows, more), groups, sets)
+    return Envelopes(interchanges, groups, sets, answers, envelope_faults(rows, interchanges, groups, sets))
 
 
 def _trailers(rows: pl.DataFrame, kind: int, closes: str) -> pl.LazyFrame:

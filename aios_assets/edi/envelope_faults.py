@@ -229,11 +229,16 @@ def _date_faults() -> list[_Fault]:
 @cache
 def _stray() -> _Fault:
     """Trailers that close nothing."""
-    kind, before = pl.col("kind"), pl.col("kind").shift(1)
+    kind = pl.col("kind")
     stray = (
-        ((kind == 4) & (before != 3))
+        ((kind == 4) & ~pl.col("closes_set"))
         | ((kind == 5) & (pl.col("gg_before") < 0))
         | ((kind == 6) & (pl.col("open_before") < 0))
     )
-    code = pl.when(pl.col("tag").str.starts_with("UN")).then(pl.lit("CONTRL:15")).otherwise(pl.lit("TA1:024"))
-    return _Fault(stray, code, say("{} closes nothing that was opened", "tag"))
+    return _Fault(stray, stray_code(), say("{} closes nothing that was opened", "tag"))
+
+
+def stray_code() -> pl.Expr:
+    """Code of a trailer that closes nothing, by its tag."""
+    edifact = pl.col("tag").str.starts_with("UN")
+    return pl.when(edifact).then(pl.lit("CONTRL:15")).otherwise(pl.lit("TA1:024")).alias("code")

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_REJECTS
-from aios_assets.edi.aside import REJECT_COLUMNS, WHOLE_COLUMNS, shown
+from aios_assets.edi.aside import COUNTED_COLUMNS, TIMES, WHOLE_COLUMNS, shown
 from aios_assets.edi.shelf import conform
 from aios_assets.edi.strings import rows_at
 from aios_assets.edi.waiting import Waiting
@@ -20,6 +20,9 @@ _FINDING = (
     "document_id", "interchange_no", "set_no", "segment_no", "element_no", "tag", "error_code", "reason", "segment_text",
     "value",
 )  # fmt: skip
+_ONE = pl.lit(1, dtype=pl.Int64)
+# Rejects that get their identity at a time.
+_BLOCK = 1 << 19
 
 
 class Faults:
@@ -65,7 +68,7 @@ class Faults:
         return zip(self.rejects(), self.findings(), strict=True)
 
     def rejects(self) -> Iterator[pl.DataFrame]:
-        """What was set aside in each part (`REJECT_COLUMNS`), in document order."""
+        """What was set aside in each part (`COUNTED_COLUMNS`), in document order."""
         return map(self._rejects, range(len(self._whole)))
 
     def findings(self) -> Iterator[pl.DataFrame]:
@@ -76,14 +79,14 @@ class Faults:
         whole = self._whole[number]
         lines = self._lines.get(number)[0] if len(self._lines) else None
         if lines is None or lines.is_empty():
-            return whole.select(*REJECT_COLUMNS)
+            return whole.select(*COUNTED_COLUMNS)
         placed = lines.hstack(rows_at(self._places, lines["set"])).with_columns(
-            level_code=pl.lit("line"), segment_text="seg", at=pl.lit(0, dtype=pl.Int64)
+            level_code=pl.lit("line"), segment_text="seg", times=_ONE, at=pl.lit(0, dtype=pl.Int64)
         )
         if whole.is_empty():
-            return placed.select(*REJECT_COLUMNS)
+            return placed.select(*COUNTED_COLUMNS)
         both = pl.concat([whole, placed.select(*WHOLE_COLUMNS)])
-        return both.sort(_ORDER, maintain_order=True).select(*REJECT_COLUMNS)
+        return both.sort(_ORDER, maintain_order=True).select(*COUNTED_COLUMNS)
 
     def _found(self, number: int) -> pl.DataFrame:
         own = self._findings.get(number) if len(self._findings) else []
@@ -94,10 +97,21 @@ class Faults:
         return found.sort("row", "element_no", maintain_order=True).select(_FINDING)
 
 
-def identified(rejects: pl.DataFrame) -> pl.DataFrame:
-    """The rejects of a part in the form of their contract: with a reject_id each.
+def repeated(rejects: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The first `most` rows, each as often as it is there."""
+    if TIMES not in rejects.columns:
+        return rejects.head(most)
+    ends = np.minimum(np.cumsum(rejects[TIMES].to_numpy()), most)
+    return rows_at(rejects, pl.Series(np.repeat(np.arange(rejects.height), np.diff(ends, prepend=0))))
+
+
+def identified(rejects: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rejects of a part in the form of their contract, with a reject_id each, some at a time.
 
     Rejects of the same place and code are told apart by a number; they are all in the same part.
+
+    Args:
+        rejects: as `Faults.rejects` yields them.
     """
     keys = (
         "document_id",
@@ -110,10 +124,16 @@ def identified(rejects: pl.DataFrame) -> pl.DataFrame:
         "error_code",
     )
     text = pl.concat_str((pl.col(k).cast(pl.String).fill_null("None") for k in keys), separator="|")
-    keyed = rejects.select(text=text)
-    if keyed["text"].is_duplicated().any():
-        again = pl.int_range(1, pl.len() + 1).over("text")
-        suffix = pl.when(again > 1).then(pl.concat_str(pl.lit("|"), again)).otherwise(pl.lit(""))
-        keyed = keyed.select(pl.concat_str("text", suffix).alias("text"))
-    ids = [hashlib.sha256(t.encode()).hexdigest()[:16] for t in keyed["text"]]
-    return conform(rejects.with_columns(reject_id=pl.Series(ids, dtype=pl.String)), RAW_EDI_REJECTS)
+    keyed = rejects.select(TIMES, text=text)
+    counted = keyed.select((pl.col(TIMES).cum_sum() - pl.col(TIMES)).over("text"))
+    texts, earlier, times = keyed["text"], counted[TIMES].to_numpy(), keyed[TIMES].to_numpy()
+    ends = np.cumsum(times)
+    total = int(ends[-1]) if len(ends) else 0
+    for begin in range(0, max(total, 1), _BLOCK):
+        nth = np.arange(begin, min(begin + _BLOCK, total))
+        at = np.searchsorted(ends, nth, side="right")
+        number = nth - (ends[at] - times[at]) + earlier[at] + 1
+        words = zip(texts[at], number.tolist(), strict=True)
+        ids = [hashlib.sha256((t if n == 1 else f"{t}|{n}").encode()).hexdigest()[:16] for t, n in words]
+        some = rows_at(rejects, pl.Series(at, dtype=pl.Int64))
+        yield conform(some.with_columns(reject_id=pl.Series(ids, dtype=pl.String)), RAW_EDI_REJECTS)

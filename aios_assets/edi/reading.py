@@ -23,6 +23,7 @@ from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.source import Source, readable
 from aios_assets.edi.strings import compact, numbers, rows_at
 from aios_assets.edi.tokens import KINDS, Ints, Tokens, code_of, set_index, tokenise
+from aios_assets.edi.trailers import Trailers
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.view import View
 from aios_assets.edi.waiting import Tally, Waiting
@@ -198,11 +199,15 @@ class Reading:
         self.window_bytes = window_bytes
         self.findings = Waiting()
         self.found = Tally()
-        self.envelopes: list[pl.DataFrame] = []
-        self.headers: list[pl.DataFrame] = []
+        nothing = tokenise([])
+        place = pl.col("row").cast(pl.Int64)
+        rows = nothing.envelope.select(pl.exclude("piece"), doc=pl.lit(0, dtype=pl.Int32)).with_columns(place)
+        self.envelopes = [rows]
+        self.headers = [nothing.headers.with_columns(place)]
         self.part_ends: list[int] = []
         self.strays: list[pl.DataFrame] = []
         self._ends: list[pl.DataFrame] = []
+        self.trailers = Trailers()
         self._rows = 0
         self._sets = 0
         self._carry: Carry | None = None
@@ -260,22 +265,9 @@ class Reading:
             )
             for frame in (tokens.envelope, tokens.headers)
         )
+        rows = self.trailers.thinned(rows)
         self.envelopes.append(rows.with_columns(doc=pl.Series(docs[rows["piece"].to_numpy()])).drop("piece"))
         self.headers.append(headers)
-
-    def envelope(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """All envelope rows and what headers hold beyond, which are forgotten here."""
-        nothing = tokenise([])
-        place = pl.col("row").cast(pl.Int64)
-        rows = nothing.envelope.select(pl.exclude("piece"), doc=pl.lit(0, dtype=pl.Int32)).with_columns(place)
-        # In one piece, since each filter of several would first put all columns together anew.
-        both = (
-            pl.concat([rows, *self.envelopes], rechunk=True),
-            pl.concat([nothing.headers.with_columns(place), *self.headers], rechunk=True),
-        )
-        self.envelopes.clear()
-        self.headers.clear()
-        return both
 
     def _type(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:
         """Type the lines of mapped sets."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from aios_assets.edi.aside import TIMES
 from aios_assets.edi.batch import EdiBatch
+from aios_assets.edi.faults import repeated
 from aios_assets.edi.waiting import Waiting
 
 Rows = list[dict[str, Any]]
@@ -47,16 +49,23 @@ class _Listed:
 
     def _take(self, document: str, own: pl.DataFrame, names: list[str], taken: Counter[str]) -> None:
         room = max(0, MOST_ERRORS - taken[document])
-        taken[document] += own.height
-        if room:
+        every = Counter(dict(own.group_by("error_code").agg(_often(own)).iter_rows()))
+        taken[document] += every.total()
+        listed = repeated(own, room)
+        if listed.height:
             self._of[document].append(len(self._rows))
-            self._rows.put(own.head(room).select(names))
-        if own.height > room:
-            self.left[document].update(dict(own[room:].group_by("error_code").len().iter_rows()))
+            self._rows.put(listed.select(names))
+        if every.total() > room:
+            self.left[document].update(every - Counter(listed["error_code"].to_list()))
 
     def rows(self, document: str) -> Rows:
         """What is listed of a document."""
         return [row for n in self._of[document] for row in self._rows.get(n)[0].iter_rows(named=True)]
+
+
+def _often(faults: pl.DataFrame) -> pl.Expr:
+    """How many faults there are; one that is there several times stands once with its number."""
+    return pl.col(TIMES).sum() if TIMES in faults.columns else pl.len()
 
 
 _SHOWN = ("level_code", "set_no", "segment_no", "element_no", "tag", "error_code", "reason", "segment_text")

@@ -52,6 +52,7 @@ def judge(
     told: pl.DataFrame,
     part_ends: list[int],
     strays: pl.DataFrame | None,
+    repeated: pl.DataFrame,
     apart: bool,
 ) -> Verdicts:
     """Decide each interchange, group, set and line.
@@ -69,6 +70,7 @@ def judge(
         told: grammar faults of whole sets.
         part_ends: the row behind the last of each part.
         strays: segments outside every set and envelope.
+        repeated: how many more trailers there are like some that close nothing.
         apart: no document makes another a duplicate.
     """
     named = (
@@ -95,7 +97,7 @@ def judge(
     whole = pl.concat(
         [
             document_rejects(named, refused, sizes),
-            envelope_rejects(faults, inter, groups, sets),
+            envelope_rejects(faults, inter, groups, sets, repeated),
             stray_rejects(inter, strays),
         ]
     )
@@ -213,7 +215,12 @@ def _reject(
     sets = _why(sets, faults, "set", "gs", "own_reason")
     above = rows_at(inter.select(ir=say("its interchange was rejected: {}", "own_reason")), sets["gi"])
     between = rows_at(groups.select(gr=say("its group was rejected: {}", "own_reason")), sets["gg"])
-    sets = sets.hstack(above).hstack(between).with_columns(envelope_reason=pl.coalesce("own_reason", "gr", "ir"))
+    sets = (
+        sets.hstack(above)
+        .hstack(between)
+        .with_columns(envelope_reason=pl.coalesce("own_reason", "gr", "ir"))
+        .drop("gr", "ir")
+    )
     return inter, groups, sets.with_columns(taken=pl.col("envelope_reason").is_null() | pl.col("released"))
 
 
