@@ -342,7 +342,12 @@ def _translated(whole: bytes, ends: Ints, found: Delimiters) -> tuple[bytes, Int
     else:
         text = whole.translate(found.table, b"\r\n")
         ends = ends - np.searchsorted(np.flatnonzero((data == ord("\n")) | (data == ord("\r"))), ends)
-    good &= np.frombuffer(text, dtype=np.uint8)[ends - 1] == ord(SEG)
+    made = np.frombuffer(text, dtype=np.uint8)
+    good &= made[ends - 1] == ord(SEG)
+    # A letter that is a delimiter may stand in the tag of the header.
+    good &= (made[np.append(0, ends[:-1])[:, None] + np.arange(4)] == np.frombuffer(b"ISA\x1d", dtype=np.uint8)).all(
+        axis=1
+    )
     return text, ends, good
 
 
@@ -360,11 +365,13 @@ def small(content: bytes, piece: Piece) -> tuple[bytes, set[int]] | None:
     return canonical(content if piece.start == 0 else content[piece.start :], piece, "utf-8")
 
 
+# A header as the envelope will know it: its whole tag, not merely its letters.
+_HEADER = re.compile(rb"[ \t\r\n\x00\x1c]*(?:ISA|UNB)[ \t]*[\x1c-\x1f]", re.IGNORECASE)
+
+
 def _headed(text: bytes, piece: Piece) -> bytes:
     """Sets without an envelope get an empty header, so that everything belongs to an interchange (which is then rejected)."""
-    if text.startswith((b"ISA", b"UNB")) and not piece.bare:
-        return text
-    if not piece.bare and text[:80].lstrip(BLANKS + SEG.encode())[:3].upper() in (b"ISA", b"UNB"):
+    if not piece.bare and _HEADER.match(text):
         return text
     kind: Standard = piece.delimiters.standard
     return (b"ISA" if kind == "X12" else b"UNB") + SEG.encode() + text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import polars as pl
@@ -250,3 +251,20 @@ def test_a_large_document_is_cut_without_a_trace() -> None:
     assert got.facts["raw_edi__order_lines"].equals(want.facts["raw_edi__order_lines"])
     assert got.rejects.equals(want.rejects)
     assert got.interchanges.equals(want.interchanges)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        x12("850", "BEG*00*SA*PO9**20260103", "PO1*1*1*EA***IN*B", comp="A"),
+        x12("850", "BEG*00*SA*PO9**20260103", "PO1*1*1*EA***IN*B", term="A"),
+        edifact("ORDERS", "BGM+220+PO9+9", "LIN+1++A:EN").replace(b"UNB+", b"UNB\xd8"),
+    ],
+)
+def test_a_header_whose_tag_is_spoilt_leaves_its_neighbours_alone(odd: bytes) -> None:
+    good = [x12("850", f"BEG*00*SA*PO{n}**20260103", f"PO1*1*{n}*EA***IN*I", control=n) for n in range(1, 5)]
+    batch = read_documents(frame(*good, odd))
+    own = pl.col("document_id") == hashlib.sha256(odd).hexdigest()
+    assert batch.interchanges.filter(own)["verdict_code"].to_list() == ["rejected"]
+    assert batch.interchanges.filter(~own)["verdict_code"].to_list() == ["accepted"] * 4
+    assert batch.sets.filter(~own).height == batch.facts["raw_edi__order_lines"].height == 4
