@@ -8,14 +8,25 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_edi_files import (
+    STRETCH,
+    Unreadable,
+    contents_of,
+    digests_of,
+    document_rows,
+    in_batches,
+    keep_freed_memory,
+    printable,
+    read_file,
+    walk,
+    writing_into,
+)
 from aios_assets.cli_tables import read_table
 from aios_assets.contracts.errors import BadInputError, UsageError
 
@@ -24,7 +35,6 @@ if TYPE_CHECKING:
 
     from aios_assets.edi.limits import Limits
     from aios_assets.edi.report import Report
-    from aios_assets.edi.source import Source
 
 app = typer.Typer(no_args_is_help=True, help="Read, check, acknowledge, write and compare EDI documents.")
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
@@ -36,186 +46,10 @@ MaxMb = Annotated[
 MaxKb = Annotated[
     int, typer.Option("--max-segment-kb", envvar="AIOS_EDI_MAX_SEGMENT_KB", help="longest segment read, in KB")
 ]
-Unreadable = list[tuple[Path, BadInputError]]
-READ_AT_ONCE = 64 << 20
 IDENTIFIERS = (
     "order_number", "order_line", "item_id", "item_gtin", "shipment_id", "buyer_id", "seller_id", "ship_to_site_id", "ship_from_id",
     "carrier_id",
 )  # fmt: skip
-SMALL_FILE = 1 << 20
-# Commands hold less of a file at a time than a reading into memory, whose facts outweigh any stretch.
-STRETCH = 8 << 20
-
-
-def _walk(paths: list[Path]) -> list[Path]:
-    """Files named, and files in folders named, sorted within each folder."""
-    out: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            out.extend(sorted(p for p in path.rglob("*") if _is_document(p) and not p.name.startswith(".")))
-        elif path.is_file():
-            out.append(path)
-        elif path.exists():
-            raise UsageError(
-                "this is a pipe or a device, and a document is read twice",
-                where=str(path),
-                todo="save it as a file and name that",
-            )
-        else:
-            raise UsageError("there is no such file or folder", where=str(path), todo="correct the path")
-    if not out:
-        raise UsageError(
-            "no file was found", where=", ".join(map(str, paths)), todo="name a folder that holds documents"
-        )
-    return out
-
-
-def _is_document(path: Path) -> bool:
-    """Whether something in a folder is a file, or a link that leads nowhere: that one is told of when it is opened."""
-    return path.is_file() or (path.is_symlink() and not path.exists())
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say which file cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        raise BadInputError(
-            f"the file cannot be read: {error.strerror}", where=str(path), todo="correct the path or its permissions"
-        ) from error
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Have a folder to write into, and say so where it cannot be made or written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the folder cannot be made: {error.strerror}", where=str(folder), todo="name another folder"
-        ) from error
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise BadInputError(
-            f"it cannot be written: {error.strerror}",
-            where=str(error.filename or folder),
-            todo="make room there, or correct its permissions",
-        ) from error
-
-
-def _read(path: Path) -> bytes:
-    with _reading(path):
-        return path.read_bytes()
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, read a stretch at a time."""
-    with _reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _documents(files: dict[str, Path]) -> pl.DataFrame:
-    """Documents as `read_sources` wants them; the clock is fixed, so that a check of the same bytes is the same."""
-    import polars as pl
-
-    return pl.DataFrame(
-        {"document_id": sorted(files), "available_at_utc": [datetime(2000, 1, 1, tzinfo=UTC)] * len(files)},
-        schema={"document_id": pl.String, "available_at_utc": pl.Datetime("us", "UTC")},
-    )
-
-
-def _sources(files: dict[str, Path]) -> Iterator[Source]:
-    """The bytes of each document; of a large file only the stretch that is looked at.
-
-    Raises:
-        BadInputError: a file is not what it was when its SHA-256 was taken: a writer is still at it.
-    """
-    from aios_assets.edi.source import FileBytes
-
-    largest = 0
-    for digest in sorted(files):
-        path = files[digest]
-        with _reading(path):
-            before = _state(path)
-            if before[0] <= SMALL_FILE:
-                content = path.read_bytes()
-                changed = hashlib.sha256(content).hexdigest() != digest
-                if not changed:
-                    yield content
-            else:
-                with FileBytes(path) as source:
-                    yield source
-                changed = _state(path) != before
-        if changed:
-            raise BadInputError("the file changed while it was read", where=str(path), todo="wait until it is complete")
-        largest = max(largest, before[0])
-    if largest > STRETCH:
-        give_back_freed_memory()
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Size of a file, and when it was last written."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-def keep_freed_memory() -> None:
-    """Let the allocators keep what was freed for the next stretch: fresh pages cost a third of the reading.
-
-    Works before polars is loaded, on Linux; elsewhere nothing is lost but speed.
-    """
-    import ctypes
-
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1500,muzzy_decay_ms:1500")
-    tune = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if tune is not None:
-        trim_threshold, mmap_threshold = -1, -3
-        tune(trim_threshold, 256 << 20)
-        tune(mmap_threshold, 64 << 20)
-
-
-def give_back_freed_memory() -> None:
-    """Stretches are over: verdicts on a large document, which come next, may want as much for themselves."""
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)
-
-
-def _digests(files: list[Path], unreadable: Unreadable) -> Iterator[tuple[Path, str, int]]:
-    """Path, SHA-256 and size of each file that can be read.
-
-    Args:
-        files: what to read.
-        unreadable: takes what cannot be read, and why.
-    """
-    for path in files:
-        try:
-            with _reading(path):
-                found = path, _digest(path), path.stat().st_size
-        except BadInputError as error:
-            unreadable.append((path, error))
-            continue
-        yield found
-
-
-def _batches(files: list[Path], unreadable: Unreadable) -> Iterator[list[tuple[str, str]]]:
-    """Paths and digests of files, grouped so that about `READ_AT_ONCE` bytes are held at a time; see `_digests`."""
-    some: list[tuple[str, str]] = []
-    size = 0
-    for path, digest, own in _digests(files, unreadable):
-        if some and size + own > READ_AT_ONCE:
-            yield some
-            some, size = [], 0
-        some.append((str(path), digest))
-        size += own
-    if some:
-        yield some
 
 
 def _tell(unreadable: Unreadable) -> None:
@@ -225,14 +59,9 @@ def _tell(unreadable: Unreadable) -> None:
         Exit: there is one.
     """
     for _, wrong in unreadable:
-        print(f"aios: left out: {_printable(str(wrong))}", file=sys.stderr)
+        print(f"aios: left out: {printable(str(wrong))}", file=sys.stderr)
     if unreadable:
         raise typer.Exit(1)
-
-
-def _printable(text: str) -> str:
-    """A name as one line of print: what is no character, or would move the cursor, is written as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _limits(megabytes: int, kilobytes: int) -> Limits:
@@ -250,7 +79,7 @@ def _check(named: list[tuple[str, str]], limits: Limits) -> Iterator[Report]:
 
     documents = {digest: Path(path) for path, digest in named}
     batch = read_sources(
-        _documents(documents), _sources(documents), Counting(), grammar=True, apart=True, limits=limits
+        document_rows(documents), contents_of(documents), Counting(), grammar=True, apart=True, limits=limits
     )
     yield from check_report(named, batch)
 
@@ -271,8 +100,8 @@ def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max
     clean = True
     limits = _limits(max_document_mb, max_segment_kb)
     unreadable: Unreadable = []
-    with _writing(Path(tempfile.gettempdir())):
-        for files in _batches(_walk(paths), unreadable):
+    with writing_into(Path(tempfile.gettempdir())):
+        for files in in_batches(walk(paths), unreadable):
             for result in _check(files, limits):
                 clean = clean and result.status == "accepted"
                 if as_json:
@@ -282,7 +111,7 @@ def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max
                     _print_check(result)
     for path, wrong in unreadable:
         clean = False
-        told = _printable(str(wrong))
+        told = printable(str(wrong))
         print(json.dumps(_unreadable(path, wrong)) if as_json else f"{'rejected':<20} {'-':<8} {'-':<12} {told}")
     if not clean:
         raise typer.Exit(1)
@@ -290,10 +119,10 @@ def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max
 
 def _print_check(result: Report) -> None:
     kinds = ", ".join(kind or "?" for kind in result.kinds) or "no set"
-    print(f"{result.status:<20} {result.standard or '-':<8} {kinds:<12} {_printable(result.path)}")
+    print(f"{result.status:<20} {result.standard or '-':<8} {kinds:<12} {printable(result.path)}")
     for error in result.errors[:20]:
         place = " ".join(str(p) for p in (error["segment"], error["position"]) if p)
-        print(f"    {error['code']:<10} {place:<8} {_printable(error['message'])}")
+        print(f"    {error['code']:<10} {place:<8} {printable(error['message'])}")
     if len(result.errors) > 20:
         print(f"    … and {len(result.errors) - 20} more")
 
@@ -311,9 +140,11 @@ def tables(
 
     keep_freed_memory()
     unreadable: Unreadable = []
-    files = {digest: path for path, digest, _ in _digests(_walk(paths), unreadable)}
-    with _writing(out), OnDisk(out) as shelf:
-        batch = read_sources(_documents(files), _sources(files), shelf, limits=_limits(max_document_mb, max_segment_kb))
+    files = {digest: path for path, digest, _ in digests_of(walk(paths), unreadable)}
+    with writing_into(out), OnDisk(out) as shelf:
+        batch = read_sources(
+            document_rows(files), contents_of(files), shelf, limits=_limits(max_document_mb, max_segment_kb)
+        )
         for table in EDI_FACT_TABLES:
             shelf.write(table.name, table.empty())
         shelf.write("raw_edi__interchanges", batch.interchanges)
@@ -349,12 +180,14 @@ def ack(
         raise UsageError(f"--kind {kind} is not an acknowledgement", todo="give 997 or 999")
     keep_freed_memory()
     unreadable: Unreadable = []
-    files = {digest: path for path, digest, _ in _digests(_walk(paths), unreadable)}
+    files = {digest: path for path, digest, _ in digests_of(walk(paths), unreadable)}
     limits = _limits(max_document_mb, max_segment_kb)
-    with _writing(Path(tempfile.gettempdir())):
-        batch = read_sources(_documents(files), _sources(files), Counting(), grammar=True, apart=True, limits=limits)
+    with writing_into(Path(tempfile.gettempdir())):
+        batch = read_sources(
+            document_rows(files), contents_of(files), Counting(), grammar=True, apart=True, limits=limits
+        )
     written = []
-    with _writing(out), _writing(_store(store).parent), ControlNumbers(_store(store)) as numbers:
+    with writing_into(out), writing_into(_store(store).parent), ControlNumbers(_store(store)) as numbers:
         for one in acknowledge(batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"):
             target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"
             part = target.with_suffix(".part")
@@ -380,7 +213,7 @@ def _unanswered(rejects: pl.DataFrame, files: dict[str, Path]) -> bool:
     """Name the documents that could not be read at all; says whether a size cap was why."""
     whole = rejects.filter(rejects["level_code"] == "document")
     for document, reason in whole.select("document_id", "reason").iter_rows():
-        print(f"aios: {_printable(str(files[document]))} was not answered: {reason}", file=sys.stderr)
+        print(f"aios: {printable(str(files[document]))} was not answered: {reason}", file=sys.stderr)
     return bool(whole["error_code"].is_in(["too_large", "segment_too_long"]).any())
 
 
@@ -416,10 +249,10 @@ def write(
         raise UsageError(f"there is no partner profile '{partner}'", todo=f"use one of {', '.join(known)}")
     rows = read_table(source, IDENTIFIERS, stamps=True)
     # The same rows written again keep their numbers; changed rows are another document and get their own.
-    prefix = hashlib.sha256(_read(source)).hexdigest()[:16] + " "
+    prefix = hashlib.sha256(read_file(source)).hexdigest()[:16] + " "
     made = []
-    with _writing(out):
-        with _writing(_store(store).parent), ControlNumbers(_store(store)) as numbers:
+    with writing_into(out):
+        with writing_into(_store(store).parent), ControlNumbers(_store(store)) as numbers:
             written = write_documents(kind, rows, known[partner], numbers=numbers.take, now=now_utc(), prefix=prefix)
         for key, number, content in written.documents.iter_rows():
             target = out / f"{kind}-{partner}-{number:09d}.edi"
@@ -438,7 +271,7 @@ def show(path: Annotated[Path, typer.Argument(help="document")], as_json: Json =
 
     if not path.is_file():
         raise UsageError("there is no such file", where=str(path), todo="correct the path")
-    content = _read(path)
+    content = read_file(path)
     some = False
     if as_json:
         found = [{"byte": start, "segment": tag, "elements": elements} for start, tag, elements, _ in split(content)]
@@ -470,7 +303,7 @@ def diff(
     for path in (a, b):
         if not path.is_file():
             raise UsageError("there is no such file", where=str(path), todo="correct the path")
-    lines = difference(_read(a), _read(b))
+    lines = difference(read_file(a), read_file(b))
     if as_json:
         emit({"same": not lines, "difference": lines}, as_json=True)
     else:

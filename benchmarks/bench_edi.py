@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from aios_assets.cli_edi import keep_freed_memory
+from aios_assets.cli_edi_files import keep_freed_memory
 from aios_assets.edi import read_documents
 from aios_assets.edi.envelope import read_envelopes
 from aios_assets.edi.limits import Limits

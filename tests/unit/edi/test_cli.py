@@ -200,10 +200,10 @@ def test_a_file_that_grows_while_it_is_read_is_not_judged(
             file.write(b"ISA*")
 
     if size == 1:
-        monkeypatch.setattr("aios_assets.cli_edi._digest", digest_then_grow)
+        monkeypatch.setattr("aios_assets.cli_edi_files.digest_of", digest_then_grow)
     else:
         states = iter([(size, 1), (size + 4, 2)])
-        monkeypatch.setattr("aios_assets.cli_edi._state", lambda _: next(states))
+        monkeypatch.setattr("aios_assets.cli_edi_files.state_of", lambda _: next(states))
     result = RUN.invoke(app, ["check", str(path)])
     assert result.exit_code == 1 and "changed while it was read" in result.output
 
