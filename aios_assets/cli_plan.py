@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time as clock
 from datetime import date
 from pathlib import Path
@@ -79,6 +80,7 @@ def load(
         )
     settings = load_config(config)
 
+    @functools.cache  # one file may state several settings
     def read(path: Path) -> pl.DataFrame:
         return whole_keys(read_table(path, texts=names), names)
 

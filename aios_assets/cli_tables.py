@@ -44,6 +44,9 @@ def read_table(
     """
     import polars as pl
 
+    from aios_assets.tabular.files import refuse_spreadsheet
+    from aios_assets.tabular.sniff import ARCHIVE_HEADS
+
     if path.is_dir():
         raise BadInputError("it is a folder, not a file", where=str(path), todo="name one CSV or Parquet file")
     if not path.is_file():
@@ -51,7 +54,8 @@ def read_table(
     try:
         with path.open("rb") as file:
             head = file.read(4)
-        _refuse_workbook(path, head)
+        if head in ARCHIVE_HEADS:
+            refuse_spreadsheet(path.read_bytes(), str(path))
         if not head:
             raise BadInputError("the file is empty", where=str(path), todo="export it again")
         if path.suffix.lower() in PARQUET and head != b"PAR1":
@@ -73,18 +77,6 @@ def read_table(
             where=str(path),
             todo="give CSV or Parquet",
         ) from error
-
-
-def _refuse_workbook(path: Path, head: bytes) -> None:
-    """Say what to do with a spreadsheet; read as text it has no rows.
-
-    Raises:
-        BadInputError: it is one.
-    """
-    from aios_assets.tabular.sniff import is_spreadsheet
-
-    if head in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") and is_spreadsheet(path.read_bytes()):
-        raise BadInputError("the file is a spreadsheet, not CSV", where=str(path), todo="save the sheet as CSV UTF-8")
 
 
 def whole_keys(frame: pl.DataFrame, keys: Iterable[str]) -> pl.DataFrame:

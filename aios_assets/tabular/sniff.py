@@ -9,6 +9,8 @@ SEPARATORS = (",", ";", "\t", "|")
 # Workbooks of today and of other offices are zip archives, those of old are compound files; each names its book inside.
 _ARCHIVES = ((b"PK\x03\x04", (b"xl/workbook", b"xl/worksheets", b"opendocument.spreadsheet")),
              (b"\xd0\xcf\x11\xe0", (b"W\0o\0r\0k\0b\0o\0o\0k", b"B\0o\0o\0k\0")))  # fmt: skip
+# The first four bytes of whatever may be a workbook.
+ARCHIVE_HEADS = tuple(head for head, _ in _ARCHIVES)
 
 
 def sniff_plain(content: bytes) -> str:
