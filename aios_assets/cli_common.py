@@ -8,16 +8,21 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from aios_assets.contracts.errors import AiosError, UsageError
+from aios_assets.outage import outage_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn an `AiosError` into one line on standard error and its exit code; other exceptions are our own defects and pass."""
+    """Turn an `AiosError`, a full disk or a missing right into one line on standard error and its exit code.
+
+    Other exceptions are our own defects and pass.
+    """
     import typer
 
     @functools.wraps(command)
@@ -26,12 +31,26 @@ def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
             _check_environment()
             return command(*args, **kwargs)
         except AiosError as error:
-            if kwargs.get("as_json"):
-                print(json.dumps({"error": error.code, "message": str(error)}))
-            print(f"aios: {error}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from error
+            raise _told(error, bool(kwargs.get("as_json"))) from error
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            outage = outage_of(error, Path(os.environ.get("AIOS_HOME", ".aios")))
+            if outage is None:
+                raise
+            raise _told(outage, bool(kwargs.get("as_json"))) from error
 
     return guarded
+
+
+def _told(error: AiosError, as_json: bool) -> Exception:
+    """Tell the error; the answer ends the command with its exit code."""
+    import typer
+
+    if as_json:
+        print(json.dumps({"error": error.code, "message": str(error)}))
+    print(f"aios: {error}", file=sys.stderr)
+    return typer.Exit(error.exit_code)
 
 
 def _check_environment() -> None:

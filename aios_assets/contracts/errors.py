@@ -70,6 +70,13 @@ class BusyError(ConflictError):
     exit_code = 75
 
 
+class StorageError(AiosError):
+    """The disk is full, or this user has no right to a file; the exit code says that it is no fault of the call (EX_IOERR)."""
+
+    code = "storage"
+    exit_code = 74
+
+
 class InfeasibleError(AiosError):
     """A plan cannot meet its constraints: says which one and by how much."""
 
