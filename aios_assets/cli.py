@@ -89,6 +89,8 @@ def run(
     from aios_assets.night import prepare_home, run_night
     from aios_assets.nights import business_day, check_days, ensure_sandbox, play_one_more_day
 
+    if days and day:
+        raise UsageError("--days plays on from the newest day, --day asks for one", todo="leave one of them out")
     conf = settings()
     prepare_home(conf)
     ensure_sandbox(conf, say=_say)
@@ -117,11 +119,12 @@ def _one_night(run_night: Any, conf: Settings, day: date, force: bool) -> Any:
 
 
 def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
+    from aios_assets.nights import unfinished
     from aios_assets.resources.lake import Lake
     from aios_assets.summary import night_summary, render
 
     newest = results[-1]
-    summary = night_summary(Lake(conf.lake_root), newest.last, conf.own_ids)
+    summary = night_summary(Lake(conf.lake_root), newest.last, conf.own_ids) | {"unfinished": unfinished(conf)}
     if as_json:
         runs = [
             {
@@ -215,12 +218,12 @@ def import_file(
 @app.command()
 @handle_errors
 def status(
-    recommendations: Annotated[int, typer.Option(help="how many recommendations to list")] = 10,
+    recommendations: Annotated[int, typer.Option(min=0, help="how many recommendations to list")] = 10,
     tables: Annotated[bool, typer.Option("--tables", help="every table with rows and Delta version")] = False,
     as_json: Json = False,
 ) -> None:
     """The newest night: documents, rows, quality, gates, recommendations."""
-    from aios_assets.nights import newest_night
+    from aios_assets.nights import newest_night, unfinished
     from aios_assets.resources.lake import Lake
     from aios_assets.summary import night_summary, render
     from aios_assets.summary import recommendations as best
@@ -243,7 +246,8 @@ def status(
         ]
         emit(rows, as_json)
         return
-    summary = night_summary(lake, day, conf.own_ids) | {"recommendations": best(lake, day, recommendations)}
+    summary = night_summary(lake, day, conf.own_ids)
+    summary |= {"recommendations": best(lake, day, recommendations), "unfinished": unfinished(conf)}
     if as_json:
         emit(summary, True)
     else:
@@ -271,7 +275,7 @@ def explain(
 @quarantine_app.command("list")
 @handle_errors
 def quarantine_list(
-    limit: Annotated[int, typer.Option(help="how many to show")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="how many to show")] = 50,
     everything: Annotated[
         bool, typer.Option("--all", help="also what a later file of that name took the place of")
     ] = False,

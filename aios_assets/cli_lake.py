@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +55,7 @@ def check(
 def repair(as_json: Json = False) -> None:
     """Heal what `aios check` finds: commits and raw files from their second copies, derived tables from raw."""
     from aios_assets.night import only_one, prepare_home
+    from aios_assets.nights import keep_nights
     from aios_assets.resources.lake_check import check_lake, end_rebuild
     from aios_assets.resources.lake_check import repair as heal
 
@@ -63,6 +63,7 @@ def repair(as_json: Json = False) -> None:
     prepare_home(conf)
     lake = _lake()
     with only_one(conf):
+        keep_nights(conf, lake)
         # Tables share marks of what was read, so one derived table is rebuilt together with all of them, below.
         done = heal(lake, rebuild=lambda names: None)
     if done.dropped:
@@ -166,7 +167,7 @@ def _token(path: Path) -> str:
 
 
 def rebuild_after_raw(conf: Settings) -> dict[str, Any]:
-    """Drop what can be derived and run every completed night again, oldest first.
+    """Drop what can be derived and run every night again, oldest first, whoever started it.
 
     Returns:
         tables dropped and nights run.
@@ -175,15 +176,15 @@ def rebuild_after_raw(conf: Settings) -> dict[str, Any]:
         AiosError: a night did not succeed.
     """
     from aios_assets.night import only_one, run_night
+    from aios_assets.nights import keep_nights
     from aios_assets.resources.lake import Lake
     from aios_assets.resources.lake_check import drop_derived, end_rebuild
 
-    nights = sorted(date.fromisoformat(p.stem) for p in conf.at_home("nights").glob("*.json"))
     lake = Lake(conf.lake_root)
     with only_one(conf):
+        nights = keep_nights(conf, lake)
         dropped = drop_derived(lake)
     for day in nights:
-        _say(f"night of {day}")
         if not run_night(conf, day, day, force=True).is_success:
             raise AiosError(
                 "a night failed during the rebuild",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ code_servers:
 """
 
 
+# Mark of a night that was run, of which it is not known on which documents: asked for again, it is run again.
+UNPROVEN: dict[str, object] = {"fingerprint": "", "versions": {}}
 # Tag of runs that hold the night's lock for as long as they live.
 UNDER_LOCK = "aios/under_lock"
 
@@ -124,12 +126,17 @@ def mark_path(settings: Settings, last: date) -> Path:
     return settings.at_home("nights", f"{last.isoformat()}.json")
 
 
+def begun_path(settings: Settings, last: date) -> Path:
+    """File that is there from the beginning of a night until it ended well."""
+    return settings.at_home("nights", f"{last.isoformat()}.begun")
+
+
 def is_complete(settings: Settings, last: date, fingerprint: str) -> bool:
     """Whether that night ended well on just these documents and nothing was changed since."""
     path = mark_path(settings, last)
     if not path.exists():
         return False
-    mark = json.loads(path.read_text())
+    mark = json.loads(path.read_text() or json.dumps(UNPROVEN))  # a full disk may have left it empty
     return bool(mark["fingerprint"] == fingerprint and mark["versions"] == table_versions(settings))
 
 
@@ -156,14 +163,28 @@ def run_night(
         if not force and first == last and is_complete(settings, last, waiting.fingerprint):
             return NightResult(first, last, "", True)
         before = table_versions(settings)
+        begun = begun_path(settings, last)
+        if job_name == "nightly":
+            begun.write_text(json.dumps({"run_id": "", "failed_steps": []}))
         result = _execute(settings, build_defs(settings), job_name, first, last)
         after = table_versions(settings)
         changed = [name for name in after if after[name] != before[name]]
         outcome = _outcome(result, first, last, changed)
         if outcome.is_success and job_name == "nightly":
-            mark = {"fingerprint": waiting.fingerprint, "versions": after}
-            mark_path(settings, last).write_text(json.dumps(mark))
+            _mark(settings, first, last, {"fingerprint": waiting.fingerprint, "versions": after})
+            begun.unlink()
+        elif job_name == "nightly":
+            begun.write_text(json.dumps({"run_id": outcome.run_id, "failed_steps": outcome.failed_steps}))
         return outcome
+
+
+def _mark(settings: Settings, first: date, last: date, proven: dict[str, object]) -> None:
+    """Mark every day of a run, so that a rebuild runs each of them again; what is proven is so of the last."""
+    from aios_assets.resources.lake_files import put_durably
+
+    for day in (first + timedelta(days=n) for n in range((last - first).days)):
+        put_durably(mark_path(settings, day), json.dumps(UNPROVEN).encode())
+    put_durably(mark_path(settings, last), json.dumps(proven).encode())
 
 
 def end_killed_runs(instance: DagsterInstance) -> int:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
-from aios_assets.contracts.errors import BadInputError, UsageError
+from aios_assets.contracts.errors import AiosError, BadInputError, UsageError
 from aios_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from aios_assets.resources.lake import Lake
+
+# What every night writes once it has come that far, and the column that names the night.
+WRITTEN_NIGHTLY = {
+    "pred_demand__28d": "origin_date",
+    "rec_decisions": "as_of_date",
+    "mon_gate_verdicts": "verdict_date",
+}
 
 
 def ensure_sandbox(settings: Settings, say: Callable[[str], None]) -> None:
@@ -73,7 +85,55 @@ def newest_night(settings: Settings) -> date:
     Raises:
         BadInputError: no night was run yet.
     """
-    marks = sorted(path.stem for path in settings.at_home("nights").glob("????-??-??.json"))
+    marks = _marked(settings)
     if not marks:
         raise BadInputError("no night was run yet", where=str(settings.home), todo="call `make run` or `aios run`")
-    return date.fromisoformat(marks[-1])
+    return marks[-1]
+
+
+def unfinished(settings: Settings) -> list[dict[str, Any]]:
+    """Nights that were begun and did not end well, oldest first.
+
+    Returns:
+        day, run_id and failed_steps (both empty when the process was killed or is still at work), is_under_way.
+    """
+    from aios_assets.resources.locks import is_held
+
+    at_work = is_held(settings.at_home("night.lock"))
+    found = []
+    for path in sorted(settings.at_home("nights").glob("????-??-??.begun")):
+        noted = json.loads(path.read_text() or "{}")
+        failed = list(noted.get("failed_steps", []))
+        found.append(
+            {
+                "day": path.stem,
+                "run_id": noted.get("run_id", ""),
+                "failed_steps": failed,
+                "is_under_way": at_work and not failed,
+            }
+        )
+    return found
+
+
+def keep_nights(settings: Settings, lake: Lake) -> list[date]:
+    """Note every night that was run, before its tables are dropped, and list them, oldest first.
+
+    The command line marks its nights; those that Dagster started, and the days of a backfill in homes made before, are told
+    from their rows. A table that is damaged tells nothing: the others name the same nights.
+    """
+    from aios_assets.night import UNPROVEN, mark_path
+    from aios_assets.resources.lake_files import put_durably
+
+    found = set(_marked(settings))
+    for name, column in WRITTEN_NIGHTLY.items():
+        try:
+            found |= set(lake.read(name, columns=[column])[column].unique()) if lake.exists(name) else set()
+        except AiosError:
+            continue
+    for day in found - set(_marked(settings)):
+        put_durably(mark_path(settings, day), json.dumps(UNPROVEN).encode())
+    return sorted(found)
+
+
+def _marked(settings: Settings) -> list[date]:
+    return sorted(date.fromisoformat(p.stem) for p in settings.at_home("nights").glob("????-??-??.json"))

@@ -190,6 +190,8 @@ def undecided(lake: Lake, day: date) -> list[dict[str, Any]]:
 
 def why_nothing(summary: dict[str, Any]) -> str:
     """Why the night recommends nothing, in one line."""
+    if not summary["decisions"] and any(night["day"] == summary["day"] for night in summary["unfinished"]):
+        return "nothing was decided, for the night did not come that far: what is to be ordered is not known"
     if not summary["decisions"]:
         return "nothing is recommended: neither stock nor a forecast of any item and site is known"
     blocked = summary["undecided"]
@@ -207,6 +209,8 @@ def render(summary: dict[str, Any], home: str) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(Panel(f"Night of {summary['day']}", style="bold"))
+    for night in summary["unfinished"]:
+        console.print(f"[bold red]{how_it_stands(night)}[/]")
     docs = summary["documents"]
     console.print("[bold]Documents[/] " + ", ".join(f"{n:,} {k}" for k, n in docs["taken"].items()))
     console.print("  interchanges: " + (", ".join(f"{n:,} {k}" for k, n in docs["interchanges"].items()) or "none"))
@@ -227,11 +231,40 @@ def render(summary: dict[str, Any], home: str) -> None:
     _table(console, "Decisions", summary["decisions"], "none")
     if summary["undecided"]:
         _table(console, "Nothing can be decided, and why", summary["undecided"][:TOP], "")
-    _table(console, "Worth most money", summary["recommendations"], why_nothing(summary))
+    _recommendations(console, summary["recommendations"], why_nothing(summary))
     console.print(
         "[bold]Next[/] `make ui` for lineage and models · `aios explain REC_ID` from a recommendation to the raw bytes · "
         f"`aios quarantine list` for what was set aside · reports in {home}/reports/{summary['day']}"
     )
+
+
+def how_it_stands(night: dict[str, Any]) -> str:
+    """What became of a night that was begun, in one line."""
+    if night["is_under_way"]:
+        return f"The night of {night['day']} is under way."
+    steps = ", ".join(night["failed_steps"])
+    why = f"failed at {steps} (run {night['run_id']} in `make ui`)" if steps else "was ended before its time"
+    return f"The night of {night['day']} {why}: NOT FINISHED. To do: aios run --day {night['day']}"
+
+
+def _recommendations(console: Any, rows: list[dict[str, Any]], otherwise: str) -> None:
+    """Each recommendation with its reason, which no column of a table is wide enough for."""
+    if not rows:
+        console.print(f"[bold]Worth most money[/]: {otherwise}")
+        return
+    console.print("[bold]Worth most money[/]")
+    for row in rows:
+        source = f" from {row['source_id']}" if row["source_id"] else ""
+        due = f", due {row['due_date']}" if row["due_date"] else ""
+        console.print(
+            f"{row['rank_no']:>3}  {row['decision_code']} {row['quantity_ea']:,.0f} ea of {row['item_id']} at "
+            f"{row['site_id']}{source}{due}: costs ${row['order_cost_usd']:,.2f}, at stake ${row['money_at_stake_usd']:,.2f}, "
+            f"confidence {row['confidence_frac']:.0%}  ({row['rec_id']})",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        console.print(f"     {row['reason']}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _states(counts: dict[str, int]) -> str:

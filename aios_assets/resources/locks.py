@@ -61,6 +61,21 @@ def _acquire(handle: int, path: Path, purpose: str, timeout_s: float) -> None:
             time.sleep(jitter.uniform(0.02, 0.1))
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock; asks without taking it, and needs no right to write."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def holder_of(path: Path) -> str:
     """Who wrote himself into the lock file last, as text for a person."""
     try:

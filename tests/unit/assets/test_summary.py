@@ -11,8 +11,12 @@ import pytest
 
 from aios_assets.contracts.registry import TABLES
 from aios_assets.explain_text import figure, render
+from aios_assets.night import begun_path, only_one
+from aios_assets.nights import unfinished
 from aios_assets.resources.lake import Lake
-from aios_assets.summary import decisions, undecided, why_nothing
+from aios_assets.settings import Settings
+from aios_assets.summary import decisions, how_it_stands, night_summary, recommendations, undecided, why_nothing
+from aios_assets.summary import render as render_summary
 from planning.inputs import PlanSpec
 from planning.recommend import recommend
 from tests.unit.planning.planning_world import AS_OF, simple, stock
@@ -26,7 +30,7 @@ def said(tmp_path: Path, rows: pl.DataFrame) -> tuple[list[dict[str, Any]], str]
     lake.write(
         table, rows.with_columns(available_at_utc=KNOWN).select(table.names), window=(AS_OF, AS_OF + timedelta(days=1))
     )
-    summary = {"undecided": undecided(lake, AS_OF), "decisions": decisions(lake, AS_OF)}
+    summary = {"undecided": undecided(lake, AS_OF), "decisions": decisions(lake, AS_OF), "unfinished": []}
     return summary["undecided"], why_nothing(summary)
 
 
@@ -55,8 +59,8 @@ def test_reasons_that_differ_in_figures_are_counted_together(tmp_path: Path) -> 
 
 
 def test_without_any_row_or_any_need_the_line_says_so() -> None:
-    assert "neither stock nor a forecast" in why_nothing({"undecided": [], "decisions": []})
-    assert "enough everywhere" in why_nothing({"undecided": [], "decisions": [{"rows": 4}]})
+    assert "neither stock nor a forecast" in why_nothing({"undecided": [], "decisions": [], "unfinished": []})
+    assert "enough everywhere" in why_nothing({"undecided": [], "decisions": [{"rows": 4}], "unfinished": []})
 
 
 def test_a_figure_that_is_not_known_says_why() -> None:
@@ -89,3 +93,45 @@ def test_the_chain_of_a_recommendation_never_says_none(capsys: pytest.CaptureFix
     text = " ".join(capsys.readouterr().out.split())
     assert "None" not in text
     assert text.count("unknown (") == 5
+
+
+def failed(day: str) -> dict[str, Any]:
+    return {"day": day, "run_id": "abc", "failed_steps": ["curate"], "is_under_way": False}
+
+
+def test_a_night_that_failed_is_no_night_without_need() -> None:
+    summary = {"day": "2024-07-31", "undecided": [], "decisions": [], "unfinished": [failed("2024-07-31")]}
+    assert "did not come that far" in why_nothing(summary)
+    assert "neither stock nor a forecast" in why_nothing(summary | {"day": "2024-07-30"})
+
+
+def test_what_became_of_a_night_says_what_to_do() -> None:
+    assert how_it_stands(failed("2024-07-31")) == (
+        "The night of 2024-07-31 failed at curate (run abc in `make ui`): NOT FINISHED. To do: aios run --day 2024-07-31"
+    )
+    assert "ended before its time" in how_it_stands(failed("2024-07-31") | {"failed_steps": []})
+    assert "under way" in how_it_stands(failed("2024-07-31") | {"failed_steps": [], "is_under_way": True})
+
+
+def test_every_recommendation_is_shown_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = Lake(tmp_path / "lake")
+    rows = recommend(simple(9.0), AS_OF, PlanSpec(scenarios=16)).with_columns(available_at_utc=KNOWN)
+    lake.write("rec_decisions", rows, window=(AS_OF, AS_OF + timedelta(days=1)))
+    best = recommendations(lake, AS_OF)
+    assert best
+    render_summary(night_summary(lake, AS_OF) | {"unfinished": [failed("2026-03-03")]}, "home")
+    shown = capsys.readouterr().out
+    assert "NOT FINISHED" in shown
+    for row in best:
+        assert row["reason"] in shown and row["rec_id"] in shown and row["source_id"] in shown
+
+
+def test_nights_that_were_begun_are_listed_until_they_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOS_HOME", str(tmp_path))
+    conf = Settings()
+    (tmp_path / "nights").mkdir()
+    assert unfinished(conf) == []
+    begun_path(conf, AS_OF).write_text('{"run_id": "", "failed_steps": []}')
+    assert [(n["day"], n["is_under_way"]) for n in unfinished(conf)] == [(AS_OF.isoformat(), False)]
+    with only_one(conf):
+        assert unfinished(conf)[0]["is_under_way"]
