@@ -35,7 +35,11 @@ HEADLINE = ("pinball.", "coverage80_frac.", "wape_frac.", "bias_frac.")
 def run(
     file: Annotated[Path, typer.Argument(help="experiment in YAML (see docs/forecasting.md)")],
     register: Annotated[
-        bool, typer.Option("--register", help="register the model and point the alias challenger at it")
+        bool,
+        typer.Option(
+            "--register",
+            help="register the model under the alias challenger, judged by the first gates; nothing is promoted",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -48,8 +52,12 @@ def run(
     settings, lake, tracking = _open()
     versions = {name: lake.version(name) for name in TABLES}
     trained = _train(experiment, settings, lake, versions)
-    run_id = _record(experiment, trained, versions, tracking, register)
-    emit({"run_id": run_id, "digest": trained.digest, "data_versions": versions, **_headline(trained.metrics)}, as_json)
+    judged = _register(experiment, trained, versions) if register else {}
+    run_id = _record(experiment, trained, versions, tracking)
+    emit(
+        {"run_id": run_id, "digest": trained.digest, "data_versions": versions, **judged, **_headline(trained.metrics)},
+        as_json,
+    )
 
 
 @app.command("reproduce")
@@ -82,12 +90,12 @@ def reproduce(
 
 
 def _open() -> tuple[Settings, Lake, Tracking]:
+    from aios_assets.cli import settings
     from aios_assets.resources.lake import Lake
-    from aios_assets.settings import Settings
     from ml.tracking import Tracking
 
-    settings = Settings()  # type: ignore[call-arg]
-    return settings, Lake(settings.lake_root), Tracking(settings.tracking_uri, settings.at_home("mlflow", "artifacts"))
+    conf = settings()
+    return conf, Lake(conf.lake_root), Tracking(conf.tracking_uri, conf.at_home("mlflow", "artifacts"))
 
 
 def _train(experiment: Experiment, settings: Settings, lake: Lake, versions: dict[str, int]) -> TrainedModel:
@@ -136,7 +144,11 @@ def _with_category(features: Any, lake: Lake, versions: dict[str, int]) -> Any:
         version=versions["feat_item__attributes"],
     )
     return features.sort("available_at_utc", "item_id").join_asof(
-        items.sort("available_at_utc", "item_id"), on="available_at_utc", by="item_id", strategy="backward"
+        items.sort("available_at_utc", "item_id"),
+        on="available_at_utc",
+        by="item_id",
+        strategy="backward",
+        check_sortedness=False,  # polars cannot tell within groups, and says so; both are sorted here
     )
 
 
@@ -153,20 +165,41 @@ def _stated(lake: Lake, name: str, versions: dict[str, int], cutoff: Any) -> Any
     return rows.sort(*keys, "available_at_utc").unique(keys, keep="last", maintain_order=True)
 
 
-def _record(
-    experiment: Experiment, trained: TrainedModel, versions: dict[str, int], tracking: Tracking, register: bool
-) -> str:
-    from ml.tracking import DIGEST_TAG, flat, source_hash
+def _register(experiment: Experiment, trained: TrainedModel, versions: dict[str, int]) -> dict[str, str]:
+    """Register the model and let the first gates judge it; a person promotes it, or nobody.
 
-    if register:
-        ref = tracking.log_training(
+    Returns:
+        version, and what the gates decided and why.
+    """
+    from aios_assets.assets.glue_promotion import judge_registered
+    from aios_assets.cli import settings
+    from aios_assets.cli_model import instant_of_change
+    from aios_assets.definitions import world_of
+    from aios_assets.night import only_one
+    from aios_assets.nights import newest_night
+
+    conf = settings()
+    try:
+        day = newest_night(conf)
+    except BadInputError:  # a lake that was filled without nights
+        day = experiment.as_of
+    with only_one(conf):
+        world = world_of(conf)
+        ref = world.tracking.log_training(
             trained,
             data_versions=versions,
             as_of=experiment.as_of,
             reason=f"experiment {experiment.name}",
             run_name=experiment.name,
         )
-        tracking.set_alias(ref.name, "challenger", ref.version)
+        world.tracking.set_alias(ref.name, "challenger", ref.version)
+        instant = instant_of_change(world.lake.read("mon_deployments"), ref.name)
+        return {"version": ref.version, "gates": judge_registered(world, day, trained, ref, instant)}
+
+
+def _record(experiment: Experiment, trained: TrainedModel, versions: dict[str, int], tracking: Tracking) -> str:
+    from ml.tracking import DIGEST_TAG, flat, source_hash
+
     files = {
         "experiment.yaml": experiment.text.encode(), "data_versions.json": json.dumps(versions, sort_keys=True).encode(),
         "model_card.md": trained.card.encode(), "metrics.csv": trained.table.write_csv().encode(),

@@ -19,9 +19,22 @@ if TYPE_CHECKING:
     from ml.tracking import ModelRef, Tracking
 
 POLICY = "policy"
+MODELS = ("demand", "lead_time", POLICY)
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Model = Annotated[str, typer.Option("--model", help="demand, lead_time or policy; all when not given.")]
+
+
+def _known(model: str) -> str:
+    """The model asked for; a name that is none is refused before anything is read."""
+    if model not in ("", *MODELS):
+        raise typer.BadParameter(f"there is no model '{model}'; use {', '.join(MODELS)}")
+    return model
+
+
+Model = Annotated[
+    str, typer.Option("--model", callback=_known, help="demand, lead_time or policy; all when not given.")
+]
+One = Annotated[str, typer.Option("--model", callback=_known, help="demand, lead_time or policy.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in plain words; it is stored.")]
 _SHOWN = (
     "model_name",
@@ -66,7 +79,7 @@ def history(model: Model = "", as_json: Json = False) -> None:
 def compare(
     a: Annotated[str, typer.Argument(help="Version.")],
     b: Annotated[str, typer.Argument(help="Other version.")],
-    model: Model = "demand",
+    model: One = "demand",
     as_json: Json = False,
 ) -> None:
     """Put two versions side by side, gate by gate."""
@@ -89,7 +102,7 @@ def propose(
     _said(reason)
     spec = load_spec(file)
     with _alone():
-        version, rows = propose_policy(_world(), spec, f"by hand: {reason}", _next_instant(_deployments(), POLICY))
+        version, rows = propose_policy(_world(), spec, f"by hand: {reason}", instant_of_change(_deployments(), POLICY))
         if rows.is_empty():
             raise RefusedError(
                 f"these parameters are version {version} already", where=POLICY, todo="see aios model history --model policy"
@@ -103,16 +116,19 @@ def propose(
 def promote(
     version: Annotated[str, typer.Argument(help="Version to make champion.")],
     reason: Reason,
-    model: Model = "demand",
-    against_gates: Annotated[bool, typer.Option("--against-gates", help="Promote although a gate failed it.")] = False,
+    model: One = "demand",
+    against_gates: Annotated[
+        bool, typer.Option("--against-gates", help="Promote although a gate failed it, or none judged it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a version champion by a person's verdict; refused when its gates failed, unless --against-gates."""
-    failed = failed_gates(_verdicts(), model, version)
-    if failed and not against_gates:
-        what = f"version {version} failed {', '.join(failed)}"
-        raise RefusedError(what, where=model, count=len(failed), todo="see aios model compare, or give --against-gates")
-    said = f"{reason} (against {', '.join(failed)})" if failed else reason
+    """Make a version champion by a person's verdict; refused when no gate judged it or one failed it, unless --against-gates."""
+    _version(model, version)
+    against = _against(_verdicts(), model, version)
+    if against and not against_gates:
+        todo = f"see aios model compare, aios model history --model {model}, or give --against-gates"
+        raise RefusedError(f"version {version} {against}", where=model, todo=todo)
+    said = f"{reason} (version {version} {against})" if against else reason
     _decide("promote", version, said, model, as_json)
 
 
@@ -121,7 +137,7 @@ def promote(
 def reject(
     version: Annotated[str, typer.Argument(help="Version to reject.")],
     reason: Reason,
-    model: Model = "demand",
+    model: One = "demand",
     as_json: Json = False,
 ) -> None:
     """Reject a version by a person's verdict; what is live stays."""
@@ -130,7 +146,7 @@ def reject(
 
 @app.command("rollback")
 @handle_errors
-def rollback(reason: Reason, model: Model = "demand", as_json: Json = False) -> None:
+def rollback(reason: Reason, model: One = "demand", as_json: Json = False) -> None:
     """End a running canary; without one, make the last good champion champion again."""
     from ml.promotion.deployments import rollback_rows
 
@@ -138,7 +154,7 @@ def rollback(reason: Reason, model: Model = "demand", as_json: Json = False) -> 
     with _alone():
         before = _deployments()
         rows = rollback_rows(
-            before, model_name=model, reason=f"by hand: {reason}", instant=_next_instant(before, model)
+            before, model_name=model, reason=f"by hand: {reason}", instant=instant_of_change(before, model)
         )
         _write(rows, model)
     _show(rows, as_json, none="nothing changed")
@@ -151,6 +167,14 @@ def failed_gates(verdicts: pl.DataFrame, model: str, version: str) -> list[str]:
     mine = verdicts.filter(pl.col("subject") == f"{model}:{version}").sort("verdict_date")
     newest = mine.unique(subset=["gate_code"], keep="last", maintain_order=True)
     return sorted(newest.filter(~pl.col("is_passed"))["gate_code"].to_list())
+
+
+def _against(verdicts: pl.DataFrame, model: str, version: str) -> str:
+    """What speaks against promoting a version; nothing when every gate that judged it passed it."""
+    if verdicts.filter(verdicts["subject"] == f"{model}:{version}").is_empty():
+        return "was judged by no gate"
+    failed = failed_gates(verdicts, model, version)
+    return f"failed {', '.join(failed)}" if failed else ""
 
 
 def instant_of(text: str) -> datetime:
@@ -183,7 +207,7 @@ def _decide(decision: Literal["promote", "reject"], version: str, reason: str, m
         before = _deployments()
         rows = promotion_rows(
             before, decision=decision, model_name=model, model_version=version, model_digest=ref.digest,
-            reason=f"by hand: {reason}", instant=_next_instant(before, model),
+            reason=f"by hand: {reason}", instant=instant_of_change(before, model),
         )  # fmt: skip
         _write(rows, model)
     _show(rows, as_json, none=f"version {version} is champion already: nothing changed")
@@ -226,7 +250,7 @@ def _write(rows: pl.DataFrame, model: str) -> None:
     align_aliases(world, model, instant)
 
 
-def _next_instant(deployments: pl.DataFrame, model: str) -> datetime:
+def instant_of_change(deployments: pl.DataFrame, model: str) -> datetime:
     """From when a person's verdict holds; before any night: now, and after the last change."""
     from aios_assets.assets.glue_rollout import next_instant
     from aios_assets.nights import newest_night

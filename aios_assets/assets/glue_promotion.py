@@ -120,6 +120,33 @@ def _judge_trained(
     result.add(decisions, added, instant, f"{subject}: {decision}, {reason}")
 
 
+def judge_registered(world: World, day: date, trained: Any, ref: Any, instant: datetime) -> str:
+    """Judge a demand version that a person registered, on the first rung, and keep the verdicts for whoever wants to promote it.
+
+    It climbs no further: the later rungs play the recipe of the nights, which is not the one it was trained by.
+
+    Args:
+        world: handles.
+        day: newest night; its champion is the one to beat.
+        trained: the model with its backtest.
+        ref: the registered version.
+        instant: from when the verdicts are known.
+
+    Returns:
+        What was decided and why, in plain words.
+    """
+    from aios_assets.assets.glue_training import backtest_scores
+    from ml.promotion.judge import judge_challenger
+    from monitoring.gates import load_thresholds
+
+    scores = backtest_scores(world, day + timedelta(days=1), trained, ref)
+    details: dict[str, Any] = {"delta_versions": world.data_versions(), "model_digest": ref.digest}
+    subject = f"{DEMAND}:{ref.version}"
+    verdict = judge_challenger(scores, subject=subject, as_of=day, limits=load_thresholds().gates, details=details)
+    world.lake.write(MON_PROMOTION_VERDICTS, verdict_frame(list(verdict.decisions), available_at_utc=instant))
+    return f"{verdict.decision}: {verdict.reason}"
+
+
 def _challenge(
     world: World, day: date, row: dict[str, Any], quality: list[GateDecision], before: pl.DataFrame, result: Judged
 ) -> None:

@@ -94,7 +94,7 @@ def train_demand_if_due(world: World, day: date, force: bool, why: str, say: Cal
         trained, training_key=key, as_of=day, data_versions=world.data_versions(), reason=reason
     )
     pages = file_papers(world, ref, papers, [])
-    world.lake.write(MON_BACKTEST_SCORES, settled(_scores(world, day, trained, ref)))
+    world.lake.write(MON_BACKTEST_SCORES, settled(backtest_scores(world, day, trained, ref)))
     world.features.register_service(DEMAND, ref.version, FEATURES)
     say(f"demand version {ref.version} trained on {asked:,} rows: {reason}")
     return Outcome(DEMAND, day, True, reason, ref.version, trained.metrics, trained.plots, pages)
@@ -134,7 +134,7 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
     return train_demand(features, labels, covariates(world, day), TrainSpec(), world.seed, as_of=day), features.height
 
 
-def _scores(world: World, day: date, trained: Any, ref: Any) -> pl.DataFrame:
+def backtest_scores(world: World, day: date, trained: Any, ref: Any) -> pl.DataFrame:
     """Rolling-origin scores of challenger, fallback and seasonal naive, and of the live champion on exactly the same rows."""
     from ml.promotion.judge import score_rows
 

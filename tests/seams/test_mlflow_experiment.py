@@ -14,7 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from aios_assets.cli_experiment import app
+from aios_assets.cli_model import app as model_app
 from aios_assets.contracts.mart_tables import FCT_DEMAND_DAILY
+from aios_assets.definitions import world_of
 from aios_assets.resources.clock import business_cutoff
 from aios_assets.resources.lake import Lake
 from aios_assets.settings import Settings
@@ -67,6 +69,8 @@ def test_an_experiment_is_recorded_and_reproduced_identically(home: Path) -> Non
     ran = CliRunner().invoke(app, ["run", str(home / "e.yaml"), "--register", "--json"])
     assert ran.exit_code == 0, ran.output
     report = json.loads(ran.stdout)
+    assert ran.stderr == ""
+    assert report["version"] == "1" and report["gates"].startswith(("promote: ", "reject: "))
     assert report["data_versions"]["fct_demand_daily"] >= 0 and any(k.startswith("pinball.") for k in report)
     late = versions().with_columns((pl.col("sales_qty_ea") + 1).alias("sales_qty_ea"))
     Lake(Settings().lake_root).write("fct_demand_daily", late, window=(FIRST, FIRST + timedelta(days=DAYS)))
@@ -79,6 +83,22 @@ def test_an_experiment_is_recorded_and_reproduced_identically(home: Path) -> Non
         "metrics": 0,
         "differences": {},
     }
+
+
+def test_the_first_gates_judge_a_registered_experiment_and_what_none_judged_is_not_promoted(home: Path) -> None:
+    (home / "e.yaml").write_text(YAML)
+    ran = CliRunner().invoke(app, ["run", str(home / "e.yaml"), "--register", "--json"])
+    version, gates = (json.loads(ran.stdout)[k] for k in ("version", "gates"))
+    verdicts = Lake(Settings().lake_root).read("mon_promotion_verdicts")
+    assert set(verdicts["subject"]) == {f"demand:{version}"}
+    assert {"promote_pinball_vs_naive", "promote_coverage", "promote_bias"} <= set(verdicts["gate_code"])
+    assert gates.startswith("promote") == verdicts["is_passed"].all()
+    unjudged = world_of(Settings()).tracking.log_artifact("demand", b'{"made": 1}', data_versions={}).version
+    said = CliRunner().invoke(model_app, ["promote", unjudged, "--reason", "it looks better"])
+    assert said.exit_code == 1 and f"version {unjudged} was judged by no gate" in said.stderr
+    assert Lake(Settings().lake_root).read("mon_deployments").is_empty()
+    against = CliRunner().invoke(model_app, ["promote", unjudged, "--reason", "a test", "--against-gates", "--json"])
+    assert "was judged by no gate" in json.loads(against.stdout)[0]["reason"]
 
 
 @pytest.mark.parametrize(
