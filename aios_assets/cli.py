@@ -257,7 +257,12 @@ def status(
 @app.command()
 @handle_errors
 def explain(
-    rec_id: Annotated[str, typer.Argument(help="id of a recommendation, or its first characters")],
+    rec_id: Annotated[
+        str,
+        typer.Argument(
+            help="id of a recommendation, or its first characters; or ITEM@SITE: what was decided there last, and why"
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Follow a recommendation to forecast, model, features, stock, orders and down to the raw bytes."""

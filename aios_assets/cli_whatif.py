@@ -96,7 +96,7 @@ def list_(as_json: Json = False) -> None:
     rows = [
         {"name": b.name, "day": b.note["day"], "changes": ", ".join(b.note["changes"])} for b in branches(_parent())
     ]
-    emit(rows, as_json)
+    emit(rows if rows or as_json else "there is no branch; make one with `aios whatif new`", as_json)
 
 
 @app.command("drop")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from aios_assets.contracts.errors import IntegrityError
+from aios_assets.contracts.errors import BadInputError, IntegrityError
 from aios_assets.lookup import the_one
 from aios_assets.resources.as_known import known_at, sites_as_known
 
@@ -22,7 +22,7 @@ def explain(lake: Lake, rec_id: str) -> dict[str, Any]:
 
     Args:
         lake: the lake.
-        rec_id: its id, or the first characters of it.
+        rec_id: its id, the first characters of it, or ITEM@SITE for the newest decision there.
 
     Returns:
         A mapping with `recommendation`, `forecast`, `model`, `features`, `lead_time`, `stock`, `open_orders`, `demand`
@@ -70,13 +70,22 @@ def explain(lake: Lake, rec_id: str) -> dict[str, Any]:
 
 
 def find_recommendation(lake: Lake, rec_id: str) -> dict[str, Any]:
-    """The one recommendation whose id starts with `rec_id`.
+    """The one recommendation whose id starts with `rec_id`; of ITEM@SITE the newest decision, also that nothing is ordered.
 
     Raises:
         BadInputError: none, or more than one.
     """
+    if "@" in rec_id:
+        item, site = rec_id.split("@", 1)
+        rows = lake.read("rec_decisions", where=(pl.col("item_id") == item) & (pl.col("site_id") == site))
+        if rows.is_empty():
+            todo = "see the names with `aios status`; nothing is decided of an item without stock and forecast"
+            raise BadInputError(f"no night decided about item {item} at site {site}", where=rec_id, todo=todo)
+        rows = rows.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
+        todo = f"ask for one of {', '.join(rows.sort('rec_id')['rec_id'].to_list())}"
+        return the_one(rows, "rec_id", "", noun="decision of that night", todo=todo)
     rows = lake.read("rec_decisions", where=pl.col("rec_id").str.starts_with(rec_id))
-    todo = "see the ids with `aios status --recommendations`"
+    todo = "see the ids with `aios status --recommendations 100`, or ask for ITEM@SITE"
     return the_one(rows, "rec_id", rec_id, noun="recommendation", todo=todo)
 
 

@@ -23,11 +23,8 @@ def the_one(rows: pl.DataFrame, column: str, prefix: str, *, noun: str, todo: st
         BadInputError: no row, or more than one.
     """
     found = rows.filter(pl.col(column).str.starts_with(prefix))
-    if found.height != 1:
-        raise BadInputError(
-            f"no {noun} has that id" if found.is_empty() else f"more than one {noun} starts like that",
-            where=prefix,
-            count=found.height,
-            todo=todo,
-        )
+    if found.is_empty():
+        raise BadInputError(f"no {noun} has that id", where=prefix, todo=todo)
+    if found.height > 1:
+        raise BadInputError(f"more than one {noun} starts like that", where=prefix, count=found.height, todo=todo)
     return found.row(0, named=True)

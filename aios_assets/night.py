@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DAGSTER_YAML = """\
 telemetry:
   enabled: false
+nux:
+  enabled: false
 run_monitoring:
   enabled: true
 run_retries:
@@ -42,6 +44,8 @@ code_servers:
 
 # Mark of a night that was run, of which it is not known on which documents: asked for again, it is run again.
 UNPROVEN: dict[str, object] = {"fingerprint": "", "versions": {}}
+# What Dagster's page of a job finds its runs by; a run that was started in process has none of its own.
+BELONGS_TO = {".dagster/repository": "__repository__@aios_assets.definitions"}
 # Tag of runs that hold the night's lock for as long as they live.
 UNDER_LOCK = "aios/under_lock"
 
@@ -223,7 +227,7 @@ def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: da
     job = defs.resolve_job_def(job_name)
     with DagsterInstance.get() as instance:
         end_killed_runs(instance)
-        scope: dict[str, Any] = {"tags": {UNDER_LOCK: "true", "dagster/max_retries": "0"}}
+        scope: dict[str, Any] = {"tags": {UNDER_LOCK: "true", "dagster/max_retries": "0", **BELONGS_TO}}
         if first == last:
             scope["partition_key"] = last.isoformat()
         else:

@@ -19,6 +19,7 @@ WRITTEN_NIGHTLY = {
     "rec_decisions": "as_of_date",
     "mon_gate_verdicts": "verdict_date",
 }
+LAST_WRITTEN = "mon_gate_verdicts"
 
 
 def ensure_sandbox(settings: Settings, say: Callable[[str], None]) -> None:
@@ -80,15 +81,19 @@ def check_days(settings: Settings, first: date, last: date) -> None:
 
 
 def newest_night(settings: Settings) -> date:
-    """The newest night that was completed.
+    """The newest night that was completed: marked by the command line, or judged in a run that Dagster started.
 
     Raises:
         BadInputError: no night was run yet.
     """
-    marks = _marked(settings)
-    if not marks:
+    from aios_assets.resources.lake import Lake
+
+    lake, last = Lake(settings.lake_root), LAST_WRITTEN
+    judged = lake.read(last, columns=[WRITTEN_NIGHTLY[last]]) if lake.exists(last) else None
+    days: set[date] = {*_marked(settings), *(judged.to_series().unique() if judged is not None else [])}
+    if not days:
         raise BadInputError("no night was run yet", where=str(settings.home), todo="call `make run` or `aios run`")
-    return marks[-1]
+    return max(days)
 
 
 def unfinished(settings: Settings) -> list[dict[str, Any]]:

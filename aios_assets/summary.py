@@ -233,7 +233,8 @@ def render(summary: dict[str, Any], home: str) -> None:
         _table(console, "Nothing can be decided, and why", summary["undecided"][:TOP], "")
     _recommendations(console, summary["recommendations"], why_nothing(summary))
     console.print(
-        "[bold]Next[/] `make ui` for lineage and models · `aios explain REC_ID` from a recommendation to the raw bytes · "
+        "[bold]Next[/] `make ui` for lineage and models · `aios explain REC_ID` from a recommendation to the raw bytes, "
+        "`aios explain ITEM@SITE` why something is ordered there or not · "
         f"`aios quarantine list` for what was set aside · reports in {home}/reports/{summary['day']}"
     )
 

@@ -75,6 +75,6 @@ def rec_decisions(context: AssetExecutionContext, world: World) -> MaterializeRe
         window=(days[0], days[-1] + timedelta(days=1)),
         decisions=kinds,
         policies=sorted({name for _, names in made for name in names}),
-        money_at_stake_usd=stake,
+        money_at_stake_usd=round(stake, 2),
         picture=png_metadata(decisions_picture(decided)),
     )

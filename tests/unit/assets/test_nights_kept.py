@@ -58,3 +58,18 @@ def test_a_backfill_marks_each_of_its_days_and_proves_the_last(home: Settings) -
     assert keep_nights(home, Lake(home.lake_root)) == DAYS
     assert newest_night(home) == DAYS[-1]
     assert not is_complete(home, DAYS[0], "")
+
+
+def test_a_night_that_only_dagster_ran_is_the_newest(home: Settings) -> None:
+    from aios_assets.contracts.errors import BadInputError
+    from aios_assets.contracts.gates import Evidence, Limit, judge, verdict_frame
+
+    with pytest.raises(BadInputError, match="no night was run yet"):
+        newest_night(home)
+    mark_path(home, DAYS[0]).write_text("{}")
+    assert newest_night(home) == DAYS[0]
+    limit = Limit("label_delay", "days", "at_most", 2.0, 0, 9, "a test", "a test", DAYS[1])
+    verdict = judge(limit, Evidence(0.0, 1, DAYS[1]), subject="actuals", as_of=DAYS[1])
+    rows = verdict_frame([verdict], available_at_utc=datetime(2026, 3, 3, 7, tzinfo=UTC))
+    Lake(home.lake_root).write("mon_gate_verdicts", rows, window=(DAYS[1], DAYS[1] + timedelta(days=1)))
+    assert newest_night(home) == DAYS[1]

@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.registry import TABLES
+from aios_assets.explain import find_recommendation
 from aios_assets.explain_text import figure, render
 from aios_assets.night import begun_path, only_one
 from aios_assets.nights import unfinished
@@ -135,3 +137,16 @@ def test_nights_that_were_begun_are_listed_until_they_end_well(tmp_path: Path, m
     assert [(n["day"], n["is_under_way"]) for n in unfinished(conf)] == [(AS_OF.isoformat(), False)]
     with only_one(conf):
         assert unfinished(conf)[0]["is_under_way"]
+
+
+def test_item_and_site_find_the_newest_decision_also_that_nothing_is_ordered(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    rows = night(("A", "S1", 500.0), ("B", "S1", None)).with_columns(available_at_utc=KNOWN)
+    lake.write("rec_decisions", rows, window=(AS_OF, AS_OF + timedelta(days=1)))
+    found = find_recommendation(lake, "A@S1")
+    assert (found["item_id"], found["decision_code"]) == ("A", "none") and found["reason"]
+    assert find_recommendation(lake, found["rec_id"][:12]) == found
+    with pytest.raises(BadInputError, match="no night decided about item A at site S9"):
+        find_recommendation(lake, "A@S9")
+    with pytest.raises(BadInputError, match=r"no recommendation has that id \(zz\)"):
+        find_recommendation(lake, "zz")
