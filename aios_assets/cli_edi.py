@@ -46,6 +46,10 @@ MaxMb = Annotated[
 MaxKb = Annotated[
     int, typer.Option("--max-segment-kb", envvar="AIOS_EDI_MAX_SEGMENT_KB", help="longest segment read, in KB")
 ]
+MaxSets = Annotated[
+    int,
+    typer.Option("--max-sets", envvar="AIOS_EDI_MAX_SETS", help="most sets read of a document, which memory goes by"),
+]
 IDENTIFIERS = (
     "order_number", "order_line", "item_id", "item_gtin", "shipment_id", "buyer_id", "seller_id", "ship_to_site_id", "ship_from_id",
     "carrier_id",
@@ -64,12 +68,12 @@ def _tell(unreadable: Unreadable) -> None:
         raise typer.Exit(1)
 
 
-def _limits(megabytes: int, kilobytes: int) -> Limits:
+def _limits(megabytes: int, kilobytes: int, sets: int) -> Limits:
     from aios_assets.edi.limits import Limits
 
-    if megabytes < 1 or kilobytes < 1:
+    if min(megabytes, kilobytes, sets) < 1:
         raise UsageError("a size cap must be at least 1", todo="give a larger number")
-    return Limits(megabytes << 20, kilobytes << 10, window_bytes=STRETCH)
+    return Limits(megabytes << 20, kilobytes << 10, sets, window_bytes=STRETCH)
 
 
 def _check(named: list[tuple[str, str]], limits: Limits) -> Iterator[Report]:
@@ -94,11 +98,17 @@ def _unreadable(path: Path, error: BadInputError) -> dict[str, Any]:
 
 @app.command()
 @handle_errors
-def check(paths: Paths, as_json: Json = False, max_document_mb: MaxMb = 512, max_segment_kb: MaxKb = 1024) -> None:
+def check(
+    paths: Paths,
+    as_json: Json = False,
+    max_document_mb: MaxMb = 512,
+    max_segment_kb: MaxKb = 1024,
+    max_sets: MaxSets = 2_000_000,
+) -> None:
     """Judge documents: envelope, segments, elements. Exit 0 when all are accepted, 1 when something is not."""
     keep_freed_memory()
     clean = True
-    limits = _limits(max_document_mb, max_segment_kb)
+    limits = _limits(max_document_mb, max_segment_kb, max_sets)
     unreadable: Unreadable = []
     with writing_into(Path(tempfile.gettempdir())):
         for files in in_batches(walk(paths), unreadable):
@@ -130,7 +140,12 @@ def _print_check(result: Report) -> None:
 @app.command()
 @handle_errors
 def tables(
-    paths: Paths, out: Out, as_json: Json = False, max_document_mb: MaxMb = 512, max_segment_kb: MaxKb = 1024
+    paths: Paths,
+    out: Out,
+    as_json: Json = False,
+    max_document_mb: MaxMb = 512,
+    max_segment_kb: MaxKb = 1024,
+    max_sets: MaxSets = 2_000_000,
 ) -> None:
     """Write one Parquet file per fact table, and the verdicts and rejects, for documents read together."""
     from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
@@ -141,10 +156,9 @@ def tables(
     keep_freed_memory()
     unreadable: Unreadable = []
     files = {digest: path for path, digest, _ in digests_of(walk(paths), unreadable)}
+    limits = _limits(max_document_mb, max_segment_kb, max_sets)
     with writing_into(out), OnDisk(out) as shelf:
-        batch = read_sources(
-            document_rows(files), contents_of(files), shelf, limits=_limits(max_document_mb, max_segment_kb)
-        )
+        batch = read_sources(document_rows(files), contents_of(files), shelf, limits=limits)
         for table in EDI_FACT_TABLES:
             shelf.write(table.name, table.empty())
         shelf.write("raw_edi__interchanges", batch.interchanges)
@@ -168,6 +182,7 @@ def ack(
     as_json: Json = False,
     max_document_mb: MaxMb = 512,
     max_segment_kb: MaxKb = 1024,
+    max_sets: MaxSets = 2_000_000,
 ) -> None:
     """Write the acknowledgement of each interchange: TA1, 997 or 999, CONTRL."""
     from aios_assets.edi.ack import acknowledge
@@ -181,7 +196,7 @@ def ack(
     keep_freed_memory()
     unreadable: Unreadable = []
     files = {digest: path for path, digest, _ in digests_of(walk(paths), unreadable)}
-    limits = _limits(max_document_mb, max_segment_kb)
+    limits = _limits(max_document_mb, max_segment_kb, max_sets)
     with writing_into(Path(tempfile.gettempdir())):
         batch = read_sources(
             document_rows(files), contents_of(files), Counting(), grammar=True, apart=True, limits=limits
@@ -214,7 +229,7 @@ def _unanswered(rejects: pl.DataFrame, files: dict[str, Path]) -> bool:
     whole = rejects.filter(rejects["level_code"] == "document")
     for document, reason in whole.select("document_id", "reason").iter_rows():
         print(f"aios: {printable(str(files[document]))} was not answered: {reason}", file=sys.stderr)
-    return bool(whole["error_code"].is_in(["too_large", "segment_too_long"]).any())
+    return bool(whole["error_code"].is_in(["too_large", "segment_too_long", "too_many_sets"]).any())
 
 
 def _store(path: Path | None) -> Path:

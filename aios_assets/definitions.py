@@ -62,6 +62,8 @@ def world_of(settings: Settings) -> World:
         tracking_uri=settings.tracking_uri,
         seed=settings.seed,
         document_cap_mb=settings.document_cap_mb,
+        edi_max_segment_kb=settings.edi_max_segment_kb,
+        edi_max_sets=settings.edi_max_sets,
         pages_url=settings.pages_url,
         retrain_every_days=settings.retrain_every_days,
         training_days=settings.training_days,

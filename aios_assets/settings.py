@@ -20,7 +20,7 @@ Profile = Literal["tiny", "fast", "full"]
 PREFIX = "AIOS_"
 # Variables that are read elsewhere: limits of EDI documents, what a night hands to dbt, and what tests and benchmarks look for.
 OTHER_VARIABLES = (
-    "AIOS_EDI_MAX_DOCUMENT_MB", "AIOS_EDI_MAX_SEGMENT_KB", "AIOS_LAKE_ROOT", "AIOS_CODE_ROOT", "AIOS_STEP_TIMES",
+    "AIOS_EDI_MAX_DOCUMENT_MB", "AIOS_LAKE_ROOT", "AIOS_CODE_ROOT", "AIOS_STEP_TIMES",
     "AIOS_DBT_PLUGINS", "AIOS_DBT_THREADS", "AIOS_DBT_MEMORY", "AIOS_DBT_SPILL", "AIOS_WINDOW_START", "AIOS_WINDOW_END",
     "AIOS_SHARED", "AIOS_FUZZ_SECONDS", "AIOS_TEST_KILLS",
 )  # fmt: skip
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
         "", description="our identifications in EDI envelopes, separated by commas; empty: told from them"
     )
     document_cap_mb: int = Field(256, ge=1, description="largest document taken, in MB")
+    edi_max_segment_kb: int = Field(1024, ge=1, description="longest EDI segment read, in KB")
+    edi_max_sets: int = Field(2_000_000, ge=1, description="most sets read of an EDI document, which memory goes by")
     mlflow_uri: str = Field("", description="MLflow tracking store; empty means SQLite in home")
     pages_url: str = Field("http://127.0.0.1:5001", description="where `aios ui` serves the report pages, for links")
     retrain_every_days: int = Field(

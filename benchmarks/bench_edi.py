@@ -31,6 +31,7 @@ from aios_assets.edi.envelope import read_envelopes
 from aios_assets.edi.limits import Limits
 from aios_assets.edi.reading import parts
 from aios_assets.edi.tokens import Tokens, tokenise
+from aios_assets.edi.trailers import paired
 from aios_assets.edi.writing import Partner, write
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -113,7 +114,7 @@ def envelopes(content: bytes) -> None:
     rows, headers, at = [], [], 0
     for found in stretches(content):
         local = found.envelope.drop("piece").with_columns(pl.lit(0, dtype=pl.Int32).alias("doc"))
-        rows.append(local.with_columns(pl.col("row").cast(pl.Int64) + at))
+        rows.append(paired(local.with_columns(pl.col("row").cast(pl.Int64) + at)))
         headers.append(found.headers.with_columns(pl.col("row").cast(pl.Int64) + at))
         at += found.height
     sizes = pl.DataFrame({"doc": [0], "doc_end": [at]}, schema={"doc": pl.Int32, "doc_end": pl.Int64})

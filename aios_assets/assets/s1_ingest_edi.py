@@ -35,7 +35,8 @@ def read_edi(context: AssetExecutionContext, world: World) -> Iterator[Materiali
 
     cutoff = world.cutoff(days_of(context)[-1])
     documents = unread_documents(world.lake, cutoff, "edi")
-    limits = Limits(world.document_cap_mb << 20, document_setting="AIOS_DOCUMENT_CAP_MB")
+    sizes = (world.document_cap_mb << 20, world.edi_max_segment_kb << 10, world.edi_max_sets)
+    limits = Limits(*sizes, document_setting="AIOS_DOCUMENT_CAP_MB")
     ledger = world.lake.read("raw_edi__interchanges")
     batch = read_documents(documents, ledger=ledger, releases=world.releases(), limits=limits)
     sheets = unread_documents(world.lake, cutoff, "import")

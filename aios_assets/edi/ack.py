@@ -71,22 +71,23 @@ def acknowledge(
         kind: 997 or 999 for X12 groups.
 
     Yields:
-        one Ack per interchange answered; acknowledgements themselves are not acknowledged, and sets that came without an
-        interchange header have nobody to answer to.
+        one Ack per interchange answered; acknowledgements themselves are not acknowledged, sets that came without an
+        interchange header have nobody to answer to, and documents that were given up are not the partner's fault.
     """
     own = ("document_id", "interchange_no")
     x12 = pl.col("standard_code") == "X12"
-    sets = batch.sets.select(_SET_NAMES).with_columns(pl.col("group_no").fill_null(0))
     groups, faults = _Walk.over(batch.groups, *own), _Walk.over(batch.faults.whole.filter(pl.col("set_no") == 0), *own)
-    in_groups, messages = _Walk.over(sets.filter(x12), *own, "group_no"), _Walk.over(sets.filter(~x12), *own)
+    in_groups, messages = _Walk(_sets(batch, x12), *own, "group_no"), _Walk(_sets(batch, ~x12), *own)
     errors = _Walk(_errors(batch), *own, "set_no")
     asked = batch.interchanges.join(batch.headers, on=own, how="left", maintain_order="left").join(
-        sets.group_by(own).agg(only_answers=(pl.col("set_code") == "CONTRL").all()),
+        batch.sets.group_by(own).agg(only_answers=(pl.col("set_code") == "CONTRL").all()),
         on=own,
         how="left",
         maintain_order="left",
     )
-    for i in asked.filter(pl.col("elements") > 0).iter_rows(named=True):
+    refused = batch.faults.whole.filter(pl.col("level_code") == "document")["document_id"]
+    here = (pl.col("elements") > 0) & ~pl.col("document_id").is_in(refused.implode())
+    for i in asked.filter(here).iter_rows(named=True):
         key = (i["document_id"], i["interchange_no"])
         if i["standard_code"] == "X12":
             ack = _x12(i, list(groups.of(key)), in_groups, errors, list(faults.of(key)), number, now, kind)
@@ -109,6 +110,7 @@ _SET_NAMES = (
 )
 # Errors looked at in one set: an answer holds 99 segments at most.
 _MOST = 2000
+_SLICE = 50_000
 
 
 class _Walk:
@@ -133,6 +135,13 @@ class _Walk:
         while self._next is not None and self._next[0] < key:
             self._next = next(self._runs, None)
         return self._next[1] if self._next is not None and self._next[0] == key else iter(())
+
+
+def _sets(batch: EdiBatch, which: pl.Expr) -> Iterator[dict[str, Any]]:
+    """Some of the sets in order, of which there may be millions: few are copied at a time."""
+    for some in batch.sets.iter_slices(_SLICE):
+        some = some.filter(which).select(_SET_NAMES).with_columns(pl.col("group_no").fill_null(0))
+        yield from some.iter_rows(named=True)
 
 
 def _errors(batch: EdiBatch) -> Iterator[dict[str, Any]]:

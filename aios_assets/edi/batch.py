@@ -138,10 +138,11 @@ def read_sources(
         limits: as above.
     """
     limits = limits or Limits()
-    stretches, refused = parts(sources, limits)
-    reading = Reading(shelf, window_bytes=limits.window_bytes, grammar=grammar)
+    reading = Reading(shelf, limits, grammar=grammar)
+    stretches, refused = parts(sources, limits, reading.given_up)
     for chunk in chunks(stretches, limits.window_bytes):
         reading.take(chunk)
+    refused += [(doc, "too_many_sets", limits.too_many()) for doc in reading.given_up]
     return _assemble(docs, refused, reading, ledger, releases, apart=apart)
 
 

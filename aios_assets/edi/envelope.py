@@ -5,6 +5,7 @@ Works on the `envelope` frame of `tokens` with `doc` and rows that ascend over a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +17,8 @@ from aios_assets.edi.envelope_faults import envelope_faults, sent_at
 from aios_assets.edi.strings import rows_at
 
 _I32 = pl.Int32
+# Sets that are looked at together.
+_SETS = 200_000
 # What both standards say in a header, then what each says.
 Columns = tuple[list[pl.Expr], dict[str, pl.Expr], dict[str, pl.Expr]]
 
@@ -60,7 +63,7 @@ def _ordinals(rows: pl.DataFrame, sizes: pl.DataFrame) -> pl.DataFrame:
         gi=(kind == 1).cum_sum().cast(_I32) - 1,
         gg_own=(kind == 2).cum_sum().cast(_I32) - 1,
         gs=(kind == 3).cum_sum().cast(_I32) - 1,
-        closes_set=(kind == 4) & (kind.shift(1, fill_value=0) == 3),
+        closes_set=(kind == 4) & (kind.shift(1, fill_value=0) == 3) & pl.col("end").shift(1).is_null(),
         begins=pl.col("doc").ne_missing(pl.col("doc").shift(1)),
     )
     open_group = pl.when(kind == 2).then(pl.col("gg_own")).when(kind.is_in([1, 5, 6])).then(pl.lit(-1, dtype=_I32))
@@ -154,22 +157,31 @@ def _group_columns() -> Columns:
     return common, x12, edifact
 
 
-def _sets(rows: pl.DataFrame) -> pl.DataFrame:
-    """Sets, each with what the envelope row behind its header says; few columns at a time, since there may be millions."""
-    own = pl.Series(np.flatnonzero(rows["kind"].to_numpy() == 3))
-    names = ("gs", "gi", "gg", "doc", "set_no", "row", "doc_end", "tag", "e1", "e2", "e3")
+def _sets(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Sets, each with what its trailer says, which is the envelope row behind its header unless `paired` took it away.
+
+    Some at a time, since there may be millions.
+    """
+    headers = np.flatnonzero(rows["kind"].to_numpy() == 3)
+    names = ("gs", "gi", "gg", "doc", "set_no", "row", "end", "doc_end", "tag", "e1", "e2", "e3")
     after = rows.select(pl.col("row", "kind", "doc", "e1", "e2").name.prefix("next_"))
-    behind = pl.when(own + 1 < rows.height).then(own + 1)
-    found = rows_at(rows.select(names), own).hstack(rows_at(after, own.to_frame("n").select(behind).to_series()))
-    return _headers(found, *_set_columns())
+    for at in range(0, max(len(headers), 1), _SETS):
+        own = pl.Series(headers[at : at + _SETS])
+        found = rows_at(rows.select(names), own)
+        behind = pl.when((own + 1 < rows.height) & found["end"].is_null()).then(own + 1)
+        found = found.hstack(rows_at(after, own.to_frame("n").select(behind).to_series()))
+        yield _headers(found, *_set_columns())
 
 
 @cache
 def _set_columns() -> Columns:
     same = (pl.col("next_doc") == pl.col("doc")).fill_null(value=False)
     closed = same & (pl.col("next_kind") == 4)
+    right = pl.col("end").is_not_null()
     end = (
-        pl.when(closed)
+        pl.when(right)
+        .then("end")
+        .when(closed)
         .then(pl.col("next_row"))
         .when(same)
         .then(pl.col("next_row") - 1)
@@ -181,7 +193,8 @@ def _set_columns() -> Columns:
         pl.col("row").alias("start"),
         end.alias("end"),
         (end - pl.col("row") + 1).cast(_I32).alias("segments"),
-        closed.alias("closed"),
+        (closed | right).alias("closed"),
+        right.alias("right"),
         pl.col("next_e1").alias("said_count"),
         pl.col("next_e2").alias("said_control"),
     ]
@@ -208,9 +221,11 @@ def read_envelopes(parts: list[pl.DataFrame], headers: list[pl.DataFrame], sizes
     parts.clear()
     headers.clear()
     rows = _ordinals(rows, sizes)
-    sets = _sets(rows)
+    of_sets = list(_sets(rows))
     # What sets hold is read: of a million small ones their own rows weigh more than all that follows.
     rows = rows.filter((pl.col("kind") != 3) & ~pl.col("closes_set"))
+    sets = pl.concat(of_sets, rechunk=True)
+    of_sets.clear()
     answers = rows.filter(pl.col("tag") == "TA1").join(more, on="row", how="left")
     groups = _groups(rows, more)
     named = groups.select("group_no", "group_code", gv="version_code", group_control_number="control_number")
@@ -218,7 +233,8 @@ def read_envelopes(parts: list[pl.DataFrame], headers: list[pl.DataFrame], sizes
     sets = sets.with_columns(version_code=pl.coalesce("version_code", "gv")).drop("gv")
     groups = _close_groups(rows, groups, sets)
     interchanges = _close_interchanges(rows, _interchanges(rows, more), groups, sets)
-    return Envelopes(interchanges, groups, sets, answers, envelope_faults(rows, interchanges, groups, sets))
+    faults = envelope_faults(rows, interchanges, groups, sets)
+    return Envelopes(interchanges, groups, sets.drop("said_count", "said_control", "right"), answers, faults)
 
 
 def _trailers(rows: pl.DataFrame, kind: int, closes: str) -> pl.LazyFrame:

@@ -62,7 +62,7 @@ def envelope_faults(
     found = [
         *_found(interchanges, "interchange", [*_interchange_faults(), *_date_faults()]),
         *_found(groups, "group", _group_faults()),
-        *_found(sets, "set", _set_faults()),
+        *_found(sets.filter(~pl.col("right")), "set", _set_faults()),
         *_found(rows.drop("gg", "gs"), "interchange", [_stray()]),
     ]
     return pl.concat([NO_FAULTS, *found])

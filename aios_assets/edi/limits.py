@@ -1,10 +1,13 @@
-"""Largest sizes taken, checked on the bytes before any split, and the settings that raise them."""
+"""Largest sizes taken, and the settings that raise them; bytes are checked before any split."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from aios_assets.edi.source import Source
+
+# Memory of the row of an interchange or a group, in rows of sets.
+HEADER_WEIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +17,14 @@ class Limits:
     Attributes:
         document_bytes: longest document read (setting AIOS_EDI_MAX_DOCUMENT_MB).
         segment_bytes: longest run without a segment terminator (setting AIOS_EDI_MAX_SEGMENT_KB).
+        sets: most sets of a document, each a row of memory (setting AIOS_EDI_MAX_SETS); an interchange, a group or a TA1 counts as `HEADER_WEIGHT`.
         window_bytes: how much of a document is in memory at a time.
         document_setting: name of the setting that raises `document_bytes`.
     """
 
     document_bytes: int = 512 << 20
     segment_bytes: int = 1 << 20
+    sets: int = 2_000_000
     window_bytes: int = 16 << 20
     document_setting: str = "AIOS_EDI_MAX_DOCUMENT_MB"
 
@@ -35,6 +40,13 @@ class Limits:
         return (
             f"more than {self.segment_bytes:,} bytes stand without a segment terminator; "
             "raise AIOS_EDI_MAX_SEGMENT_KB if it is genuine"
+        )
+
+    def too_many(self) -> str:
+        """Words for a document of more sets than the cap."""
+        return (
+            f"the document holds more than {self.sets:,} sets (an interchange, a group or a TA1 counts as {HEADER_WEIGHT}); "
+            "raise AIOS_EDI_MAX_SETS if it is genuine, or split it"
         )
 
     def unbroken(self, content: Source, start: int, end: int, terminator: bytes) -> bool:

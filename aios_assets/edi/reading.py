@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,13 +17,13 @@ from aios_assets.edi.counts import check_counts
 from aios_assets.edi.delims import sniff
 from aios_assets.edi.envelope import comp
 from aios_assets.edi.grammar import check_elements
-from aios_assets.edi.limits import Limits
+from aios_assets.edi.limits import HEADER_WEIGHT, Limits
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.source import Source, readable
 from aios_assets.edi.strings import compact, numbers, rows_at
 from aios_assets.edi.tokens import KINDS, Ints, Tokens, code_of, set_index, tokenise
-from aios_assets.edi.trailers import Trailers
+from aios_assets.edi.trailers import Trailers, paired
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.view import View
 from aios_assets.edi.waiting import Tally, Waiting
@@ -31,6 +31,8 @@ from aios_assets.edi.waiting import Tally, Waiting
 # Interchange-level segments that open and close nothing: related data, security.
 _ALLOWED_OUTSIDE = ("ISB", "ISE", "TA3", "S1S", "S2S", "S1E", "S2E", "USH", "USA", "USC", "UST", "USR", "UNA")
 _NONE: frozenset[int] = frozenset()
+# What the envelope rows of each kind count for against the cap on sets.
+_WEIGHTS = np.array([0, HEADER_WEIGHT, HEADER_WEIGHT, 1, 0, 0, 0, HEADER_WEIGHT])
 # Halving what is shorter than this gains no memory worth having.
 _FEW_SEGMENTS = 20_000
 # What stands inside may be EDI by chance of not being squeezed, and is cut in the middle then.
@@ -67,8 +69,16 @@ class Part(NamedTuple):
     sizes: Ints | None = None
 
 
-def parts(sources: Iterable[Source | memoryview], limits: Limits) -> tuple[Iterator[Part], Refused]:
-    """Canonical stretches of all documents, lazily, and the documents that are no EDI (filled while iterating)."""
+def parts(
+    sources: Iterable[Source | memoryview], limits: Limits, given_up: Container[int] = ()
+) -> tuple[Iterator[Part], Refused]:
+    """Canonical stretches of all documents, lazily, and the documents that are no EDI (filled while iterating).
+
+    Args:
+        sources: the documents.
+        limits: largest sizes taken.
+        given_up: ordinals of documents of which no more is wanted, looked at before each stretch.
+    """
     refused: Refused = []
     longest = min(limits.document_bytes, limits.segment_bytes)
 
@@ -76,7 +86,10 @@ def parts(sources: Iterable[Source | memoryview], limits: Limits) -> tuple[Itera
         n = 0
         for some in _together(sources, longest):
             if not isinstance(some, list):
-                yield from _document(n, some, limits, refused)
+                for part in _document(n, some, limits, refused):
+                    if n in given_up:
+                        break
+                    yield part
                 n += 1
                 continue
             end = n + len(some)
@@ -189,19 +202,22 @@ class Reading:
 
     Args:
         shelf: where typed lines wait.
-        window_bytes: sets shorter than this are read whole.
+        limits: largest sizes taken.
         grammar: whether to check elements against the dictionary.
     """
 
-    def __init__(self, shelf: Shelf, *, window_bytes: int, grammar: bool = False) -> None:
+    def __init__(self, shelf: Shelf, limits: Limits, *, grammar: bool = False) -> None:
         self.shelf = shelf
         self.grammar = grammar
-        self.window_bytes = window_bytes
+        self.limits = limits
+        self.given_up: set[int] = set()
+        self._weight = 0
         self.findings = Waiting()
         self.found = Tally()
         nothing = tokenise([])
         place = pl.col("row").cast(pl.Int64)
         rows = nothing.envelope.select(pl.exclude("piece"), doc=pl.lit(0, dtype=pl.Int32)).with_columns(place)
+        rows = rows.with_columns(end=pl.lit(None, dtype=pl.Int64))
         self.envelopes = [rows]
         self.headers = [nothing.headers.with_columns(place)]
         self.part_ends: list[int] = []
@@ -220,12 +236,12 @@ class Reading:
         if carry is not None:
             texts[0] = carry.lent + carry.rest + texts[0]
         tokens = tokenise(texts, [p.sizes for p in chunk])
-        if len(chunk) > 1 and tokens.height > max(self.window_bytes // SEGMENT_BYTES, _FEW_SEGMENTS):
+        if len(chunk) > 1 and tokens.height > max(self.limits.window_bytes // SEGMENT_BYTES, _FEW_SEGMENTS):
             half = len(chunk) // 2
             self.take(chunk[:half])
             self.take(chunk[half:])
             return
-        size = chunk[-1].size or self.window_bytes
+        size = chunk[-1].size or self.limits.window_bytes
         stop, self._carry = split(tokens, carry, size) if chunk[-1].more else (tokens.height, None)
         fresh = min(carry.rows, stop) if carry else 0
         if stop < tokens.height:
@@ -246,6 +262,17 @@ class Reading:
         self._rows += tokens.height - fresh
         self.part_ends.append(self._rows)
         self._sets = shift + len(sets.starts)
+        self._weigh(docs, more=chunk[-1].more)
+
+    def _weigh(self, docs: npt.NDArray[np.int32], *, more: bool) -> None:
+        """Give up documents of more sets than are taken; of one that goes on no more is read."""
+        rows = self.envelopes[-1]
+        weights = np.bincount(rows["doc"] - docs[0], _WEIGHTS[rows["kind"]], minlength=docs[-1] - docs[0] + 1)
+        weights[0] += self._weight
+        self.given_up.update((np.flatnonzero(weights > self.limits.sets) + docs[0]).tolist())
+        self._weight = int(weights[-1]) if more else 0
+        if more and docs[-1] in self.given_up:
+            self._weight, self._carry = 0, None
 
     def _count(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
         """Where each document ends, in segments of the whole reading."""
@@ -266,7 +293,8 @@ class Reading:
             for frame in (tokens.envelope, tokens.headers)
         )
         rows = self.trailers.thinned(rows)
-        self.envelopes.append(rows.with_columns(doc=pl.Series(docs[rows["piece"].to_numpy()])).drop("piece"))
+        rows = rows.with_columns(doc=pl.Series(docs[rows["piece"].to_numpy()])).drop("piece")
+        self.envelopes.append(paired(rows))
         self.headers.append(headers)
 
     def _type(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -18,16 +18,24 @@ Rows = list[dict[str, Any]]
 _TRAILER = {("X12", "set"): "SE", ("X12", "group"): "GE", ("X12", "interchange"): "IEA"}
 _TRAILER |= {("EDIFACT", "set"): "UNT", ("EDIFACT", "group"): "UNE", ("EDIFACT", "interchange"): "UNZ"}
 _HEADER_CODES = {"TA1:018": "ISA", "TA1:024": "ISA", "TA1:025": "ISA", "CONTRL:26": "UNB", "AK5:6": "ST", "AK5:7": "ST"}
+_SET_NAMES = ("set_code", "version_code", "control_number", "verdict_code", "segments", "set_no")
 _WORST = {"accepted": 0, "unmapped": 0, "accepted_with_errors": 1, "rejected": 2}
 _NAMES = ("accepted", "accepted_with_errors", "rejected")
 MOST_ERRORS = 100_000  # listed of each kind (lines set aside, grammar) and document; beyond, codes are counted
 
 
-def _grouped(frame: pl.DataFrame, *names: str) -> dict[Any, list[dict[str, Any]]]:
-    out: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for row in frame.iter_rows(named=True):
-        out[row[names[0]] if len(names) == 1 else tuple(row[n] for n in names)].append(row)
-    return out
+class _Seen(NamedTuple):
+    """What is told of the interchanges or groups of a document: how many there are, their verdicts, the standard of the first."""
+
+    held: int = 0
+    verdicts: frozenset[str] = frozenset()
+    standard: str | None = None
+
+
+def _seen(frame: pl.DataFrame) -> dict[str, _Seen]:
+    """By document."""
+    some = frame.group_by("document_id").agg(pl.len(), pl.col("verdict_code").unique(), pl.col("standard_code").first())
+    return {document: _Seen(count, frozenset(codes), standard) for document, count, codes, standard in some.iter_rows()}
 
 
 class _Listed:
@@ -111,14 +119,16 @@ def check_report(paths: list[tuple[str, str]], batch: EdiBatch) -> Iterator[Repo
         paths: (path, document_id) of every document, in the order wanted.
         batch: their reading, made with `grammar=True, apart=True`.
     """
-    inter = _grouped(batch.interchanges, "document_id")
-    groups = _grouped(batch.groups.select("document_id", "verdict_code"), "document_id")
+    inter = _seen(batch.interchanges)
+    groups = _seen(batch.groups.select("document_id", "verdict_code", standard_code=pl.lit(None, dtype=pl.String)))
     rejects, findings = _Listed(batch.faults.rejects()), _Listed(batch.faults.findings())
-    sets = dict(batch.sets.partition_by("document_id", as_dict=True, maintain_order=True))
+    sets = batch.sets.select(_SET_NAMES)
+    sizes = batch.sets.group_by("document_id", maintain_order=True).len()
+    stretch = {d: (end - n, n) for d, n, end in sizes.with_columns(end=pl.col("len").cum_sum()).iter_rows()}
     for path, document in paths:
-        own = sets.get((document,), batch.sets.clear())
+        own = sets.slice(*stretch.get(document, (0, 0)))
         listed = rejects.rows(document), findings.rows(document)
-        report = Report(path, document, inter[document], groups[document], own, *listed)
+        report = Report(path, document, inter.get(document, _Seen()), groups.get(document, _Seen()), own, *listed)
         # What is set aside and flagged, too, is one error.
         left = rejects.left[document] | findings.left[document]
         if left:
@@ -151,14 +161,14 @@ class Report:
         self,
         path: str,
         document: str,
-        inter: Rows,
-        groups: Rows,
+        inter: _Seen,
+        groups: _Seen,
         sets: pl.DataFrame,
         rejects: Rows,
         findings: Rows,
     ) -> None:
         self.path, self.document, self._sets = path, document, sets
-        self.standard: str | None = inter[0]["standard_code"] if inter else None
+        self.standard = inter.standard
         self.kinds: list[str] = sets["set_code"].unique(maintain_order=True).to_list()
         wrong = {r["set_no"] for r in rejects if r["level_code"] == "set"}
         sizes = dict(sets.filter(pl.col("set_no").is_in(list(wrong))).select("set_no", "segments").iter_rows())
@@ -171,18 +181,17 @@ class Report:
         ]
         self.errors = [_error(r, self.standard, sizes) for r in (*told, *findings)]
         self.errors.sort(key=lambda e: (e["set"] or 0, e["position"] or 0, e["element"] or 0, e["code"]))
-        verdicts = {r["verdict_code"] for r in (*inter, *groups)} | set(sets["verdict_code"].unique())
+        verdicts = inter.verdicts | groups.verdicts | set(sets["verdict_code"].unique())
         worst = max((_WORST[v] for v in verdicts), default=2)
         self.status = _NAMES[max(worst, 1) if self.errors else worst]
-        self._head = {"interchanges": len(inter), "groups": len(groups)}
+        self._head = {"interchanges": inter.held, "groups": groups.held}
 
     def sets(self) -> Iterator[dict[str, Any]]:
         """One after the other, since a document may hold millions."""
         errors: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for error in self.errors:
             errors[error["set"] or 0].append(error)
-        names = ["set_code", "version_code", "control_number", "verdict_code", "segments", "set_no"]
-        for code, version, control, verdict, segments, number in self._sets.select(names).iter_rows():
+        for code, version, control, verdict, segments, number in self._sets.iter_rows():
             yield {
                 "type": code,
                 "version": version,

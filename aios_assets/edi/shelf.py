@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _TABLES = {t.name: t for t in EDI_FACT_TABLES}
+_WRITTEN_ROWS = 500_000
 
 
 class Shelf(Protocol):
@@ -149,12 +150,15 @@ class OnDisk(_Waiting):
         """Append rows to a file; one of no rows still makes the file."""
         import pyarrow.parquet as pq
 
-        arrow = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if name not in self._writers:
-            self._writers[name] = pq.ParquetWriter(self._path(name, part=True), arrow.schema, compression="zstd")
-        if rows.height:
-            self._writers[name].write_table(arrow)
-            self.rows[name] = self.rows.get(name, 0) + rows.height
+        # Some at a time: Arrow's text is another form than polars', a copy of what it is given.
+        for at in range(0, max(rows.height, 1), _WRITTEN_ROWS):
+            some = rows.slice(at, _WRITTEN_ROWS)
+            arrow = some.to_arrow(compat_level=pl.CompatLevel.oldest())
+            if name not in self._writers:
+                self._writers[name] = pq.ParquetWriter(self._path(name, part=True), arrow.schema, compression="zstd")
+            if some.height:
+                self._writers[name].write_table(arrow)
+                self.rows[name] = self.rows.get(name, 0) + some.height
 
 
 @cache

@@ -1,10 +1,12 @@
-"""Trailers that close nothing, of which a damaged file may hold millions: the first of each sort is kept, the others are counted."""
+"""Trailers of which a file may hold millions: those that close nothing are counted, those that say what is so are told by their header."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from aios_assets.edi.strings import numbers
 
 Bools = npt.NDArray[np.bool_]
 REPEATED: dict[str, pl.DataType] = {"row": pl.Int64(), "tag": pl.String(), "again": pl.Int64()}
@@ -75,3 +77,41 @@ def _open(kind: npt.NDArray[np.int8], opens: tuple[int, ...], closes: tuple[int,
     state = np.append(now, np.isin(kind, opens))
     latest: Bools = state[np.maximum.accumulate(np.where(says, np.arange(len(says)), 0))]
     return latest
+
+
+def paired(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a part without the trailers of sets that say what is so: the header's `end` tells where they stood.
+
+    So does one behind a header that names a type, with the number of segments that were counted and the very control number
+    of the header: no fault of an envelope can be found there.
+
+    Args:
+        rows: row, doc, kind, tag, e1 and e2, rows counted over the whole reading.
+
+    Returns:
+        the rows with `end`, null where a set's trailer is missing or says something else, and for all other rows.
+    """
+    kind = rows["kind"].to_numpy()
+    header = np.flatnonzero((kind[:-1] == 3) & (kind[1:] == 4))
+    said = rows[header + 1].select(trailer="row", trailer_doc="doc", said_count="e1", said_control="e2")
+    both = rows[header].select("row", "doc", "tag", "e1", "e2").hstack(said)
+    counted = (pl.col("trailer") - pl.col("row") + 1).cast(pl.String)
+    x12 = pl.col("tag") == "ST"
+    control = pl.when(x12).then("e2").otherwise("e1")
+    named = pl.when(x12).then(pl.col("e1") != "").otherwise(pl.col("e2").str.contains("^[A-Za-z0-9]"))
+    right = (
+        (pl.col("doc") == pl.col("trailer_doc"))
+        & (pl.col("said_count") == counted)
+        & (pl.col("said_control") == control)
+        & (control != "")
+        & named
+    )
+    header = header[both.select(right.fill_null(value=False)).to_series().to_numpy()]
+    if not len(header):
+        return rows.with_columns(end=pl.lit(None, dtype=pl.Int64))
+    end = np.full(rows.height, -1)
+    end[header] = rows["row"].to_numpy()[header + 1]
+    kept = np.ones(rows.height, dtype=np.bool_)
+    kept[header + 1] = False
+    numbered = rows.with_columns(end=numbers(end).rename("end"))
+    return numbered.filter(pl.Series(kept))

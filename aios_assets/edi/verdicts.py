@@ -13,7 +13,7 @@ from aios_assets.edi.aside import (
     stray_rejects,
 )
 from aios_assets.edi.envelope import Envelopes, held
-from aios_assets.edi.envelope_faults import MILD
+from aios_assets.edi.envelope_faults import MILD, NO_FAULTS
 from aios_assets.edi.faults import Faults
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.settling import Lines, settle
@@ -59,7 +59,7 @@ def judge(
 
     Args:
         docs: document_id, available_at_utc in reading order.
-        refused: documents that are no EDI: (ordinal, code, reason).
+        refused: documents that are no EDI, or more of it than is read: (ordinal, code, reason); nothing of them is taken.
         envelopes: what the envelopes say.
         shelf: candidate facts of mapped sets; takes those that pass.
         ledger: earlier interchanges.
@@ -82,13 +82,15 @@ def judge(
     origin = inter.select(*_ORIGIN, pl.col("control_number").alias("interchange_control"))
     sets = envelopes.sets.hstack(rows_at(origin, envelopes.sets["gi"]))
     sets = _mark_released(sets, released)
-    is_mild = envelopes.faults["code"].is_in(list(MILD)) & (envelopes.faults["level"] == "interchange")
-    mild, grave = envelopes.faults.filter(is_mild), envelopes.faults.filter(~is_mild)
-    grave = pl.concat([grave, _duplicates(inter, grave, ledger, apart=apart)])
+    given_up = _given_up(inter, refused)
+    faults = envelopes.faults.filter(~pl.col("gi").is_in(given_up["gi"].implode()))
+    is_mild = faults["code"].is_in(list(MILD)) & (faults["level"] == "interchange")
+    mild, grave = faults.filter(is_mild), faults.filter(~is_mild)
+    grave = pl.concat([grave, _duplicates(inter, pl.concat([grave, given_up]), ledger, apart=apart)])
     faults = pl.concat([grave, mild])
     inter = count_strays(inter, strays)
     inter = _why(inter, mild, "interchange", "gi", "noted")
-    inter, groups, sets = _reject(inter, envelopes.groups, sets, grave)
+    inter, groups, sets = _reject(inter, envelopes.groups, sets, pl.concat([grave, given_up]))
     lines = settle(sets, shelf, released)
     found.add(told["set"])
     sets = _set_verdicts(sets, found.per_set(sets.height), lines)
@@ -194,6 +196,15 @@ def _duplicates(inter: pl.DataFrame, faults: pl.DataFrame, ledger: pl.DataFrame 
             pl.col("first").str.head(12),
         ).alias("reason"),
     )
+
+
+def _given_up(inter: pl.DataFrame, refused: list[tuple[int, str, str]]) -> pl.DataFrame:
+    """Faults of the interchanges of documents that were given up half-way: what is wrong with them is their document."""
+    documents = pl.DataFrame(refused, schema={"doc": pl.Int32, "code": pl.String, "reason": pl.String}, orient="row")
+    own = inter.select("doc", "gi", "row").join(documents, on="doc", how="inner", maintain_order="left")
+    none = pl.lit(-1, dtype=pl.Int32)
+    named = own.with_columns(level=pl.lit("interchange"), gg=none, gs=none, element_no=pl.lit(None, dtype=pl.Int32))
+    return named.select(NO_FAULTS.columns)
 
 
 def _why(frame: pl.DataFrame, faults: pl.DataFrame, level: str, key: str, name: str) -> pl.DataFrame:

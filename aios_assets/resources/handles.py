@@ -48,6 +48,8 @@ class World(ConfigurableResource[Any]):
         tracking_uri: MLflow store.
         seed: seed of every model.
         document_cap_mb: largest document taken.
+        edi_max_segment_kb: longest EDI segment read.
+        edi_max_sets: most sets read of an EDI document.
         pages_url: address at which the folder of report pages is served.
         retrain_every_days: age of the champion that makes training due.
         training_days: days of history a training run reads.
@@ -63,6 +65,8 @@ class World(ConfigurableResource[Any]):
     tracking_uri: str = ""
     seed: int = 7
     document_cap_mb: int = 256
+    edi_max_segment_kb: int = 1024
+    edi_max_sets: int = 2_000_000
     pages_url: str = "http://127.0.0.1:5001"
     retrain_every_days: int = 28
     training_days: int = 728
