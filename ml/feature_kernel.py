@@ -19,44 +19,52 @@ def add(a, b, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def copy(values, out):  # type: ignore[no-untyped-def]
+    """Values into their place; for few of them this is faster than assigning a slice."""
+    for i in range(out.size):
+        out[i] = values[i]
+
+
+@compiled
 def double(levels, stride):  # type: ignore[no-untyped-def]
     """Fill each level after the first with trailing sums of twice as many values as the one before, `stride` apart."""
-    n = levels.shape[1]
     for e in range(1, levels.shape[0]):
-        span, below, here = min(stride << (e - 1), n), levels[e - 1], levels[e]
-        here[:span] = below[:span]
-        add(below[span:], below[: n - span], here[span:])
+        next_level(levels[e - 1], min(stride << (e - 1), levels.shape[1]), levels[e])
+
+
+@compiled
+def next_level(below, span, here):  # type: ignore[no-untyped-def]
+    """Each value and that `span` before it."""
+    copy(below[:span], here[:span])
+    add(below[span:], below[: below.size - span], here[span:])
 
 
 @compiled
 def window_sum(levels, window, total):  # type: ignore[no-untyped-def]
-    """Trailing sums of `window` values."""
-    n, offset = total.size, 0
+    """Trailing sums of `window` values, at the last days only: as many as `total` has."""
+    n, offset = levels.shape[1], 0
+    lo, so_far = n - total.size, total
     for e in range(levels.shape[0] - 1, -1, -1):
         if window >> e & 1:
+            part = levels[e][lo - offset : n - offset]
             if offset == 0:
-                total[:] = levels[e]
-            elif offset < n:
-                add(total[offset:], levels[e][: n - offset], total[offset:])
+                so_far = part
+            else:
+                add(so_far, part, total)
+                so_far = total
             offset += 1 << e
-
-
-@compiled
-def count_up(flags, stride, so_far):  # type: ignore[no-untyped-def]
-    """Number of true flags so far, `stride` apart: what `window_count` takes differences of."""
-    so_far[:stride] = flags[:stride]
-    for i in range(stride, flags.size):
-        so_far[i] = so_far[i - stride] + flags[i]
+    if offset & (offset - 1) == 0:  # a power of two is one level as it is
+        copy(so_far, total)
 
 
 @compiled
 def window_count(so_far, reach, total):  # type: ignore[no-untyped-def]
-    """True flags of the last `reach` periods, up to each."""
-    reach = min(reach, so_far.size)
-    total[:reach] = so_far[:reach]
-    now, then, out = so_far[reach:], so_far[: so_far.size - reach], total[reach:]
-    for i in range(out.size):
-        out[i] = now[i] - then[i]
+    """How many of the last `reach` periods were counted in `so_far`, at the last days only."""
+    n = so_far.size
+    lo = n - total.size
+    now, then = so_far[lo:], so_far[lo - reach : n - reach]
+    for i in range(total.size):
+        total[i] = now[i] - then[i]
 
 
 @compiled
@@ -64,6 +72,16 @@ def shares(a, b, out):  # type: ignore[no-untyped-def]
     """a over b, NaN where both are zero."""
     for i in range(out.size):
         out[i] = a[i] / b[i]
+
+
+@compiled
+def counted_shares(part, whole, reach, out):  # type: ignore[no-untyped-def]
+    """Share of the last `reach` periods' `whole` that is `part`, at the last days only."""
+    n = part.size
+    lo = n - out.size
+    a, before_a, b, before_b = part[lo:], part[lo - reach : n - reach], whole[lo:], whole[lo - reach : n - reach]
+    for i in range(out.size):
+        out[i] = float(a[i] - before_a[i]) / float(b[i] - before_b[i])
 
 
 @compiled
@@ -76,90 +94,250 @@ def moments(total, square, count, mean, spread):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def own_series(sales, stocked, price, first_sale, last_sale, last_price, never, first, lags, windows, few, out):  # type: ignore[no-untyped-def]
-    """Features of every series at the days from `first` on, in the order of `ml.own_features.own_feature_names`.
+def workspace(days, windows):  # type: ignore[no-untyped-def]
+    """Arrays for sums up to `days` days: levels of doubled sums of units, squares, prices, weekdays; single rows; flags and their counts."""
+    powers, width = 1, days + windows.max()
+    while 1 << powers <= windows.max():
+        powers += 1
+    levels = np.zeros((powers, width)), np.zeros((powers, width)), np.zeros((5, width)), np.zeros((3, width))
+    return levels, np.zeros((3, days)), np.zeros((4, width), dtype=np.int32), np.zeros((5, width), dtype=np.int32)
+
+
+@compiled
+def flag(row, money, stock, units, squares, cash, flags):  # type: ignore[no-untyped-def]
+    """Values of days with what is absent as zero, and which days were reported, without a sale, in stock, priced."""
+    known, zero, kept, priced = flags
+    for i in range(row.size):
+        x, p = row[i], money[i]
+        known[i], zero[i], kept[i], priced[i] = x == x, x == 0, (x == x) & stock[i], p == p
+        x = x if x == x else 0.0
+        units[i], squares[i], cash[i] = x, x * x, p if p == p else 0.0
+
+
+@compiled
+def count_up(flags, counts):  # type: ignore[no-untyped-def]
+    """Number of true flags so far: reported, without a sale, in stock, priced, and reported on the same weekday."""
+    known, zero, kept, priced = flags[0], flags[1], flags[2], flags[3]
+    reports, zeros, stocked, prices, weekly = counts[0], counts[1], counts[2], counts[3], counts[4]
+    a = b = c = d = 0
+    for i in range(known.size):
+        a, b, c, d = a + known[i], b + zero[i], c + kept[i], d + priced[i]
+        reports[i], zeros[i], stocked[i], prices[i] = a, b, c, d
+    weekly[:7] = known[:7]
+    for i in range(7, known.size):
+        weekly[i] = weekly[i - 7] + known[i]
+
+
+@compiled
+def own_days(sales, stocked, price, begin, last, cost, never, first, stop, lags, windows, few, work, out):  # type: ignore[no-untyped-def]
+    """Features of one series at the days `[first, stop)`, by rows of `out`; returns what came before `stop`.
+
+    Args:
+        sales, stocked, price: days of one series as in `ml.own_features.Wide`.
+        begin, last, cost, never: days of first and last sale and last price before `first`, and the mark of no sale.
+        first, stop: days wanted; no more than `work` was made for.
+        lags, windows: days.
+        few: windows of which the share of zeros is wanted.
+        work: of `workspace`.
+        out: (features, days wanted) 32 bits.
+    """
+    (total, square, paid, week), singles, flags, counts = work
+    n, d = total.shape[1], stop - first
+    a, b, m = singles[0][:d], singles[1][:d], singles[2][:d]
+    start, gap = max(0, stop - n), max(0, n - stop)  # days before the history count as days without a report
+    for level in (total, square, paid):
+        level[0][:gap] = 0.0
+    flags[:, :gap] = 0
+    flag(
+        sales[start:stop], price[start:stop], stocked[start:stop], total[0][gap:], square[0][gap:], paid[0][gap:],
+        (flags[0][gap:], flags[1][gap:], flags[2][gap:], flags[3][gap:]),
+    )  # fmt: skip
+    count_up(flags, counts)
+    double(total, 1)
+    double(square, 1)
+    double(paid, 1)
+    next_level(total[0], 7, week[0])
+    next_level(week[0], 14, week[1])
+    next_level(week[1], 28, week[2])
+    f = 0
+    for lag in lags:
+        gap = min(max(lag - first, 0), d)
+        out[f][:gap] = np.nan
+        if gap < d:
+            copy(sales[first + gap - lag : stop - lag], out[f][gap:d])
+        f += 1
+    for w in windows:
+        window_count(counts[0], w, m)
+        window_sum(total, w, a)
+        window_sum(square, w, b)
+        moments(a, b, m, out[f][:d], out[f + 1][:d])
+        f += 2
+    for w in few:
+        counted_shares(counts[1], counts[0], w, out[f][:d])
+        f += 1
+    counted_shares(counts[2], counts[0], 28, out[f][:d])
+    begin, last = since(sales[first:stop], first, begin, last, never, out[f + 1][:d], out[f + 2][:d])
+    window_count(counts[4], 56, m)
+    shares(week[2][n - d :], m, out[f + 3][:d])
+    window_count(counts[3], 28, m)
+    window_sum(paid, 28, a)
+    cost = prices(price[first:stop], cost, a, m, out[f + 4][:d], out[f + 5][:d])
+    return begin, last, cost
+
+
+@compiled
+def spread_out(line, series, count, day, bounds, features, n, out):  # type: ignore[no-untyped-def]
+    """Put `count` days of one series' features, from `day` on, into the values of `ml.own_features.Cells`."""
+    for k in range(bounds.size - 1):
+        low, high = max(day, bounds[k]), min(day + count, bounds[k + 1])
+        if low >= high:
+            continue
+        width = bounds[k + 1] - bounds[k]
+        place = features * n * bounds[k] + series * width + low - bounds[k]
+        for f in range(line.shape[0]):
+            copy(line[f][low - day : high - day], out[place : place + high - low])
+            place += n * width
+
+
+@compiled
+def own_series(  # type: ignore[no-untyped-def]
+    sales,
+    stocked,
+    price,
+    first_sale,
+    last_sale,
+    last_price,
+    never,
+    first,
+    stop,
+    lags,
+    windows,
+    few,
+    bounds,
+    day,
+    features,
+    out,
+):
+    """Features of every series at the days `[first, stop)`, in the order of `ml.own_features.own_feature_names`.
 
     Args:
         sales, stocked, price: (series, days) as in `ml.own_features.Wide`.
-        first_sale, last_sale, last_price, never: (series,) as in `ml.own_features.Carry`, and its mark of no sale.
-        first: place of the first day wanted; all days after it are wanted too.
-        lags, windows: days.
-        few: windows of which the share of zeros is wanted.
-        out: (features, series, days wanted) 32 bits.
+        first_sale, last_sale, last_price, never: (series,) as in `ml.own_features.Carry`, brought from `first` to `stop`; its mark of no sale.
+        first, stop, lags, windows, few: as in `own_days`.
+        bounds, features, out: as in `ml.own_features.Cells`.
+        day: place of `first` in it.
     """
-    n, d = sales.shape[1], sales.shape[1] - first
-    powers = 1
-    while 1 << powers <= windows.max():
-        powers += 1
-    total, square, paid, week = np.empty((powers, n)), np.empty((powers, n)), np.empty((5, n)), np.empty((4, n))
-    a, b, m = np.empty(n), np.empty(n), np.empty(n)
-    known, zero, kept, priced = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    reports, others = np.empty(n), np.empty(n)
-    for s in range(sales.shape[0]):
-        row, cost, stock = sales[s], price[s], stocked[s]
-        for i in range(n):
-            x, p = row[i], cost[i]
-            known[i], priced[i] = x == x, p == p
-            zero[i], kept[i] = x == 0, known[i] * stock[i]
-            x = x if x == x else 0.0
-            total[0, i], square[0, i], week[0, i], paid[0, i] = x, x * x, x, p if p == p else 0.0
-        double(total, 1)
-        double(square, 1)
-        double(paid, 1)
-        double(week, 7)
-        count_up(known, 1, reports)
-        f = 0
-        for lag in lags:
-            gap = min(max(lag - first, 0), d)
-            out[f, s, :gap] = np.nan
-            out[f, s, gap:] = row[first + gap - lag : n - lag] if gap < d else row[:0]
-            f += 1
-        for w in windows:
-            window_count(reports, w, m)
-            window_sum(total, w, a)
-            window_sum(square, w, b)
-            moments(a[first:], b[first:], m[first:], out[f, s], out[f + 1, s])
-            f += 2
-        count_up(zero, 1, others)
-        for w in few:
-            window_count(reports, w, m)
-            window_count(others, w, a)
-            shares(a[first:], m[first:], out[f, s])
-            f += 1
-        count_up(kept, 1, others)
-        window_count(reports, 28, m)
-        window_count(others, 28, a)
-        shares(a[first:], m[first:], out[f, s])
-        since(row, first_sale[s], last_sale[s], never, first, out[f + 1, s], out[f + 2, s])
-        count_up(known, 7, others)
-        window_count(others, 56, m)
-        shares(week[3][first:], m[first:], out[f + 3, s])
-        count_up(priced, 1, others)
-        window_count(others, 28, m)
-        window_sum(paid, 28, a)
-        prices(cost, last_price[s], a, m, first, out[f + 4, s], out[f + 5, s])
+    n = sales.shape[0]
+    work = workspace(stop - first, windows)
+    line = np.empty((lags.size + 2 * windows.size + few.size + 6, stop - first), dtype=np.float32)
+    for s in range(n):
+        first_sale[s], last_sale[s], last_price[s] = own_days(
+            sales[s], stocked[s], price[s], first_sale[s], last_sale[s], last_price[s], never, first, stop, lags, windows, few, work, line
+        )  # fmt: skip
+        spread_out(line, s, stop - first, day, bounds, features, n, out)
 
 
 @compiled
-def since(sales, begin, last, never, first, after_last, after_first):  # type: ignore[no-untyped-def]
-    """Days since the last and the first sale, NaN before there was one."""
-    begun = begin < -never
-    for i in range(sales.size):
+def own_stretches(  # type: ignore[no-untyped-def]
+    sales,
+    stocked,
+    price,
+    never,
+    first,
+    lags,
+    windows,
+    few,
+    bounds,
+    features,
+    series,
+    begins,
+    ends,
+    starts,
+    days,
+    then_sales,
+    then_stocked,
+    then_price,
+    out,
+):
+    """Features of some series at stretches of days in which some of their days were known otherwise.
+
+    Args:
+        sales, stocked, price, never, lags, windows, few, bounds, features, out: as in `own_series`.
+        first: day of the first place of `out`.
+        series, begins, ends: (stretches,) whose, from which day, and until which.
+        starts: (stretches + 1,) where the other cells of each stretch begin.
+        days, then_sales, then_stocked, then_price: (other cells,) their days, and the values then known.
+    """
+    if series.size == 0:
+        return
+    longest = (ends - begins).max()
+    work = workspace(longest, windows)
+    line = np.empty((lags.size + 2 * windows.size + few.size + 6, longest), dtype=np.float32)
+    for r in range(series.size):
+        s, stop = series[r], ends[r]
+        row, stock, money = sales[s, :stop].copy(), stocked[s, :stop].copy(), price[s, :stop].copy()
+        for c in range(starts[r], starts[r + 1]):
+            row[days[c]], stock[days[c]], money[days[c]] = then_sales[c], then_stocked[c], then_price[c]
+        begin, last, cost = before(row, money, begins[r], never)
+        own_days(row, stock, money, begin, last, cost, never, begins[r], stop, lags, windows, few, work, line)
+        spread_out(line, s, stop - begins[r], begins[r] - first, bounds, features, sales.shape[0], out)
+
+
+@compiled
+def before(sales, price, first, never):  # type: ignore[no-untyped-def]
+    """Days of first and last sale, and the last price, before the day `first`."""
+    begin, last, cost = -never, never, np.nan
+    for i in range(first):
+        if sales[i] > 0:
+            begin = i
+            break
+    for i in range(first - 1, -1, -1):
         if sales[i] > 0:
             last = i
-            if not begun:
-                begin, begun = i, True
-        if i >= first:
-            after_last[i - first] = i - last if last > never else np.nan
-            after_first[i - first] = i - begin if begun and begin <= i else np.nan
+            break
+    for i in range(first - 1, -1, -1):
+        if price[i] == price[i]:
+            cost = price[i]
+            break
+    return begin, last, cost
 
 
 @compiled
-def prices(price, last, paid, known, first, newest, relative):  # type: ignore[no-untyped-def]
-    """The last known price, and that over its mean of 28 days."""
+def all_before(sales, price, first, never, first_sale, last_sale, last_price):  # type: ignore[no-untyped-def]
+    """`before` of every series."""
+    for s in range(sales.shape[0]):
+        first_sale[s], last_sale[s], last_price[s] = before(sales[s], price[s], first, never)
+
+
+@compiled
+def since(sales, first, begin, last, never, after_last, after_first):  # type: ignore[no-untyped-def]
+    """Days since the last and the first sale, NaN before there was one; returns those days."""
+    for i in range(sales.size):
+        if sales[i] > 0:
+            last = first + i
+            begin = min(begin, last)
+        after_last[i] = first + i - last if last > never else np.nan
+        after_first[i] = first + i - begin if begin < -never else np.nan
+    return begin, last
+
+
+@compiled
+def prices(price, last, paid, known, newest, relative):  # type: ignore[no-untyped-def]
+    """The last known price, and that over its mean of 28 days; returns the last one."""
     for i in range(price.size):
         if price[i] == price[i]:
             last = price[i]
-        if i >= first:
-            mean = paid[i] / known[i]
-            newest[i - first], relative[i - first] = last, last / mean if mean > 0 else np.nan
+        mean = paid[i] / known[i]
+        newest[i], relative[i] = last, last / mean if mean > 0 else np.nan
+    return last
+
+
+@compiled
+def group_totals(sales, members, start, stop, totals, reports):  # type: ignore[no-untyped-def]
+    """Units and number of reports of each group's series at the days `[start, stop)`, added series by series."""
+    for s in range(sales.shape[0]):
+        row, total, count = sales[s, start:stop], totals[members[s]], reports[members[s]]
+        for i in range(row.size):
+            x = row[i]
+            total[i] += x if x == x else 0.0
+            count[i] += x == x

@@ -3,37 +3,48 @@
 From: all versions of `fct_demand_daily`. Form: `feat_item_site__demand` (contract). A row is never rewritten by later
 knowledge: late and corrected reports change the rows of the days from which they were known, and no earlier one.
 
-How: the newest known values make one wide panel (series × days), computed at once. The few (series, day) pairs at which
-something else was known (a report still missing, a value not yet corrected) are computed again, each stretch of equal
-knowledge as a small synthetic series of its own, and put in place. Sums add up in an order that does not depend on the
-panel's first day (`ml.windows`), so one new day alone equals the same day within the whole history.
+How: the newest known values make one wide panel (series × days, `ml.known_panel`), computed at once or some months after others. The
+few (series, day) pairs at which something else was known (a report still missing, a value not yet corrected) are computed again, each
+stretch of equal knowledge as a small synthetic series of its own, and put in place. Sums add up in an order that does not depend on
+the panel's first day (`ml.windows`), so one new day alone, or one month, equals the same days within the whole history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
-from ml.own_features import Carry, Wide, own_feature_names, own_features, own_features_compiled
-from ml.visible import BLOCK_CELLS, I64, KEYS, NEVER, ascending, indexed, visible, where
+from ml.known_panel import KnownPanel, known_panel
+from ml.own_features import (
+    Carry,
+    Cells,
+    Wide,
+    own_feature_names,
+    own_features,
+    own_features_compiled,
+    own_stretches_compiled,
+)
+from ml.visible import BLOCK_CELLS, I64, KEYS
+from ml.visible import VERSION_COLUMNS as VERSION_COLUMNS
 from ml.windows import F64, WindowSums
 
-LOOKBACK = 364
 AGGREGATE_WINDOW = 28
+AGGREGATES = (("site_sales_qty_ea_mean_28d", "site_id"), ("item_sales_qty_ea_mean_28d", "item_id"))
 COMPILE_FROM = 2_000_000  # rows; below this loading the compiled kernel costs more than it saves
+COMPILED_DAYS = 256  # computed at once: sums over them and the longest window stay in the nearer memory
+PART_ROWS = 4_000_000  # rows of a history that are made at once: half a gigabyte
+
+Window = tuple[date, date]
 
 
 def demand_features(
-    versions: pl.DataFrame,
-    days: Sequence[date] | tuple[date, date],
-    cutoff: Callable[[date], datetime],
+    versions: pl.DataFrame, days: Sequence[date] | Window, cutoff: Callable[[date], datetime]
 ) -> pl.DataFrame:
     """Feature rows of `days`, each from what was known at its own cut-off.
 
@@ -52,13 +63,51 @@ def demand_features(
         BadInputError: two versions of one item, site and day are visible at the same cut-off.
     """
     wanted = _days(days)
-    if versions.height == 0 or not wanted:
+    known = known_panel([versions], wanted[-1], cutoff) if wanted else None
+    if known is None:
         return FEAT_ITEM_SITE_DEMAND.empty()
-    known = visible(versions, wanted[-1], cutoff)
-    if known.height == 0:
+    wanted = [day for day in wanted if day >= known.axis.first]
+    if not wanted:
         return FEAT_ITEM_SITE_DEMAND.empty()
-    panel = _Panel(known, wanted, cutoff)
-    return panel.frame()
+    made = _Made(known, len(wanted))
+    made.make(wanted, [len(wanted)])
+    return made.rows(0)
+
+
+def monthly_features(
+    history: Iterable[pl.DataFrame], days: Window, cutoff: Callable[[date], datetime]
+) -> Iterator[tuple[Window, pl.DataFrame]]:
+    """`demand_features` of `(first, last)`, month by month, for a history of which neither rows nor features fit in memory.
+
+    A history of S series and D days needs 17 bytes for each of its S · D cells, and half a gigabyte; a few days of few series need
+    as little as they are. The rows are those of `demand_features` to the last bit.
+
+    Args:
+        history: rows of `fct_demand_daily`, all versions, in stretches of days, ascending; read one after the other.
+        days: first and last day wanted, both included.
+        cutoff: as in `demand_features`.
+
+    Yields:
+        The half-open stretch of days of each calendar month within `days`, ascending and without gaps, and its rows, sorted by key;
+        no rows where nothing was known.
+
+    Raises:
+        BadInputError: as `demand_features`, or the stretches of the history do not ascend.
+    """
+    known = known_panel(history, days[1], cutoff)
+    months = [_days(month) for month in _months(days)]
+    made = None if known is None else _Made(known, sum(len(month) for month in months))
+    while months:
+        part = [months.pop(0)]
+        while made and months and (sum(map(len, part)) + len(months[0])) * made.series <= PART_ROWS:
+            part.append(months.pop(0))
+        inside = [[day for day in month if made and day >= made.known.axis.first] for month in part]
+        if made and any(inside):
+            made.make([day for month in inside for day in month], [len(month) for month in inside])
+        for index, month in enumerate(part):
+            rows = made.rows(index) if made and inside[index] else FEAT_ITEM_SITE_DEMAND.empty()
+            yield (month[0], month[-1] + timedelta(days=1)), rows
+            del rows  # not held while the next ones are made
 
 
 def _days(days: Sequence[date]) -> list[date]:
@@ -67,240 +116,186 @@ def _days(days: Sequence[date]) -> list[date]:
     return sorted(set(days))
 
 
-class _Panel:
-    """The wide panel, the stretches of other knowledge, and the frame made of both."""
+def _months(days: Window) -> list[Window]:
+    """First and last day of each calendar month within `days`."""
+    found, first = [], days[0]
+    while first <= days[1]:
+        after = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+        found.append((first, min(after - timedelta(days=1), days[1])))
+        first = after
+    return found
 
-    def __init__(self, visible: pl.DataFrame, wanted: list[date], cutoff: Callable[[date], datetime]) -> None:
-        self.origin: date = visible["origin"][0]
-        self.wanted = [day for day in wanted if day >= self.origin]
-        self.cutoff = cutoff
-        index = np.array([(day - self.origin).days for day in self.wanted], dtype=np.int64)
-        self.last = int((wanted[-1] - self.origin).days)
-        self.keys, rows, self.first_known = indexed(visible.drop("origin"))
-        final = where(rows, pl.col("v1") > self.last)
-        self.ordered = ascending(final["s"].to_numpy(), final["t"].to_numpy())
-        if not self.ordered:
-            self._refuse_double(final)
-        self.late = _late_keys(rows, final, self.last)
-        start = max(int(index[0]) - LOOKBACK, 0) if index.size else 0
-        touched = self.late.filter(pl.col("until") > (index[0] if index.size else 0))
-        if touched.height:
-            start = min(start, int(touched["t"].min()))  # type: ignore[arg-type]
-        self.start = start
-        self.columns = index - start
-        self.final = final
-        self.width = self.last - start + 1
-        self.base = self._wide(final)
-        self.carry = self._carry(final)
-        self.stretches = _stretches(self.late, index)
 
-    def _refuse_double(self, final: pl.DataFrame) -> None:
-        seen = np.zeros(self.keys.height * (self.last + 1), dtype=bool)
-        seen[final["s"].to_numpy().astype(np.int64) * (self.last + 1) + final["t"].to_numpy()] = True
-        double = final.height - int(seen.sum())
-        if double:
-            raise BadInputError(
-                "two versions of one item, site and day are valid at once", where="fct_demand_daily", count=double,
-                todo="close the older version's superseded_at_utc",
-            )  # fmt: skip
+class _Made:
+    """Features made of a panel, some days after others (ascending), and the rows of those made last."""
 
-    def _wide(self, rows: pl.DataFrame) -> Wide:
-        rows = where(rows, pl.col("t") >= self.start)
-        shape, stocked = (self.keys.height, self.width), (~pl.col("is_stockout")).fill_null(False)
-        whole = self.ordered and rows.height == shape[0] * shape[1]  # every cell, in order: nothing to put in place
-        cell = (
-            None if whole else rows["s"].to_numpy().astype(np.int64) * self.width + (rows["t"].to_numpy() - self.start)
-        )
+    def __init__(self, known: KnownPanel, days: int) -> None:
+        """Args: known: the panel. days: how many will be made of it in all."""
+        self.known, self.series = known, known.keys.height
+        self.names = (*own_feature_names(), *(name for name, _ in AGGREGATES))
+        self.compiled = self.series * days >= COMPILE_FROM
+        self.carry: Carry | None = None
+        self.members = [known.keys[group].rank("dense").cast(pl.Int64).to_numpy() - 1 for _, group in AGGREGATES]
 
-        def wide(column: pl.Series, absent: float | bool) -> npt.NDArray[Any]:
-            values = column.to_numpy()
-            if cell is not None:
-                values, given = np.full(shape[0] * shape[1], absent, dtype=values.dtype), values
-                values[cell] = given
-            return values.reshape(shape)
-
-        sales, price = (rows[name].cast(pl.Float64).fill_null(np.nan) for name in ("sales_qty_ea", "price_usd"))
-        return Wide(wide(sales, np.nan), wide(rows.select(stocked).to_series(), False), wide(price, np.nan))
-
-    def _carry(self, final: pl.DataFrame) -> Carry:
-        n = self.keys.height
-        carry = Carry(np.full(n, -NEVER), np.full(n, NEVER), np.full(n, np.nan))
-        if self.start == 0:
-            return carry
-        before = final.filter(pl.col("t") < self.start)
-        sold = before.filter(pl.col("sales_qty_ea") > 0).group_by("s").agg(a=pl.col("t").min(), b=pl.col("t").max())
-        carry.first_sale[sold["s"].to_numpy()] = sold["a"].to_numpy() - self.start
-        carry.last_sale[sold["s"].to_numpy()] = sold["b"].to_numpy() - self.start
-        priced = (
-            before.filter(pl.col("price_usd").is_not_null())
-            .sort("s", "t")
-            .group_by("s")
-            .agg(pl.col("price_usd").last())
-        )
-        carry.last_price[priced["s"].to_numpy()] = priced["price_usd"].to_numpy()
-        return carry
-
-    def frame(self) -> pl.DataFrame:
-        """All wanted rows in the contract's order."""
-        n, d = self.keys.height, self.columns.size
-        if d == 0:
-            return FEAT_ITEM_SITE_DEMAND.empty()
-        names = own_feature_names()
-        cells = np.empty((len(names), n, d), dtype=np.float32)
-        out = dict(zip(names, cells, strict=True))
-        if n * d >= COMPILE_FROM and d == self.columns[-1] - self.columns[0] + 1:
-            own_features_compiled(self.base, self.carry, int(self.columns[0]), cells)
+    def make(self, wanted: list[date], parts: list[int]) -> None:
+        """Make the features of `wanted`, in parts of so many days."""
+        self.wanted = wanted
+        self.columns = np.array([self.known.axis.number(day) for day in wanted], dtype=np.int64)
+        bounds = np.concatenate([[0], np.cumsum(parts)]).astype(np.int64)
+        self.cells = Cells(len(self.names), self.series, bounds, self._free_memory())
+        if self.compiled and self.columns.size == self.columns[-1] - self.columns[0] + 1:
+            for low in range(0, self.columns.size, COMPILED_DAYS):
+                self._compute(self.columns[low : low + COMPILED_DAYS], low, compiled=True)
         else:
-            step = max(1, BLOCK_CELLS // self.width)
-            for low in range(0, n, step):
-                rows = slice(low, min(low + step, n))
-                block = own_features(self.base.part(rows, slice(None)), self.carry.rows(rows), self.columns)
-                for name in names:
-                    out[name][rows] = block[name]
-        self._patch(out)
-        for name, group in (("site_sales_qty_ea_mean_28d", "site_id"), ("item_sales_qty_ea_mean_28d", "item_id")):
-            out[name] = self._aggregate(group).astype(np.float32)
-        return self._long(out)
+            self._compute(self.columns, 0, compiled=False)
 
-    def _patch(self, out: dict[str, npt.NDArray[np.float32]]) -> None:
-        """Compute again the stretches in which something else was known, and put them in place."""
-        step = max(1, BLOCK_CELLS // self.width)
-        position = {int(c): i for i, c in enumerate(self.columns)}
-        for low in range(0, self.stretches.height, step):
-            part = self.stretches.slice(low, step).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    def _free_memory(self) -> npt.NDArray[np.float32] | None:
+        """The memory of the days made before, unless somebody still holds rows of them."""
+        cells = self.__dict__.pop("cells", None)
+        memory = None if cells is None else cells.memory
+        del cells
+        return memory if memory is not None and sys.getrefcount(memory) == 2 else None
+
+    def _compute(self, columns: I64, day: int, *, compiled: bool) -> None:
+        known, stop = self.known, int(columns[-1]) + 1
+        stretches, other = known.apart(int(columns[0]), stop)
+        if compiled:
+            first = int(columns[0])
+            if self.carry is None:
+                self.carry = Carry.before(known.base, first)
+            own_features_compiled(known.base, self.carry, first, stop, self.cells, day)
+            if stretches.height:
+                whose = stretches["s"].to_numpy(), stretches["d0"].to_numpy(), stretches["d1"].to_numpy()
+                then = other["row"].to_numpy(), other["t"].to_numpy(), _values(other)
+                own_stretches_compiled(known.base, whose, then, first - day, self.cells)
+        else:
+            self._plain(columns, day)
+            self._again(columns, day, stretches, other)
+        for k, members in enumerate(self.members):
+            means = self._group_means(columns, members, other, compiled=compiled)
+            self.cells.fill(
+                len(self.names) - len(self.members) + k, slice(None), day, means.astype(np.float32)[members]
+            )
+
+    def _plain(self, columns: I64, day: int) -> None:
+        """Features of the newest knowledge, by NumPy."""
+        n, width = self.known.base.sales.shape
+        step = max(1, BLOCK_CELLS // width)
+        for low in range(0, n, step):
+            rows = slice(low, min(low + step, n))
+            wide = self.known.base.part(rows, slice(None))
+            block = own_features(wide, Carry.nothing(wide.sales.shape[0]), columns)
+            for f, values in enumerate(block.values()):
+                self.cells.fill(f, rows, day, values)
+
+    def _again(self, columns: I64, day: int, stretches: pl.DataFrame, other: pl.DataFrame) -> None:
+        """Compute again the stretches in which something else was known, and put them in place, by NumPy."""
+        step = max(1, BLOCK_CELLS // self.known.base.sales.shape[1])
+        for low in range(0, stretches.height, step):
+            part = stretches.slice(low, step)
             series = part["s"].to_numpy()
-            wide = self.base.rows(series)
-            known = self._as_known(part)
-            row, t = known["row"].to_numpy(), known["t"].to_numpy() - self.start
-            for array, name in ((wide.sales, "sales_qty_ea"), (wide.price, "price_usd")):
-                array[row, t] = known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            wide.stocked[row, t] = (~known["is_stockout"]).fill_null(False).to_numpy()
-            block = own_features(wide, self.carry.rows(series), self.columns)
-            days = part.select("row", "s", pl.int_ranges("d0", "d1").alias("d")).explode("d").drop_nulls("d")
-            days = days.filter(pl.col("d").is_in(self.columns + self.start))
-            column = np.array([position[int(c) - self.start] for c in days["d"].to_list()], dtype=np.int64)
-            r, s = days["row"].to_numpy(), days["s"].to_numpy()
-            for name, values in block.items():
-                out[name][s, column] = values[r, column]
+            wide = self.known.base.rows(series)
+            then = other.filter(pl.col("row").is_between(low, low + step - 1))
+            row, t = then["row"].to_numpy() - low, then["t"].to_numpy()
+            known = _values(then)
+            wide.sales[row, t], wide.stocked[row, t], wide.price[row, t] = known.sales, known.stocked, known.price
+            block = own_features(wide, Carry.nothing(series.size), columns)
+            inside = (columns >= part["d0"].to_numpy()[:, None]) & (columns < part["d1"].to_numpy()[:, None])
+            r, c = np.nonzero(inside)
+            for f, values in enumerate(block.values()):
+                self.cells.put(f, series[r], c + day, values[r, c])
 
-    def _as_known(self, part: pl.DataFrame) -> pl.DataFrame:
-        """Cells of the stretches' synthetic series that differ from the newest knowledge, with the value then known."""
-        cells = part.join(self.late.select("s", "t").unique(), on="s", how="inner")
-        cells = cells.filter((pl.col("t") < pl.col("d1")) & (pl.col("t") >= self.start))
-        rows = self.late_versions().join(cells, on=["s", "t"], how="right")
-        inside = (pl.col("v0") < pl.col("d1")) & (pl.col("v1") > pl.col("d0"))
-        picked = rows.filter(inside).select("row", "t", "sales_qty_ea", "is_stockout", "price_usd")
-        return cells.select("row", "t").join(picked, on=["row", "t"], how="left")
-
-    def late_versions(self) -> pl.DataFrame:
-        """All versions of the cells that were late or corrected."""
-        return self.late.select("s", "t", "v0", "v1", "sales_qty_ea", "is_stockout", "price_usd").drop_nulls("v0")
-
-    def _aggregate(self, group: str) -> F64:
-        """Mean daily units of the site (or item) over 28 days, as known at each day's cut-off."""
-        members = self.keys[group].rank("dense").cast(pl.Int64).to_numpy() - 1
-        groups = int(members.max()) + 1
-        totals, reports = np.zeros((groups, self.width)), np.zeros((groups, self.width))
-        read = slice(max(0, int(self.columns.min()) - AGGREGATE_WINDOW + 1), None)  # what the windows reach back to
-        order = np.argsort(members, kind="stable")
-        starts, sales = np.searchsorted(members[order], np.arange(groups)), self.base.sales[order, read]
-        known = ~np.isnan(sales)
-        totals[:, read] = np.add.reduceat(np.where(known, sales, 0.0), starts, axis=0)
-        reports[:, read] = np.add.reduceat(known.astype(np.float64), starts, axis=0)
-        sums = WindowSums(totals).at(AGGREGATE_WINDOW, self.columns)
-        counts = WindowSums((reports > 0).astype(np.float64)).at(AGGREGATE_WINDOW, self.columns)
-        self._correct(sums, counts, reports, members)
+    def _group_means(self, columns: I64, members: I64, other: pl.DataFrame, *, compiled: bool) -> F64:
+        """Mean daily units of each site (or item) over 28 days, as known at each day's cut-off: (groups, days)."""
+        start, stop = max(0, int(columns[0]) - AGGREGATE_WINDOW + 1), int(columns[-1]) + 1
+        totals, reports = self._totals(members, start, stop, compiled=compiled)
+        sums = WindowSums(totals).at(AGGREGATE_WINDOW, columns - start)
+        counts = WindowSums((reports > 0).astype(np.float64)).at(AGGREGATE_WINDOW, columns - start)
+        if other.height:
+            self._correct(sums, counts, reports, start, columns, members, other)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean: F64 = np.where(counts > 0, sums / counts, np.nan)
-        spread_back: F64 = mean[members]
-        return spread_back
+            return np.where(counts > 0, sums / counts, np.nan)
 
-    def _correct(self, sums: F64, counts: F64, reports: F64, members: I64) -> None:
+    def _totals(self, members: I64, start: int, stop: int, *, compiled: bool) -> tuple[F64, F64]:
+        """Units and number of reports of each group at the days `[start, stop)`, added series by series."""
+        sales, shape = self.known.base.sales, (int(members.max()) + 1, stop - start)
+        totals, reports = np.zeros(shape), np.zeros(shape)
+        if compiled:
+            from ml.feature_kernel import group_totals
+
+            group_totals(sales, members, start, stop, totals, reports)
+            return totals, reports
+        step = max(1, BLOCK_CELLS // shape[1])
+        for low in range(0, members.size, step):
+            part = sales[low : low + step, start:stop]
+            known = ~np.isnan(part)
+            np.add.at(totals, members[low : low + step], np.where(known, part, 0.0))
+            np.add.at(reports, members[low : low + step], known.astype(np.float64))
+        return totals, reports
+
+    def _correct(
+        self, sums: F64, counts: F64, reports: F64, start: int, columns: I64, members: I64, other: pl.DataFrame
+    ) -> None:
         """Replace, in the groups' sums, what is known now by what was known at each day."""
-        if self.stretches.height == 0:
-            return
-        part = self.stretches.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-        cells = self._as_known(part).join(part.select("row", "s", "d0", "d1"), on="row", how="left")
-        now = self.base.sales[cells["s"].to_numpy(), cells["t"].to_numpy() - self.start]
-        then = cells["sales_qty_ea"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        near = other.filter(pl.col("t") > pl.col("d0") - AGGREGATE_WINDOW)
+        now = self.known.base.sales[near["s"].to_numpy(), near["t"].to_numpy()]
+        then = _values(near).sales
         lost = np.isnan(then).astype(np.float64) - np.isnan(now)
-        frame = cells.select("t", "d0", "d1", "s").with_columns(
-            pl.Series("g", members[cells["s"].to_numpy()]),
+        frame = near.select("t", "d0", "d1", "s").with_columns(
+            pl.Series("g", members[near["s"].to_numpy()]),
             pl.Series("dx", np.nan_to_num(then) - np.nan_to_num(now)),
             pl.Series("dn", -lost),
         )
         frame = frame.with_columns(pl.int_ranges("d0", "d1").alias("d")).explode("d")
         frame = frame.filter((pl.col("d") >= pl.col("t")) & (pl.col("d") < pl.col("t") + AGGREGATE_WINDOW))
         frame = frame.group_by("g", "d", "t").agg(pl.col("dx", "dn").sum()).sort("g", "d", "t")
-        place = {int(c) + self.start: i for i, c in enumerate(self.columns)}
-        g, t = frame["g"].to_numpy(), frame["t"].to_numpy() - self.start
-        column = np.array([place.get(int(d), -1) for d in frame["d"].to_list()], dtype=np.int64)
-        keep = column >= 0
-        had = reports[g, t]
-        gone = ((had > 0) & (had + frame["dn"].to_numpy() <= 0)).astype(np.float64)
-        came = ((had <= 0) & (had + frame["dn"].to_numpy() > 0)).astype(np.float64)
-        np.add.at(sums, (g[keep], column[keep]), frame["dx"].to_numpy()[keep])
-        np.add.at(counts, (g[keep], column[keep]), (came - gone)[keep])
+        column = np.minimum(np.searchsorted(columns, frame["d"].to_numpy()), columns.size - 1)
+        frame = frame.with_columns(pl.Series("column", column)).filter(pl.Series(columns[column]) == pl.col("d"))
+        g, column = frame["g"].to_numpy(), frame["column"].to_numpy()
+        had, change = reports[g, frame["t"].to_numpy() - start], frame["dn"].to_numpy()
+        gone = ((had > 0) & (had + change <= 0)).astype(np.float64)
+        came = ((had <= 0) & (had + change > 0)).astype(np.float64)
+        np.add.at(sums, (g, column), frame["dx"].to_numpy())
+        np.add.at(counts, (g, column), came - gone)
 
-    def _long(self, out: dict[str, npt.NDArray[np.float32]]) -> pl.DataFrame:
-        """Wide feature arrays into contract rows; NaN becomes null, series start at their first known report."""
-        exists = self.first_known[:, None] <= (self.columns + self.start)[None, :]
-        s, c = np.nonzero(exists)
-        whole = s.size == exists.size  # the usual night: nothing to pick, nothing to copy
-        days = pl.Series("feature_date", self.wanted, dtype=pl.Date)
-        months = days.dt.strftime("%Y-%m").alias("feature_month")
-        cuts = pl.Series("available_at_utc", [self.cutoff(day) for day in self.wanted]).cast(pl.Datetime("us", "UTC"))
-        columns: list[pl.Series] = [self.keys[k][s] for k in KEYS]
-        columns.append(days[c])
-        columns += [
-            pl.Series(name, values.reshape(-1) if whole else values[exists]).fill_nan(None)
-            for name, values in out.items()
+    def rows(self, index: int) -> pl.DataFrame:
+        """One part as contract rows; NaN becomes null, series start at their first known report."""
+        values = self.cells.part(index)
+        part = slice(int(self.cells.bounds[index]), int(self.cells.bounds[index + 1]))
+        columns, wanted = self.columns[part], self.wanted[part]
+        exists = self.known.first_known[:, None] <= columns[None, :]
+        whole = bool(exists.all())  # the usual month: nothing to pick, nothing to copy
+        per_series, place = exists.sum(axis=1), None if whole else np.flatnonzero(exists)
+        days = pl.DataFrame(
+            {"feature_date": wanted, "available_at_utc": self.known.axis.cuts[columns]},
+            schema={"feature_date": pl.Date, "available_at_utc": pl.Datetime("us")},
+        ).with_columns(
+            pl.col("available_at_utc").dt.replace_time_zone("UTC"), feature_month=pl.col("feature_date").dt.strftime("%Y-%m")
+        )  # fmt: skip
+        series = np.repeat(np.arange(per_series.size, dtype=np.uint32), per_series)
+        day = np.tile(np.arange(columns.size, dtype=np.uint32), per_series.size)
+        day = day if place is None else day[place]
+        made = [column.gather(series) for column in self.known.keys.select(KEYS)]
+        made += [column.gather(day) for column in days]
+        made += [
+            _column(name, v.reshape(-1) if place is None else v.reshape(-1)[place])
+            for name, v in zip(self.names, values, strict=True)
         ]
-        columns += [cuts[c], months[c]]
-        return pl.DataFrame(columns).select(FEAT_ITEM_SITE_DEMAND.names).cast(dict(FEAT_ITEM_SITE_DEMAND.schema))  # type: ignore[arg-type]
+        return pl.DataFrame(made).select(FEAT_ITEM_SITE_DEMAND.names)
 
 
-def _late_keys(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFrame:
-    """Versions of cells whose knowledge changed after their own day; `until` is the day from which the newest holds.
-
-    A cell that no current version describes (all were withdrawn) is late for as long as anything was visible.
-    """
-    days = pl.col("s", "t", "v0", "v1").cast(pl.Int64)
-    odd = rows.filter((pl.col("v0") > pl.col("t")) | (pl.col("v1") <= last)).select("s", "t").unique()
-    if odd.height == 0:  # the usual night: nothing late, nothing corrected
-        return rows.clear().with_columns(days).with_columns(pl.lit(None, dtype=pl.Int64).alias("until"))
-    rows = rows.join(odd, on=["s", "t"], how="semi").with_columns(days)
-    final = final.join(odd, on=["s", "t"], how="semi").with_columns(days)
-    newest = final.select("s", "t", pl.col("v0").alias("until"))
-    cells = rows.select("s", "t").unique().join(newest, on=["s", "t"], how="left")
-    withdrawn = rows.group_by("s", "t").agg(pl.col("v1").max().alias("withdrawn"))
-    cells = cells.join(withdrawn, on=["s", "t"]).with_columns(pl.coalesce("until", "withdrawn").alias("until"))
-    cells = cells.filter(pl.col("until") > pl.col("t")).drop("withdrawn")
-    return rows.join(cells, on=["s", "t"], how="inner").sort("s", "t", "v0")
+def _values(cells: pl.DataFrame) -> Wide:
+    """Units, in stock, price of single cells."""
+    sales, price = (cells[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("sales_qty_ea", "price_usd"))
+    return Wide(sales, (~cells["is_stockout"]).fill_null(False).to_numpy(), price)
 
 
-def _stretches(late: pl.DataFrame, wanted: I64) -> pl.DataFrame:
-    """Stretches `[d0, d1)` of wanted days per series in which knowledge differs from the newest and does not change."""
-    empty = pl.DataFrame(schema={"s": pl.Int64, "d0": pl.Int64, "d1": pl.Int64})
-    if late.height == 0 or wanted.size == 0:
-        return empty
-    cells = late.group_by("s", "t").agg(pl.col("until").first())
-    first, stop = int(wanted[0]), int(wanted[-1]) + 1
-    marks = (
-        pl.concat(
-            [
-                late.select("s", pl.col("v0").alias("d0")),
-                late.select("s", pl.col("v1").alias("d0")),
-                cells.select("s", pl.col("t").alias("d0")),
-                cells.select("s", pl.col("until").alias("d0")),
-                late.select("s", pl.lit(first, dtype=pl.Int64).alias("d0")),
-            ]
-        )
-        .filter(pl.col("d0").is_between(first, stop - 1))
-        .unique()
-        .sort("s", "d0")
-    )
-    ends = pl.col("d0").shift(-1).over("s").fill_null(stop)
-    marks = marks.with_columns(ends.alias("d1"))
-    open_cells = marks.join(cells, on="s").filter((pl.col("t") < pl.col("d1")) & (pl.col("until") > pl.col("d0")))
-    return open_cells.select("s", "d0", "d1").unique().sort("s", "d0")
+def _column(name: str, values: npt.NDArray[np.float32]) -> pl.Series:
+    """Values that lie in one piece as a column, without copying them; NaN is null."""
+    import pyarrow as pa
+
+    bits = None
+    if np.isnan(values.sum()):  # one quick look: most columns of most months have none
+        bits = pa.py_buffer(np.packbits(~np.isnan(values), bitorder="little"))
+    array = pa.Array.from_buffers(pa.float32(), values.size, [bits, pa.py_buffer(values)])
+    return pl.Series(name, pl.from_arrow(array))

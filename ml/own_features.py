@@ -6,29 +6,42 @@ Both ways give the same bits: sums add up in an order that does not depend on th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.visible import I64, NEVER
-from ml.windows import F64, WindowSums, at_lag, forward_fill, last_true
+from ml.windows import F32, F64, WindowSums, at_lag, forward_fill, last_true
 
 LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
 WINDOWS = (7, 28, 56, 180)
 ZERO_SHARE = (28, 180)
+KERNEL_WINDOWS = np.array(LAGS), np.array(WINDOWS), np.array(ZERO_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """What a series brings from before the panel's first day: indices of first and last sale, and the last price."""
+    """What a series brings from before some day: numbers of the days of its first and last sale, and the last price."""
 
     first_sale: I64
     last_sale: I64
     last_price: F64
 
-    def rows(self, index: I64 | slice) -> Carry:
-        """Of some series."""
-        return Carry(self.first_sale[index], self.last_sale[index], self.last_price[index])
+    @classmethod
+    def nothing(cls, series: int) -> Carry:
+        """Of as many series of which nothing is known before."""
+        return cls(np.full(series, -NEVER), np.full(series, NEVER), np.full(series, np.nan))
+
+    @classmethod
+    def before(cls, wide: Wide, first: int) -> Carry:
+        """What the days before `first` bring (compiled)."""
+        from ml.feature_kernel import all_before
+
+        carry = cls.nothing(wide.sales.shape[0])
+        if first:
+            all_before(wide.sales, wide.price, first, NEVER, carry.first_sale, carry.last_sale, carry.last_price)
+        return carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +120,81 @@ def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
     return {name: out[name] for name in own_feature_names()}
 
 
-def own_features_compiled(wide: Wide, carry: Carry, first: int, out: npt.NDArray[np.float32]) -> None:
-    """`own_features` of many series at all days from one on, bit for bit, in the order of `own_feature_names`.
+class Cells:
+    """Values of features (features, series, days), part after part of the days, so that each part lies in one piece.
+
+    Attributes:
+        bounds: where parts begin, and where the last one ends; the first is 0.
+        values: all values, 32 bits.
+        memory: what holds them.
+    """
+
+    def __init__(self, features: int, series: int, bounds: I64, memory: F32 | None = None) -> None:
+        """Args: features, series, bounds: the shape. memory: taken where it is large enough, instead of new memory."""
+        size = features * series * int(bounds[-1])
+        self.features, self.series, self.bounds = features, series, bounds
+        self.memory = memory if memory is not None and memory.size >= size else np.empty(size, dtype=np.float32)
+        self.values = self.memory[:size]
+
+    def part(self, index: int) -> F32:
+        """(features, series, days) of one part."""
+        start, stop = int(self.bounds[index]), int(self.bounds[index + 1])
+        each = self.features * self.series
+        return self.values[each * start : each * stop].reshape(self.features, self.series, stop - start)
+
+    def fill(self, feature: int, series: slice, day: int, values: npt.NDArray[Any]) -> None:
+        """Put values (series, days) of days from `day` on in place."""
+        for k, start in enumerate(self.bounds[:-1].tolist()):
+            low, high = max(day, start), min(day + values.shape[1], int(self.bounds[k + 1]))
+            if low < high:
+                self.part(k)[feature, series, low - start : high - start] = values[:, low - day : high - day]
+
+    def put(self, feature: int, series: I64, days: I64, values: F64) -> None:
+        """Put single values in place."""
+        index = np.searchsorted(self.bounds, days, side="right") - 1
+        start, width = self.bounds[index], np.diff(self.bounds)[index]
+        place = self.features * self.series * start + (feature * self.series + series) * width + days - start
+        self.values[place] = values
+
+
+def own_features_compiled(wide: Wide, carry: Carry, first: int, stop: int, cells: Cells, day: int) -> None:
+    """`own_features` of all series at the days `[first, stop)`, bit for bit, put into `cells` from `day` on.
 
     Args:
         wide: (series, days) arrays.
-        carry: what came before the first column.
-        first: first day column wanted.
-        out: (features, series, wanted days) to be filled.
+        carry: what came before `first`; afterwards, what came before `stop`.
+        first: first day wanted.
+        stop: day after the last one wanted.
+        cells: to be filled, features in the order of `own_feature_names`.
+        day: place of `first` in `cells`.
     """
     from ml.feature_kernel import own_series
 
     own_series(
-        wide.sales, wide.stocked, wide.price, carry.first_sale, carry.last_sale, carry.last_price, NEVER, first,
-        np.array(LAGS), np.array(WINDOWS), np.array(ZERO_SHARE), out,
+        wide.sales, wide.stocked, wide.price, carry.first_sale, carry.last_sale, carry.last_price, NEVER, first, stop,
+        *KERNEL_WINDOWS, cells.bounds, day, cells.features, cells.values,
+    )  # fmt: skip
+
+
+def own_stretches_compiled(
+    wide: Wide, stretches: tuple[I64, I64, I64], other: tuple[I64, I64, Wide], first: int, cells: Cells
+) -> None:
+    """Features of some series at stretches of days in which some of their days were known otherwise, put into `cells`.
+
+    Args:
+        wide: (series, days) arrays.
+        stretches: whose, from which day, and until which.
+        other: (other cells,) the number of their stretch (ascending), their days, and the values then known.
+        first: day of the first place of `cells`.
+        cells: as in `own_features_compiled`.
+    """
+    from ml.feature_kernel import own_stretches
+
+    row, days, then = other
+    starts = np.searchsorted(row, np.arange(stretches[0].size + 1))
+    own_stretches(
+        wide.sales, wide.stocked, wide.price, NEVER, first, *KERNEL_WINDOWS, cells.bounds, cells.features, *stretches,
+        starts, days, then.sales, then.stocked, then.price, cells.values,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ so whole columns are touched as seldom as can be, in 32 bits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -18,34 +19,46 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Cuts = npt.NDArray[np.datetime64]
 KEYS = ("item_id", "site_id")
+VALUES = ("sales_qty_ea", "is_stockout", "price_usd")
+VERSION_COLUMNS = (*KEYS, "demand_date", *VALUES, "available_at_utc", "superseded_at_utc")  # all that features read
 NEVER = np.int64(-(1 << 40))
 BLOCK_CELLS = 400_000
 
 
-def visible(versions: pl.DataFrame, last: date, cutoff: Callable[[date], datetime]) -> pl.DataFrame:
-    """Versions known by the last cut-off, with day index `t` and the half-open stretch of days `[v0, v1)` they rule."""
-    first = versions["demand_date"].min()
-    assert isinstance(first, date)
-    axis = [first + timedelta(days=k) for k in range((last - first).days + 1)]
-    if not axis:
-        return versions.clear()
-    cuts = np.array([np.datetime64(cutoff(day).replace(tzinfo=None), "us") for day in axis])
-    columns = (
-        *KEYS,
-        "demand_date",
-        "sales_qty_ea",
-        "is_stockout",
-        "price_usd",
-        "available_at_utc",
-        "superseded_at_utc",
-    )
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Business days from `first` on, and the instant at which the knowledge of each is closed."""
+
+    first: date
+    cuts: Cuts
+
+    @classmethod
+    def of(cls, first: date, last: date, cutoff: Callable[[date], datetime]) -> Axis:
+        """The axis from `first` to `last`, both included."""
+        days = [first + timedelta(days=k) for k in range((last - first).days + 1)]
+        return cls(first, np.array([cutoff(day).replace(tzinfo=None) for day in days], dtype="datetime64[us]"))
+
+    @property
+    def last(self) -> int:
+        """Number of the last day."""
+        return int(self.cuts.size) - 1
+
+    def number(self, day: date) -> int:
+        """Number of a day."""
+        return (day - self.first).days
+
+
+def visible(versions: pl.DataFrame, axis: Axis) -> pl.DataFrame:
+    """Versions known by the last cut-off, with day number `t` and the half-open stretch of days `[v0, v1)` they rule."""
+    end = axis.first + timedelta(days=axis.last)
+    known = pl.lit(axis.cuts[-1]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     rows = where(
-        versions.select(columns), (pl.col("demand_date") <= last) & (pl.col("available_at_utc") <= cutoff(last))
+        versions.select(VERSION_COLUMNS), (pl.col("demand_date") <= end) & (pl.col("available_at_utc") <= known)
     )
-    t = rows["demand_date"].to_physical().to_numpy() - (first - date(1970, 1, 1)).days
-    marked = rows.select(*KEYS, "sales_qty_ea", "is_stockout", "price_usd").with_columns(
-        pl.Series("t", t), pl.Series("v0", _known_from(cuts, rows["available_at_utc"], t)),
-        _ruled_until(cuts, rows["superseded_at_utc"]).alias("v1"), pl.lit(first).alias("origin"),
+    t = rows["demand_date"].to_physical().to_numpy() - (axis.first - date(1970, 1, 1)).days
+    marked = rows.select(*KEYS, *VALUES).with_columns(
+        pl.Series("t", t), pl.Series("v0", _known_from(axis.cuts, rows["available_at_utc"], t)),
+        _ruled_until(axis.cuts, rows["superseded_at_utc"]).alias("v1"),
     )  # fmt: skip
     return where(marked, pl.col("v0") < pl.col("v1"))
 

@@ -1,5 +1,6 @@
 """What every asset shares: the days of a run, its retry policy, and how a write is reported."""
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -46,3 +47,32 @@ def write(
             table, frame, delta_version=commit.version, rows_written=commit.rows_written, **numbers
         ),
     )
+
+
+def write_parts(
+    world: World, name: str, parts: Iterable[tuple[tuple[date, date], pl.DataFrame]], **numbers: Any
+) -> MaterializeResult[Any]:
+    """`write` of a window that comes in parts, each forgotten when it is written; one commit makes all of them visible.
+
+    Args:
+        world: handles.
+        name: table.
+        parts: half-open stretches of the table's window column, ascending, and the rows that replace each.
+        numbers: further figures to report.
+    """
+    table = TABLES[name]
+    clocks = [clock for clock in (table.event_clock, table.known_clock) if clock]
+    limits = [table.empty().select(clocks)]
+
+    def noted() -> Iterator[tuple[tuple[date, date], pl.DataFrame]]:
+        for window, frame in parts:
+            limits.append(frame.select(pl.col(clocks).min()))
+            limits.append(frame.select(pl.col(clocks).max()))
+            yield window, frame
+            del frame
+
+    commit = world.lake.write_parts(table, noted())
+    report = frame_metadata(
+        table, pl.concat(limits), delta_version=commit.version, rows_written=commit.rows_written, **numbers
+    )
+    return MaterializeResult(asset_key=name, metadata=report | {"dagster/row_count": commit.rows_in})

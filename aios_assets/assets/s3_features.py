@@ -2,6 +2,10 @@
 
 From: `fct_demand_daily`. Every night; the first run computes the whole history. Form: one row per item, site and business
 day. A row is never rewritten by later knowledge: it shows what a model of that night could have seen.
+
+Reports are read and rows are written month by month, as both tables lie on disk, so that a history needs the memory of its cells
+(17 bytes for each series and day) and not of its rows. One commit follows the last month: a run that is stopped before leaves no
+day of it, never some months that look like all of them, and the next run begins again.
 """
 
 from datetime import timedelta
@@ -9,7 +13,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
+from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write_parts
 from aios_assets.assets.describe import contract_metadata, plain
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
@@ -33,14 +37,12 @@ LOOKBACK = timedelta(days=400)
 )
 def feat_item_site__demand(context: AssetExecutionContext, world: World) -> MaterializeResult[Any]:
     """Compute the features of the run's days, and of every earlier day that has none yet."""
-    from ml.features import demand_features
+    from ml.features import VERSION_COLUMNS, monthly_features
 
     first, last = world.feature_days(days_of(context))
-    versions = as_known.demand_versions(world.lake, first - LOOKBACK, last)
-    frame = demand_features(versions, (first, last), world.cutoff)
-    return write(
-        world, "feat_item_site__demand", frame, window=(first, last + timedelta(days=1)), days=str((first, last))
-    )
+    history = as_known.demand_months(world.lake, first - LOOKBACK, last, VERSION_COLUMNS)
+    rows = monthly_features(history, (first, last), world.cutoff)
+    return write_parts(world, "feat_item_site__demand", rows, days=str((first, last)))
 
 
 @asset(

@@ -6,7 +6,7 @@ master data is stated again and again, and the newest statement known at the ins
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,18 @@ def demand_versions(lake: Lake, first: date, last: date) -> pl.DataFrame:
     """
     between = pl.col("demand_date").is_between(first, last)
     return lake.read("fct_demand_daily", where=between & ~pl.col("is_suspect"))
+
+
+def demand_months(lake: Lake, first: date, last: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """`demand_versions` month by month, oldest first, some columns of them: a history that need not fit in memory.
+
+    All months are of one version of the table, whatever is written meanwhile.
+    """
+    believed = lake.scan("fct_demand_daily").filter(
+        pl.col("demand_date").is_between(first, last) & ~pl.col("is_suspect")
+    )
+    for month in pl.date_range(first.replace(day=1), last, "1mo", eager=True).dt.strftime("%Y-%m"):
+        yield believed.filter(pl.col("demand_month") == month).select(columns).collect()
 
 
 def stock_as_known(lake: Lake, instant: datetime, since: date, until: date) -> pl.DataFrame:

@@ -32,7 +32,7 @@ from aios_assets.resources.lake_write import commit_files, create_table, mirror_
 from aios_assets.resources.locks import file_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import date
 
 # What cannot be derived from anything else is kept twice: received bytes, who delivered them, decisions, and what a model
@@ -263,7 +263,7 @@ class Lake:
                 if plan.is_empty:
                     return _commit(contract, before.version, before.version, rows, plan, 0)
                 try:
-                    version, files = self._apply(contract, before, plan, metadata or {})
+                    version, files = self._apply(contract, before, [plan], metadata or {})
                 except ConflictError:
                     if attempt == _ATTEMPTS - 1:
                         raise
@@ -271,6 +271,61 @@ class Lake:
                     continue
                 return _commit(contract, before.version, version, rows, plan, files)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def write_parts(
+        self,
+        table: Table | str,
+        parts: Iterable[tuple[tuple[date, date], pl.DataFrame]],
+        *,
+        metadata: dict[str, Any] | None = None,
+    ) -> Commit:
+        """Write a window of many rows part by part, in one commit: what does not fit in memory, but has to appear at once.
+
+        A part is written, synced and forgotten before the next is asked for; the table changes with the commit after the last one. A
+        writer that is stopped before it leaves the table as it was, and files of no version that `sweep` deletes. The table's lock
+        is held while parts are made.
+
+        Args:
+            table: contract or name; of mode window.
+            parts: half-open stretches of `table.window`, ascending, and the rows that replace each.
+            metadata: as in `write`.
+
+        Returns:
+            What was done. Parts that are there already are not written again.
+
+        Raises:
+            UsageError: stretches do not ascend, or two of them change one file (give stretches that follow `partition_by`).
+            ConflictError: another writer held the table too long, or committed without the lock.
+            ContractError, IntegrityError: as `write`.
+        """
+        contract, given, written = _named(table), 0, 0
+
+        def plans() -> Iterator[Plan]:
+            nonlocal given, written
+            replaced: set[str] = set()
+            end: date | None = None
+            for window, frame in parts:
+                rows = conform(contract, frame)
+                del frame
+                check_window(contract, rows, window)
+                plan = self._plan(contract, before, rows, window)
+                if (end is not None and window[0] < end) or replaced & {f.path for f in plan.removed}:
+                    raise UsageError(
+                        f"part {window[0]} to {window[1]} touches what an earlier part wrote", where=contract.name,
+                        todo="give parts that ascend and follow the table's partitions",
+                    )  # fmt: skip
+                end, given, written = window[1], given + rows.height, written + plan.new_rows
+                replaced |= {f.path for f in plan.removed}
+                del rows
+                yield plan
+                del plan
+
+        with self._lock(contract):
+            before = self._open(contract)
+            if before.version < 0:
+                before = self._create(contract)
+            version, files = self._apply(contract, before, plans(), metadata or {})
+        return Commit(contract.name, version, before.version, given, written, given - written, files)
 
     def drop(self, table: Table | str) -> None:
         """Delete a table with its journal; for rebuilds. Tables that cannot be derived are refused.
@@ -382,19 +437,30 @@ class Lake:
         return plan_full(contract, folder, before.files, rows)
 
     def _apply(
-        self, contract: Table, before: lake_log.Snapshot, plan: Plan, metadata: dict[str, Any]
+        self, contract: Table, before: lake_log.Snapshot, plans: Iterable[Plan], metadata: dict[str, Any]
     ) -> tuple[int, int]:
-        """Write the plan's files and commit them; returns version and files."""
+        """Write the files of the plans and commit them together; returns version and files."""
         folder = self.folder(contract)
-        version = before.version + 1
-        if widen_table(contract, folder):
+        version = before.version
+        added: list[DataFile] = []
+        removed: list[DataFile] = []
+        for plan in plans:
+            if plan.is_empty:
+                continue
+            if version == before.version:
+                version += 1
+                if widen_table(contract, folder):
+                    self._acknowledge(contract, version)
+                    version += 1
+            new = write_frame(folder, contract, plan.rows, version, len(added)) if plan.rows.height else []
+            if contract.name in MIRRORED:
+                mirror_files(contract, folder, self.mirror_root, new)
+            added += new
+            removed += plan.removed
+            del plan  # its rows are on disk: the next part is made without them
+        if added or removed:
+            commit_files(contract, folder, version, added, removed, metadata)
             self._acknowledge(contract, version)
-            version += 1
-        added = write_frame(folder, contract, plan.rows, version) if plan.rows.height else []
-        if contract.name in MIRRORED:
-            mirror_files(contract, folder, self.mirror_root, added)
-        commit_files(contract, folder, version, added, plan.removed, metadata)
-        self._acknowledge(contract, version)
         return version, len(added)
 
     def _acknowledge(self, contract: Table, version: int) -> None:

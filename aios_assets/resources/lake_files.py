@@ -138,7 +138,7 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def write_frame(folder: Path, table: Table, frame: pl.DataFrame, version: int) -> list[DataFile]:
+def write_frame(folder: Path, table: Table, frame: pl.DataFrame, version: int, number: int = 0) -> list[DataFile]:
     """Write `frame` as data files of `table` for commit `version`, one or more per partition, durable on return.
 
     Args:
@@ -146,6 +146,7 @@ def write_frame(folder: Path, table: Table, frame: pl.DataFrame, version: int) -
         table: contract.
         frame: rows, sorted by key.
         version: version the commit is going to have; it makes names unique.
+        number: how many files of the commit are written already.
     """
     written: list[DataFile] = []
     for partition, rows in _by_partition(table, frame):
@@ -154,7 +155,7 @@ def write_frame(folder: Path, table: Table, frame: pl.DataFrame, version: int) -
         make_folder(target, folder.parent)
         for part in _slices(rows):
             content = encode(part.drop(table.partition_by))
-            name = f"{PREFIX}{version:08d}-{len(written):04d}-{hashlib.sha256(content).hexdigest()}.parquet"
+            name = f"{PREFIX}{version:08d}-{number + len(written):04d}-{hashlib.sha256(content).hexdigest()}.parquet"
             put_durably(target / name, content)
             low, high = limits_of(table, part)
             path = f"{where}/{name}" if where else name

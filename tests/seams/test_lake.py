@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -50,6 +53,71 @@ def test_append_takes_each_key_once(lake: Lake) -> None:
     assert (more.rows_written, more.rows_unchanged) == (1, 1)
     assert lake.read(APPEND)["quantity_ea"].to_list() == [1.0, 2.0, 3.0]
     assert DeltaTable(lake.folder(APPEND)).version() == more.version
+
+
+MONTHS = ((day(-19), day(12)), (day(12), day(40)), (day(40), day(71)))  # January to March
+
+
+def months(quantity: float = 1.0) -> list[tuple[tuple[date, date], pl.DataFrame]]:
+    cells = [("A", 3, quantity), ("B", 3, 2.0), ("A", 20, quantity), ("A", 50, 3.0)]
+    frame = rows(cells)
+    return [(w, frame.filter(pl.col("sold_date").is_between(*w, closed="left"))) for w in MONTHS]
+
+
+def test_a_window_in_parts_is_one_commit_of_the_same_files_as_the_whole_window(tmp_path: Path) -> None:
+    whole, parted = Lake(tmp_path / "whole"), Lake(tmp_path / "parted")
+    span = (MONTHS[0][0], MONTHS[-1][1])
+    for quantity in (1.0, 5.0, 5.0):
+        frame = pl.concat([frame for _, frame in months(quantity)])
+        once, commit = whole.write(WINDOW, frame, window=span), parted.write_parts(WINDOW, iter(months(quantity)))
+        assert (commit.version, commit.rows_in) == (once.version, 4)
+        assert parted.content_hash(WINDOW) == whole.content_hash(WINDOW)
+    assert (commit.is_new, commit.rows_written, commit.files) == (False, 0, 0)
+    assert [e.version for e in parted.journal.entries(WINDOW.name)] == [0, 1, 2]
+    first = [sorted(f.path for f in lake.files(WINDOW, 1)) for lake in (whole, parted)]
+    assert first[0] == first[1]
+    march = {f.path for f in parted.files(WINDOW, 1) if "2026-03" in f.path}
+    assert march and march <= {f.path for f in parted.files(WINDOW)}  # what is there already is not written again
+    assert not check_lake(parted)
+
+
+def test_parts_that_touch_each_other_are_refused_and_change_nothing(lake: Lake) -> None:
+    lake.write_parts(WINDOW, months())
+    before = lake.version(WINDOW), lake.content_hash(WINDOW)
+    january = months(9.0)[0]
+    within = ((day(0), day(4)), rows([("A", 3, 7.0)])), ((day(4), day(12)), rows([("A", 5, 7.0)]))
+    for wrong in ([*months(9.0), january], [january, january], [*within, ((day(3), day(9)), rows([]))]):
+        with pytest.raises(UsageError, match="touches what an earlier part wrote"):
+            lake.write_parts(WINDOW, wrong)
+    assert (lake.version(WINDOW), lake.content_hash(WINDOW)) == before
+
+
+def _write_and_die(root: Path, after: int) -> None:
+    def parts() -> Iterator[tuple[tuple[date, date], pl.DataFrame]]:
+        yield from months(9.0)[:after]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Lake(root).write_parts(WINDOW, parts())
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_writer_killed_between_parts_leaves_the_table_as_it_was(tmp_path: Path, after: int) -> None:
+    lake = Lake(tmp_path / "lake", lock_timeout_s=5)
+    lake.write_parts(WINDOW, months())
+    before = lake.version(WINDOW), lake.content_hash(WINDOW)
+    child = multiprocessing.get_context("spawn").Process(target=_write_and_die, args=(lake.root, after))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    again = Lake(lake.root, lock_timeout_s=5)
+    assert (again.version(WINDOW), again.content_hash(WINDOW)) == before
+    left = set(lake.folder(WINDOW).rglob("aios-*.parquet")) - {
+        lake.folder(WINDOW) / f.path for f in again.files(WINDOW)
+    }
+    assert left and again.sweep(WINDOW) == len(left)
+    done = again.write_parts(WINDOW, months(9.0))
+    assert done.rows_written == 3 and not check_lake(again)
+    assert again.read(WINDOW).sort("item_id", "sold_date")["quantity_ea"].to_list() == [9.0, 9.0, 3.0, 2.0]
 
 
 def test_delta_readers_see_the_same_rows(lake: Lake) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
-from ml.features import demand_features
+from ml.features import demand_features, monthly_features
 from ml.own_features import LAGS
 from tests.unit.ml.conftest import FIRST, cutoff, make_versions
 
@@ -95,6 +97,78 @@ def test_the_compiled_kernel_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch
     assert plain.height > 200 and with_kernel.equals(plain, null_equal=True)
     alone = demand_features(versions, (days[1], days[1]), cutoff)
     assert alone.equals(plain.filter(pl.col("feature_date") == days[1]), null_equal=True)
+
+
+def in_months(versions: pl.DataFrame) -> list[pl.DataFrame]:
+    month = versions["demand_date"].dt.strftime("%Y-%m").alias("month")
+    parts = versions.with_columns(month).partition_by("month", as_dict=True, include_key=False)
+    return [part for _, part in sorted(parts.items())]
+
+
+def withdrawn(versions: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Some of the newest versions are withdrawn three days after they were known, and nothing takes their place."""
+    chosen = pl.Series(np.random.default_rng(seed).random(versions.height) < 0.05)
+    gone = pl.col("available_at_utc") + pl.duration(days=3, hours=1)
+    until = pl.when(chosen & pl.col("superseded_at_utc").is_null()).then(gone).otherwise(pl.col("superseded_at_utc"))
+    return versions.with_columns(until.alias("superseded_at_utc"))
+
+
+@pytest.mark.parametrize("compile_from", [0, 10**9])
+@pytest.mark.parametrize(("seed", "first", "days"), [(1, 0, 75), (5, 33, 90), (6, 395, 440)])
+def test_month_by_month_gives_the_same_bits_as_all_at_once(
+    monkeypatch: pytest.MonkeyPatch, seed: int, first: int, days: int, compile_from: int
+) -> None:
+    """With reports missing, late (also over months), corrected and withdrawn, and series that begin later than others."""
+    versions = withdrawn(make_versions(seed, items=4, sites=3, days=days, late_frac=0.15), seed)
+    span = FIRST + timedelta(days=first), FIRST + timedelta(days=days - 1)
+    expected = demand_features(versions, span, cutoff)
+    for row in expected.sample(25, seed=seed).iter_rows(named=True):
+        assert_same(row, naive(versions, row["item_id"], row["site_id"], row["feature_date"]))
+    monkeypatch.setattr("ml.features.COMPILE_FROM", compile_from)
+    assert demand_features(versions, span, cutoff).equals(expected, null_equal=True)
+    for part_rows in (1, 800, 10**9):
+        monkeypatch.setattr("ml.features.PART_ROWS", part_rows)
+        parts = list(monthly_features(iter(in_months(versions)), span, cutoff))
+        windows = [window for window, _ in parts]
+        assert windows[0][0] == span[0] and windows[-1][1] == span[1] + timedelta(days=1)
+        assert all(a[1] == b[0] and b[0].day == 1 for a, b in itertools.pairwise(windows))
+        for (start, stop), rows in parts:  # kept until now: no later month was written over an earlier one
+            inside = pl.col("feature_date").is_between(start, stop, closed="left")
+            assert rows.equals(expected.filter(inside), null_equal=True)
+        for (start, stop), rows in monthly_features(iter(in_months(versions)), span, cutoff):
+            inside = pl.col("feature_date").is_between(start, stop, closed="left")
+            assert rows.equals(expected.filter(inside), null_equal=True)
+            del rows  # its memory is taken again
+
+
+def test_a_month_before_the_first_report_has_no_rows_and_one_without_reports_has_all_series() -> None:
+    versions = make_versions(2, days=20)
+    span = FIRST - timedelta(days=40), FIRST + timedelta(days=70)
+    parts = list(monthly_features(in_months(versions), span, cutoff))
+    assert [window[0].isoformat() for window, _ in parts] == [
+        "2022-11-22",
+        "2022-12-01",
+        "2023-01-01",
+        "2023-02-01",
+        "2023-03-01",
+    ]
+    assert [rows.height for _, rows in parts[:2]] == [0, 0]
+    assert parts[3][1].height == 6 * 28 and parts[3][1]["sales_qty_ea_lag_0"].null_count() == 6 * 28
+    nothing = list(monthly_features([versions.clear()], (FIRST, FIRST), cutoff))
+    assert [(window, rows.height) for window, rows in nothing] == [((FIRST, FIRST + timedelta(days=1)), 0)]
+
+
+def test_a_history_that_goes_back_in_days_is_refused(versions: pl.DataFrame) -> None:
+    parts = in_months(versions)
+    for wrong in (parts[::-1], [*parts, parts[-1]]):
+        with pytest.raises(BadInputError, match="has to go up in days"):
+            list(monthly_features(wrong, (FIRST, FIRST + timedelta(days=59)), cutoff))
+
+
+def test_two_versions_valid_at_once_are_refused_in_any_month(versions: pl.DataFrame) -> None:
+    newest = versions.filter(pl.col("is_current") & (pl.col("demand_date") >= date(2023, 2, 5))).head(2)
+    with pytest.raises(BadInputError, match=r"two versions .* 2 of them"):
+        list(monthly_features(in_months(pl.concat([versions, newest])), (FIRST, FIRST + timedelta(days=59)), cutoff))
 
 
 def test_a_row_exists_from_the_first_known_report_on_even_without_a_report_that_day(versions: pl.DataFrame) -> None:

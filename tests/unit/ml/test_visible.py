@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ml.features import demand_features
-from ml.visible import ascending, indexed, visible
+from ml.visible import Axis, ascending, indexed, visible
 from tests.unit.ml.conftest import FIRST, cutoff, make_versions
 
 
@@ -37,7 +37,8 @@ def stretches(versions: pl.DataFrame, last: date) -> list[tuple[str, str, int, i
 def test_the_stretch_of_each_version_is_what_every_cutoff_saw(seed: int, late_frac: float) -> None:
     versions = make_versions(seed, late_frac=late_frac)
     last = FIRST + timedelta(days=40)
-    found = visible(versions.sample(fraction=1.0, shuffle=True, seed=seed), last, cutoff)
+    axis = Axis.of(min(versions["demand_date"].to_list()), last, cutoff)
+    found = visible(versions.sample(fraction=1.0, shuffle=True, seed=seed), axis)
     assert sorted(found.select("item_id", "site_id", "t", "v0", "v1").rows()) == stretches(versions, last)
 
 
