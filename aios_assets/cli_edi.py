@@ -240,7 +240,8 @@ def _store(path: Path | None) -> Path:
 @handle_errors
 def write(
     kind: Annotated[
-        str, typer.Argument(metavar="TYPE", help="850, 855, 856, 860, 940, 945, 214, ORDERS, ORDCHG or DESADV")
+        str,
+        typer.Argument(metavar="TYPE", help="850, 855, 856, 860, 810, 940, 945, 214, ORDERS, ORDCHG, DESADV or INVOIC"),
     ],
     source: Annotated[
         Path, typer.Option("--from", help="CSV, Parquet or JSON lines with the columns of the fact table")

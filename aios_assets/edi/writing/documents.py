@@ -14,6 +14,7 @@ from aios_assets.edi.typing_rules import own_columns
 from aios_assets.edi.writing import edifact_sets, x12_sets
 from aios_assets.edi.writing.pen import Pen, Segment, joined, number
 from aios_assets.edi.writing.profiles import Partner
+from aios_assets.edi.writing.proof import proved, shared_by_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,12 @@ class Writer:
         group: GS01.
         layout: pen to the segments of each document (from its first row), of each line, and after the lines, where `lines`,
             `total` and, with prices, `amount` (quantities times prices) are at hand.
+        once: columns of which a document says one value only.
         extra: numeric columns beyond the table that are written when given.
         needed: columns that may be empty in the table but not here.
+        action: what a line of an order does that says nothing of it.
+        unsaid: columns of the table that such a document does not carry.
+        read_as: where the reader puts such documents when that is another table: its name, and column to column there.
     """
 
     table: str
@@ -36,24 +41,102 @@ class Writer:
     standard: str
     group: str
     layout: Callable[[Pen], tuple[list[Segment], list[Segment], list[Segment]]]
+    once: tuple[str, ...]
     extra: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
+    action: str = "new"
+    unsaid: tuple[str, ...] = ()
+    read_as: tuple[str, dict[str, str]] | None = None
+
+    def carried(self) -> tuple[str, dict[str, str]]:
+        """The table that such documents are read to, and its columns by ours, of all they carry."""
+        if self.read_as is not None:
+            return self.read_as
+        table = next(t for t in EDI_FACT_TABLES if t.name == self.table)
+        return self.table, {c.name: c.name for c in own_columns(table) if c.name not in self.unsaid}
 
 
+_PARTIES = ("order_date", "buyer_id", "seller_id", "ship_to_site_id")
+_TRIP = ("shipped_date", "expected_date", "ship_from_id", "ship_to_site_id", "carrier_id")
+_STOCK_LINE = {n: n for n in ("ship_to_site_id", "item_id", "item_gtin", "quantity", "unit_code")}
+_ORDER_LINES, _SHIPMENT_LINES, _INVOICE_LINES = (
+    "raw_edi__order_lines",
+    "raw_edi__shipment_lines",
+    "raw_edi__invoice_lines",
+)
+_IN_STORES = ("line_quantity",)
 WRITERS: dict[str, Writer] = {
-    "850": Writer("raw_edi__order_lines", "order_number", "X12", "PO", x12_sets.order),
-    "860": Writer("raw_edi__order_lines", "order_number", "X12", "PC", x12_sets.change),
-    "855": Writer("raw_edi__order_responses", "order_number", "X12", "PR", x12_sets.response, ("unit_price",)),
-    "856": Writer("raw_edi__shipment_lines", "shipment_id", "X12", "SH", x12_sets.shipment),
-    "810": Writer("raw_edi__invoice_lines", "invoice_number", "X12", "IN", x12_sets.invoice, needed=("unit_price",)),
-    "940": Writer("raw_edi__order_lines", "order_number", "X12", "OW", x12_sets.warehouse_order),
-    "945": Writer("raw_edi__shipment_lines", "shipment_id", "X12", "SW", x12_sets.warehouse_shipment),
-    "214": Writer("raw_edi__shipment_statuses", "shipment_id", "X12", "QM", x12_sets.status),
-    "ORDERS": Writer("raw_edi__order_lines", "order_number", "EDIFACT", "", edifact_sets.order),
-    "ORDCHG": Writer("raw_edi__order_lines", "order_number", "EDIFACT", "", edifact_sets.change),
-    "DESADV": Writer("raw_edi__shipment_lines", "shipment_id", "EDIFACT", "", edifact_sets.shipment),
+    "850": Writer(_ORDER_LINES, "order_number", "X12", "PO", x12_sets.order, _PARTIES, unsaid=_IN_STORES),
+    "860": Writer(
+        _ORDER_LINES, "order_number", "X12", "PC", x12_sets.change, _PARTIES, action="change", unsaid=_IN_STORES
+    ),
+    "855": Writer(
+        "raw_edi__order_responses",
+        "order_number",
+        "X12",
+        "PR",
+        x12_sets.response,
+        ("response_date", "seller_id"),
+        ("unit_price",),
+    ),
+    "856": Writer(_SHIPMENT_LINES, "shipment_id", "X12", "SH", x12_sets.shipment, _TRIP),
+    "810": Writer(
+        _INVOICE_LINES,
+        "invoice_number",
+        "X12",
+        "IN",
+        x12_sets.invoice,
+        ("invoice_date", "seller_id"),
+        needed=("unit_price",),
+    ),
+    "940": Writer(
+        _ORDER_LINES,
+        "order_number",
+        "X12",
+        "OW",
+        x12_sets.warehouse_order,
+        ("requested_date", "buyer_id", "seller_id", "ship_to_site_id"),
+        read_as=(
+            "raw_edi__warehouse_lines",
+            {
+                **_STOCK_LINE,
+                "order_number": "document_number",
+                "seller_id": "warehouse_id",
+                "requested_date": "movement_date",
+            },
+        ),
+    ),
+    "945": Writer(
+        _SHIPMENT_LINES,
+        "shipment_id",
+        "X12",
+        "SW",
+        x12_sets.warehouse_shipment,
+        (*_TRIP, "order_number"),
+        read_as=(
+            "raw_edi__warehouse_lines",
+            {
+                **_STOCK_LINE,
+                "shipment_id": "shipment_id",
+                "shipped_date": "movement_date",
+                "ship_from_id": "warehouse_id",
+            },
+        ),
+    ),
+    "214": Writer("raw_edi__shipment_statuses", "shipment_id", "X12", "QM", x12_sets.status, ("carrier_id",)),
+    "ORDERS": Writer(_ORDER_LINES, "order_number", "EDIFACT", "", edifact_sets.order, _PARTIES, unsaid=_IN_STORES),
+    "ORDCHG": Writer(
+        _ORDER_LINES, "order_number", "EDIFACT", "", edifact_sets.change, _PARTIES, action="change", unsaid=_IN_STORES
+    ),
+    "DESADV": Writer(_SHIPMENT_LINES, "shipment_id", "EDIFACT", "", edifact_sets.shipment, _TRIP),
     "INVOIC": Writer(
-        "raw_edi__invoice_lines", "invoice_number", "EDIFACT", "", edifact_sets.invoice, needed=("unit_price",)
+        _INVOICE_LINES,
+        "invoice_number",
+        "EDIFACT",
+        "",
+        edifact_sets.invoice,
+        ("invoice_date", "seller_id"),
+        needed=("unit_price",),
     ),
 }
 
@@ -70,10 +153,10 @@ class Written:
 
 
 def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
-    """Rows in document and line order with every column of the table, texts made safe.
+    """Rows in document and line order with every column of the table.
 
     Raises:
-        BadInputError: a needed column is missing, null or of a type that cannot be read.
+        BadInputError: a needed column is missing, null or of a type that cannot be read, or a number is none.
     """
     table = next(t for t in EDI_FACT_TABLES if t.name == writer.table)
     frame = rows
@@ -98,6 +181,12 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     if nulls:
         name, count = next(iter(nulls.items()))
         raise BadInputError(f"column '{name}' has empty values", where=writer.table, count=count, todo="fill them")
+    for name in frame.columns:
+        count = int((~frame[name].is_finite()).sum()) if frame[name].dtype.is_float() else 0
+        if count:
+            raise BadInputError(
+                f"column '{name}' has values that are no number", where=writer.table, count=count, todo="correct them"
+            )
     for name in writer.extra:
         if name not in frame.columns:
             frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(name))
@@ -106,7 +195,9 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     frame = frame.with_columns(nth=numbered.cast(pl.String), document=pl.col(writer.key))
     if "order_line" in frame.columns:
         frame = frame.with_columns(order_line=pl.coalesce("order_line", "nth"))
-    return pen.safe(frame)
+    if "action_code" in frame.columns:
+        frame = frame.with_columns(pl.col("action_code").fill_null(writer.action))
+    return frame
 
 
 def write(
@@ -118,7 +209,7 @@ def write(
     now: datetime,
     prefix: str = "",
 ) -> Written:
-    """Write one interchange per document.
+    """Write one interchange per document, after it was read again and says what its rows say.
 
     Args:
         kind: document type, a key of `WRITERS`.
@@ -130,13 +221,27 @@ def write(
 
     Raises:
         UsageError: the type is not written here.
-        BadInputError: rows lack something, or hold a delimiter.
+        BadInputError: rows lack something, hold a delimiter, differ in what their document says once, or would be read otherwise.
     """
     if kind not in WRITERS:
         raise UsageError(f"there is no writer of '{kind}'", todo=f"use one of {', '.join(WRITERS)}")
     writer = WRITERS[kind]
     pen = Pen(partner, writer.standard)
     frame = _prepared(writer, rows, pen)
+    shared_by_document(frame, writer.once, kind)
+    bodies = _bodies(writer, pen.safe(frame), pen)
+    text = (_x12(kind, writer, pen, now) if writer.standard == "X12" else _edifact(kind, pen, now)).cast(pl.Binary)
+    # A number that is taken must be used, so one in its place stands in what is proved.
+    trial = bodies.with_columns(control=pl.int_range(1, pl.len() + 1, dtype=pl.Int64) % 1_000_000_000)
+    proved(trial.select("document", content=text), frame, *writer.carried(), kind)
+    series = f"{writer.standard}|{partner.our_id}|{partner.partner_id}"
+    taken = numbers(series, [f"{prefix}{kind} {key}" for key in bodies["document"]])
+    numbered = bodies.with_columns(control=pl.Series(taken, dtype=pl.Int64))
+    return Written(numbered.select(key="document", control_number="control", content=text))
+
+
+def _bodies(writer: Writer, frame: pl.DataFrame, pen: Pen) -> pl.DataFrame:
+    """What stands between the header and the trailer of each set (`body`), and its number of segments with both."""
     head, line, tail = writer.layout(pen)
     parts = {}
     for name, segments in (("head", head), ("line", line)):
@@ -159,20 +264,9 @@ def write(
         .with_columns(total=number("sum"), lines=pl.col("lines").cast(pl.String))
     )
     tail_text, tail_count = joined(tail)
-    bodies = bodies.with_columns(
+    return bodies.with_columns(
         body=pl.col("head_text") + pl.col("line_text") + tail_text,
         segments=pl.col("head_count") + pl.col("line_count") + tail_count + 2,
-    )
-    series = f"{writer.standard}|{partner.our_id}|{partner.partner_id}"
-    taken = numbers(series, [f"{prefix}{kind} {key}" for key in bodies["document"]])
-    bodies = bodies.with_columns(control=pl.Series(taken, dtype=pl.Int64))
-    text = _x12(kind, writer, pen, now) if writer.standard == "X12" else _edifact(kind, pen, now)
-    return Written(
-        bodies.select(
-            pl.col("document").alias("key"),
-            pl.col("control").alias("control_number"),
-            text.cast(pl.Binary).alias("content"),
-        )
     )
 
 

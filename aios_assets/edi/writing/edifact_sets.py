@@ -21,13 +21,13 @@ def _nad(pen: Pen, kind: str, name: str) -> Segment:
     return pen.seg("NAD", kind, pen.comp(pl.col(name), "", pen.partner.party_qualifier), when=_given(name))
 
 
-def _lin(pen: Pen, action: pl.Expr | str = "") -> list[Segment]:
-    """LIN by GTIN with our number in PIA, or by our number alone."""
+def _lin(pen: Pen, number: str, action: pl.Expr | str = "") -> list[Segment]:
+    """LIN by GTIN with our number in PIA, or by our number alone; `number` is the column of its line number."""
     gtin = _given("item_gtin")
     both = gtin & (pl.col("item_gtin") != pl.col("item_id"))
     own = pen.comp(pl.col("item_id"), pen.partner.item_qualifier)
     named = pl.when(gtin).then(pen.comp(pl.col("item_gtin"), "EN")).otherwise(own)
-    return [pen.seg("LIN", pl.col("nth"), action, named), pen.seg("PIA", "1", own, when=both)]
+    return [pen.seg("LIN", pl.col(number), action, named), pen.seg("PIA", "1", own, when=both)]
 
 
 def order(pen: Pen) -> Layout:
@@ -39,7 +39,11 @@ def order(pen: Pen) -> Layout:
         _nad(pen, "SU", "seller_id"),
         _nad(pen, "DP", "ship_to_site_id"),
     ]
-    return head, [*_lin(pen), *_ordered(pen)], [pen.seg("UNS", "S"), pen.seg("CNT", pen.comp("2", pl.col("lines")))]
+    return (
+        head,
+        [*_lin(pen, "order_line"), *_ordered(pen)],
+        [pen.seg("UNS", "S"), pen.seg("CNT", pen.comp("2", pl.col("lines")))],
+    )
 
 
 def _ordered(pen: Pen) -> list[Segment]:
@@ -52,12 +56,8 @@ def _ordered(pen: Pen) -> list[Segment]:
 
 def change(pen: Pen) -> Layout:
     """ORDCHG: one LIN with its action (1 added, 2 deleted, 3 changed) per changed line."""
-    code = (
-        pl.col("action_code")
-        .fill_null("change")
-        .replace_strict({"new": "1", "delete": "2", "cancel": "2", "change": "3"}, default="3")
-    )
-    cancels = (pl.col("action_code") == "cancel").fill_null(value=False)
+    code = pl.col("action_code").replace_strict({"new": "1", "delete": "2", "cancel": "2", "change": "3"}, default="3")
+    cancels = pl.col("action_code") == "cancel"
     head = [
         pen.seg("BGM", "230", pl.col("order_number"), pl.when(cancels).then(pl.lit("1")).otherwise(pl.lit("4"))),
         _dtm(pen, "137", "order_date"),
@@ -68,7 +68,7 @@ def change(pen: Pen) -> Layout:
     ]
     return (
         head,
-        [*_lin(pen, code), *_ordered(pen)],
+        [*_lin(pen, "order_line", code), *_ordered(pen)],
         [pen.seg("UNS", "S"), pen.seg("CNT", pen.comp("2", pl.col("lines")))],
     )
 
@@ -86,7 +86,7 @@ def shipment(pen: Pen) -> Layout:
         pen.seg("CPS", "1"),
     ]
     line = [
-        *_lin(pen),
+        *_lin(pen, "nth"),
         pen.seg("QTY", pen.comp("12", number("quantity"), pl.col("unit_code"))),
         pen.seg("RFF", pen.comp("ON", pl.col("order_number"), pl.col("order_line")), when=_given("order_number")),
     ]
@@ -101,7 +101,7 @@ def invoice(pen: Pen) -> Layout:
         _nad(pen, "SU", "seller_id"),
     ]
     line = [
-        *_lin(pen),
+        *_lin(pen, "nth"),
         pen.seg("QTY", pen.comp("47", number("quantity"), pl.col("unit_code"))),
         pen.seg("PRI", pen.comp("AAA", number("unit_price"))),
         pen.seg("RFF", pen.comp("ON", pl.col("order_number"), pl.col("order_line")), when=_given("order_number")),

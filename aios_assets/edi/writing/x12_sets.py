@@ -51,10 +51,8 @@ def order(pen: Pen) -> Layout:
 def change(pen: Pen) -> Layout:
     """860: one POC per changed line; a document whose lines are all cancelled is a cancellation."""
     actions = {"new": "AI", "change": "CA", "delete": "DI", "cancel": "CA"}
-    code = pl.col("action_code").fill_null("change").replace_strict(actions, default="CA")
-    purpose = (
-        pl.when((pl.col("action_code") == "cancel").fill_null(value=False)).then(pl.lit("01")).otherwise(pl.lit("04"))
-    )
+    code = pl.col("action_code").replace_strict(actions, default="CA")
+    purpose = pl.when(pl.col("action_code") == "cancel").then(pl.lit("01")).otherwise(pl.lit("04"))
     head = [
         pen.seg("BCH", purpose, "SA", pl.col("order_number"), "", "", day("order_date")),
         _n1(pen, "BY", "buyer_id"),

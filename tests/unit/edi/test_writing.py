@@ -46,7 +46,9 @@ def rows(kind: str) -> pl.DataFrame:
                 "seller_id": ["V1"] * n,
                 "ship_to_site_id": ["S1", "S1", "S2", "S2"],
                 "unit_price": [9.25, None, 0.01, 3.0],
-                "requested_date": [date(2026, 1, 9), None, date(2026, 1, 10), None],
+                "requested_date": [date(2026, 1, d) for d in (9, 9, 10, 10)]
+                if kind == "940"
+                else [date(2026, 1, 9), None, date(2026, 1, 10), None],
             }
         )
     if WRITERS[kind].table == "raw_edi__order_responses":
