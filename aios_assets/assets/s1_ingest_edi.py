@@ -12,6 +12,7 @@ from dagster import AssetExecutionContext, MaterializeResult, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec
+from aios_assets.assets.glue_reading import read_before, write_verdicts
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES, EDI_VERDICT_TABLES
 from aios_assets.resources.handles import World
 from aios_assets.resources.unread import mark_read, unread_documents
@@ -45,9 +46,10 @@ def read_edi(context: AssetExecutionContext, world: World) -> Iterator[Materiali
         facts = pl.concat([batch.facts[name], *([imports.frames[name]] if name in imports.frames else [])])
         yield write(world, name, facts, documents=documents.height)
     rejects = pl.concat([batch.rejects, imports.rejects])
-    yield write(world, "raw_edi__rejects", rejects, imported=imports.counts)
-    yield write(world, "raw_edi__sets", batch.sets, documents=documents.height)
-    yield write(world, "raw_edi__interchanges", batch.interchanges, counts=batch.counts)
+    again = read_before(world, documents, "edi")
+    yield write_verdicts(world, "raw_edi__rejects", rejects, again, imported=imports.counts)
+    yield write_verdicts(world, "raw_edi__sets", batch.sets, again, documents=documents.height)
+    yield write_verdicts(world, "raw_edi__interchanges", batch.interchanges, again, counts=batch.counts)
     mark_read(world.lake, documents, "edi")
     mark_read(world.lake, sheets, "import")
     yield MaterializeResult(
