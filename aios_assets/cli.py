@@ -129,6 +129,7 @@ def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
         runs = [
             {
                 "day": r.last, "run_id": r.run_id, "success": r.is_success, "failed_steps": r.failed_steps,
+                "causes": r.causes,
                 "failed_checks": r.failed_checks, "changed_tables": r.changed_tables,
             }
             for r in results
@@ -137,8 +138,8 @@ def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
         return
     render(summary, str(conf.home))
     for r in results:
-        for step in r.failed_steps:
-            _say(f"{r.last}: step {step} FAILED. To do: see run {r.run_id} in `make ui`")
+        for step, cause in zip(r.failed_steps, r.causes, strict=True):
+            _say(f"{r.last}: step {step} FAILED: {cause}. To do: see run {r.run_id} in `make ui`")
         for check in r.failed_checks:
             _say(f"{r.last}: check {check['check']} of {check['asset']} did not pass ({check['severity'].lower()})")
 

@@ -60,6 +60,7 @@ class NightResult:
         run_id: Dagster run, empty when nothing had to be done.
         is_success: every step ended well.
         failed_steps: steps that did not.
+        causes: what ended each of them, in one line, in the same order.
         failed_checks: asset checks that failed, with their severity.
         changed_tables: tables that gained a Delta version.
     """
@@ -69,6 +70,7 @@ class NightResult:
     run_id: str
     is_success: bool
     failed_steps: list[str] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
     failed_checks: list[dict[str, str]] = field(default_factory=list)
     changed_tables: list[str] = field(default_factory=list)
 
@@ -169,7 +171,7 @@ def run_night(
         before = table_versions(settings)
         begun = begun_path(settings, last)
         if job_name == "nightly":
-            begun.write_text(json.dumps({"run_id": "", "failed_steps": []}))
+            begun.write_text(json.dumps({"run_id": "", "failed_steps": [], "causes": []}))
         result = _execute(settings, build_defs(settings), job_name, first, last)
         after = table_versions(settings)
         changed = [name for name in after if after[name] != before[name]]
@@ -178,7 +180,8 @@ def run_night(
             _mark(settings, first, last, {"fingerprint": waiting.fingerprint, "versions": after})
             begun.unlink()
         elif job_name == "nightly":
-            begun.write_text(json.dumps({"run_id": outcome.run_id, "failed_steps": outcome.failed_steps}))
+            said = {"run_id": outcome.run_id, "failed_steps": outcome.failed_steps, "causes": outcome.causes}
+            begun.write_text(json.dumps(said))
         return outcome
 
 
@@ -244,10 +247,13 @@ def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: da
 
 
 def _outcome(result: Any, first: date, last: date, changed: list[str]) -> NightResult:
-    failed = [e.step_key or "" for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+    from aios_assets.automation.progress import cause_of
+
+    failures = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
     checks = [
         {"asset": c.asset_key.to_user_string(), "check": c.check_name, "severity": c.severity.value}
         for c in result.get_asset_check_evaluations()
         if not c.passed
     ]
-    return NightResult(first, last, result.run_id, result.success, failed, checks, changed)
+    steps, causes = [e.step_key or "" for e in failures], [cause_of(e) for e in failures]
+    return NightResult(first, last, result.run_id, result.success, steps, causes, checks, changed)

@@ -100,7 +100,7 @@ def unfinished(settings: Settings) -> list[dict[str, Any]]:
     """Nights that were begun and did not end well, oldest first.
 
     Returns:
-        day, run_id and failed_steps (both empty when the process was killed or is still at work), is_under_way.
+        day, run_id, failed_steps and their causes (empty when the process was killed or is still at work), is_under_way.
     """
     from aios_assets.resources.locks import is_held
 
@@ -114,6 +114,7 @@ def unfinished(settings: Settings) -> list[dict[str, Any]]:
                 "day": path.stem,
                 "run_id": noted.get("run_id", ""),
                 "failed_steps": failed,
+                "causes": list(noted.get("causes", [])),
                 "is_under_way": at_work and not failed,
             }
         )

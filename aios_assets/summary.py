@@ -210,7 +210,7 @@ def render(summary: dict[str, Any], home: str) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(Panel(f"Night of {summary['day']}", style="bold"))
     for night in summary["unfinished"]:
-        console.print(f"[bold red]{how_it_stands(night)}[/]")
+        console.print(how_it_stands(night), style="bold red", markup=False, highlight=False)
     docs = summary["documents"]
     console.print("[bold]Documents[/] " + ", ".join(f"{n:,} {k}" for k, n in docs["taken"].items()))
     console.print("  interchanges: " + (", ".join(f"{n:,} {k}" for k, n in docs["interchanges"].items()) or "none"))
@@ -243,7 +243,7 @@ def how_it_stands(night: dict[str, Any]) -> str:
     """What became of a night that was begun, in one line."""
     if night["is_under_way"]:
         return f"The night of {night['day']} is under way."
-    steps = ", ".join(night["failed_steps"])
+    steps = "; ".join(f"{step}: {cause}" for step, cause in zip(night["failed_steps"], night["causes"], strict=True))
     why = f"failed at {steps} (run {night['run_id']} in `make ui`)" if steps else "was ended before its time"
     return f"The night of {night['day']} {why}: NOT FINISHED. To do: aios run --day {night['day']}"
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from aios_assets.contracts.errors import AiosError, BadInputError
+from aios_assets.contracts.errors import AiosError, BadInputError, StorageError
 from aios_assets.resources.as2 import As2Request, build_mdn, read_request
 from aios_assets.resources.transport import Incoming, Store
 
@@ -85,7 +85,15 @@ class _Server(ThreadingHTTPServer):
         self.counting = threading.Lock()
 
     def take(self, content: bytes, source: str, transport: str) -> dict[str, Any]:
-        receipt = self.store([Incoming(content, source, transport)])[0]
+        try:
+            receipt = self.store([Incoming(content, source, transport)])[0]
+        except OSError as error:
+            # Without an answer the sender would not know whether to send it again.
+            raise StorageError(
+                f"the document could not be stored ({error.strerror or error})",
+                where=str(error.filename or ""),
+                todo="send it again once the receiver has room and rights",
+            ) from error
         with self.counting:
             self.acknowledged += 1
         return {"document_id": receipt.document_id, "is_new": receipt.is_new}

@@ -228,6 +228,15 @@ def test_refusals_store_nothing(lake: Lake) -> None:
     assert lake.count("raw_edi__documents") == 0
 
 
+def test_a_store_that_cannot_be_written_is_answered_and_nothing_is_acknowledged(tmp_path: Path) -> None:
+    (tmp_path / "_aios").mkdir()
+    (tmp_path / "_aios" / "locks").write_text("a file where a folder is needed")
+    with listening(Lake(tmp_path)) as url:
+        answers = [httpx.post(f"{url}/documents/a.edi", content=b"ISA*x") for _ in range(2)]
+    assert [a.status_code for a in answers] == [503, 503]
+    assert "could not be stored" in answers[0].json()["error"]
+
+
 def test_as2_answers_with_a_receipt_that_holds_the_digest(lake: Lake) -> None:
     content = b"ISA*00*as2~"
     with listening(lake) as url:

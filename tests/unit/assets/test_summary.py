@@ -98,7 +98,7 @@ def test_the_chain_of_a_recommendation_never_says_none(capsys: pytest.CaptureFix
 
 
 def failed(day: str) -> dict[str, Any]:
-    return {"day": day, "run_id": "abc", "failed_steps": ["curate"], "is_under_way": False}
+    return {"day": day, "run_id": "abc", "failed_steps": ["curate"], "causes": ["no room [/x]"], "is_under_way": False}
 
 
 def test_a_night_that_failed_is_no_night_without_need() -> None:
@@ -109,10 +109,10 @@ def test_a_night_that_failed_is_no_night_without_need() -> None:
 
 def test_what_became_of_a_night_says_what_to_do() -> None:
     assert how_it_stands(failed("2024-07-31")) == (
-        "The night of 2024-07-31 failed at curate (run abc in `make ui`): NOT FINISHED. To do: aios run --day 2024-07-31"
+        "The night of 2024-07-31 failed at curate: no room [/x] (run abc in `make ui`): NOT FINISHED. To do: aios run --day 2024-07-31"
     )
-    assert "ended before its time" in how_it_stands(failed("2024-07-31") | {"failed_steps": []})
-    assert "under way" in how_it_stands(failed("2024-07-31") | {"failed_steps": [], "is_under_way": True})
+    assert "ended before its time" in how_it_stands(failed("2024-07-31") | {"failed_steps": [], "causes": []})
+    assert "under way" in how_it_stands(failed("2024-07-31") | {"failed_steps": [], "causes": [], "is_under_way": True})
 
 
 def test_every_recommendation_is_shown_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
