@@ -51,6 +51,8 @@ def panel_data(config: PlanConfig, source: Source, panel: Panel, horizon: int) -
     from ml.panel import build_panel
 
     days = as_days(source.history[source.time], "history")
+    if config.period == "M":
+        days = days.dt.month_start()  # as the panel counts them: a month may be dated by any of its days
     known = source.history.with_columns(days.alias(source.time)).filter(pl.col(source.time) <= panel.periods[-1])
     return build_panel(
         known, source.keys, source.time, source.target, config.period, horizon, in_stock=source.in_stock,

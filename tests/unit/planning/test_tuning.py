@@ -116,6 +116,18 @@ def test_a_model_of_the_past_has_not_seen_what_came_after(planned: tuple[Planner
     assert np.array_equal(one, two)
 
 
+def test_a_month_may_be_dated_by_any_of_its_days() -> None:
+    """Files of books that close a month on its last day ended in an IndexError: the newest month was left out."""
+    config = parse_config({"period": "M", "lead_time_periods": 2, "holding_cost": 0.2, "shortage_cost": 1.0}, "test")
+    firsts = pl.DataFrame({"month": [date(2023 + k // 12, k % 12 + 1, 1) for k in range(15)], "units": range(15)})
+    rows = firsts.with_columns(item=pl.lit("A"))
+    by = {how: rows.with_columns(month=month) for how, month in (("first", pl.col("month")), ("last", pl.col("month").dt.month_end()))}  # fmt: skip
+    panel = build_panel(by["last"], ["item"], "month", "units", "M")
+    first, last = (panel_data(config, Source(by[how], ("item",), "month", "units", None), panel, 3) for how in by)
+    assert last.y.shape == (1, 15)
+    assert np.array_equal(first.y, last.y, equal_nan=True)
+
+
 def test_harmless_terms_keep_what_can_be_used() -> None:
     terms = Terms(*(np.array(v) for v in ([0.2, np.nan], [1.0, 0.0], [6.0, np.nan], [np.nan, 2.0], [3.0, np.nan])))
     safe = harmless(terms)
