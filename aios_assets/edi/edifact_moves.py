@@ -96,11 +96,12 @@ def invoices(view: View) -> list[Typed]:
     Args:
         view: messages; lines opened by LIN.
     """
-    base = _ordered(price(lin_items(view), view), view)
+    base = _ordered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number").rename({"number": "invoice_number"})
     base = attach(
         base, having(quantities(view), "kind", "47", "46", "12", "21", "1", "136"), "line", "quantity", "unit_code"
     )
+    base = price(base, view)
     base = day(base, header(dtm(view)), "invoice_date", "137", "3", "263")
     base = party(base, header(parties(view)), "seller_id", "SU", "SE", "II")
     base = base.with_columns(unit_code=pl.col("unit_code").fill_null("EA"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
+from aios_assets.edi.price_basis import edifact_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, among, attach, having, header, lines, numbered
 from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
@@ -116,10 +117,12 @@ def quantities(view: View) -> pl.DataFrame:
 
 
 def price(base: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Add unit_price: the first net, else gross, price of the line."""
-    pri = with_number(lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2))), "unit_price")
+    """Add unit_price: the first net, else gross, price of the line, per `unit_code` of `base`."""
+    pri = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2), price_count=(1, 5), price_unit=(1, 6)))
+    pri = with_number(pri, "unit_price")
     net = having(pri, "kind", "AAA", "NTP", "AAB", "GRP", "AAE", "CAL", "INF", "INV", "CT")
-    return attach(base, net.filter(pl.col("unit_price").is_not_null()), "line", "unit_price")
+    net = net.filter(pl.col("unit_price").is_not_null())
+    return edifact_per_unit(attach(base, net, "line", "unit_price", "price_count", "price_unit"))
 
 
 def references(view: View) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_PRODUCT_TRANSFERS,
     RAW_EDI_REMITTANCE_LINES,
 )
+from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
 from aios_assets.edi.x12_orders import dates, parties, with_party
@@ -67,14 +68,15 @@ def payments(view: View) -> list[Typed]:
 
 def prices(view: View) -> list[Typed]:
     """832 to price lines: one row per CTP of an item."""
-    base = lines(view.pick("CTP", price_code=2, unit_price=3, unit_code=5)).filter(pl.col("unit_price").is_not_null())
+    base = lines(view.pick("CTP", price_code=2, unit_price=3, unit_code=5, price_basis=9))
+    base = x12_per_unit(first_component(base.filter(pl.col("unit_price").is_not_null()), "unit_code"))
     base = attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin")
     base = attach(base, lines(view.pick("PID", description=5)), "line", "description")
     base = attach(base, view.pick("BCT", catalogue_id=2), "set", "catalogue_id")
     found = dates(view)
     base = attach(base, header(found).rename({"day": "catalogue_date"}), "set", "catalogue_date")
     starts = lines(having(found, "kind", "007", "036", "129")).rename({"day": "effective_date"})
-    base = first_component(attach(base, starts, "line", "effective_date"), "unit_code")
+    base = attach(base, starts, "line", "effective_date")
     base = base.with_columns(pl.col("catalogue_id").fill_null("unnumbered"), pl.col("unit_code").fill_null("EA"))
     return [finish(RAW_EDI_PRICE_LINES, base, {"unit_price": 3, "item_id": 3})]
 
@@ -89,8 +91,8 @@ def transfers(view: View) -> list[Typed]:
     base = lines(view.pick("QTY", quantity=2, unit_code=3)).rename({"line": "loop"})
     base = base.with_columns(line=pl.col("row"))
     base = attach(base, lines(item(inner.pairs("LIN", first=2))), "line", "item_id", "item_gtin")
-    uit = lines(inner.pick("UIT", unit=1, unit_price=2))
-    base = attach(base, uit, "line", "unit_price")
+    uit = lines(inner.pick("UIT", unit=1, unit_price=2, price_basis=3))
+    base = x12_per_unit(attach(base, uit, "line", "unit_price", "price_basis"))
     loop = view.pick("PTD", transfer_code=1)
     loop = attach(loop, lines(having(parties(view), "who", "ST", "EN", "BY")), "line", "party")
     loop = attach(loop, lines(dates(view)), "line", "day")

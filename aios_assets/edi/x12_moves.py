@@ -12,8 +12,9 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_SHIPMENT_STATUSES,
 )
 from aios_assets.edi.delims import COMP
+from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, having, header, item, lines
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
 from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_date, with_party
 
@@ -165,7 +166,8 @@ def invoices(view: View) -> list[Typed]:
     Args:
         view: 810 sets; lines opened by IT1.
     """
-    base = item(view.pairs("IT1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4))
+    base = view.pairs("IT1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
+    base = x12_per_unit(first_component(item(base), "unit_code"))
     head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4)
     base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number")
     ref = having(view.pick("REF", kind=1, value=2), "kind", "PO").select(
@@ -175,7 +177,7 @@ def invoices(view: View) -> list[Typed]:
     base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN", "RI", "RE")
     base = base.with_columns(
         order_number=pl.coalesce("order_number", "ref_order"),
-        unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
     )
     return [finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 2, "unit_price": 4, "item_id": 7}, may_be_negative=True)]
 

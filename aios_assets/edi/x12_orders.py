@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
+from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered
@@ -57,7 +58,9 @@ def orders(view: View, code: str) -> list[Typed]:
     """
     if code == "860":
         head = view.pick("BCH", purpose=1, order_number=3, order_date=6, changed=11)
-        base = view.pairs("POC", first=8, order_line=1, change=2, quantity=3, left=4, unit_code=5, unit_price=6)
+        base = view.pairs(
+            "POC", first=8, order_line=1, change=2, quantity=3, left=4, unit_code=5, unit_price=6, price_basis=7
+        )
     elif code == "875":
         head = view.pick("G50", purpose=1, order_number=3, order_date=2).with_columns(
             changed=pl.lit(None, dtype=pl.String)
@@ -67,8 +70,8 @@ def orders(view: View, code: str) -> list[Typed]:
         head = view.pick("BEG", purpose=1, order_number=3, order_date=5).with_columns(
             changed=pl.lit(None, dtype=pl.String)
         )
-        base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4)
-    base = numbered(first_component(item(base), "unit_code"), view)
+        base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
+    base = x12_per_unit(numbered(first_component(item(base), "unit_code"), view))
     base = attach(base, head, "set", "purpose", "order_number", "order_date", "changed")
     n1 = parties(view)
     base = with_party(base, n1, "buyer_id", "BY", "BO")
@@ -147,7 +150,8 @@ def _totals(base: pl.DataFrame, sdq: pl.DataFrame) -> pl.DataFrame:
 def _grocery(view: View) -> pl.DataFrame:
     """G68 lines of an 875: quantity, unit, cost, UPC case code, then qualifier and number pairs."""
     base = view.pairs("G68", first=5, quantity=1, unit_code=2, unit_price=3, upc=4)
-    return base.with_columns(gtin=pl.coalesce("gtin", "upc"), order_line=pl.lit(None, dtype=pl.String)).drop("upc")
+    none = pl.lit(None, dtype=pl.String)
+    return base.with_columns(gtin=pl.coalesce("gtin", "upc"), order_line=none, price_basis=none).drop("upc")
 
 
 def _scheduled(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
 from aios_assets.edi.delims import COMP
+from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, having, header, item, lines
@@ -54,8 +55,8 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
     base = pl.concat([facts, silent], how="diagonal")
     base = attach(base, items, "line", "item_id", "item_gtin")
     base = current_site(base, sites(view)).join(sender, on="set", how="left", maintain_order="left")
-    price = view.pick("CTP", unit_price=3).filter(pl.col("unit_price").is_not_null())
-    base = attach(base, lines(price), "line", "unit_price")
+    price = view.pick("CTP", unit_price=3, price_basis=9).filter(pl.col("unit_price").is_not_null())
+    base = x12_per_unit(attach(base, lines(price), "line", "unit_price", "price_basis"))
     base = _period(base, view)
     base = base.with_columns(
         # A quantity that SDQ gives to no store is nobody else's either.

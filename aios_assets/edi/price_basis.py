@@ -1,0 +1,70 @@
+"""Prices that are stated for more than one unit, or for another one, made prices of one unit of the quantity.
+
+A price of 150 per hundred that is read as 150 each is wrong by a factor of a hundred. Where the units do not tell how many pieces they
+are, there is no price per unit; the raw segment keeps what was said.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from aios_assets.edi.typing_rules import read_number
+
+# Pieces in one unit, where the unit alone says so (as dbt_project/codes/seed_unit_codes.csv).
+PIECES = {
+    **dict.fromkeys(("EA", "PCE", "PC", "PCS", "C62", "H87", "UN", "EACH", "NAR", "ST", "SET"), 1.0),
+    "PR": 2.0,
+    **dict.fromkeys(("DZ", "DZN"), 12.0),
+    **dict.fromkeys(("GR", "GRO"), 144.0),
+    **dict.fromkeys(("TH", "MIL"), 1000.0),
+}
+# Source: X12 element 639, the codes that say for how many pieces a price is.
+COUNTS = {
+    **dict.fromkeys(("PE", "LE", "QE", "RE", "TE", "WE"), 1.0),
+    "PN": 10.0,
+    **dict.fromkeys(("PD", "LD", "RD", "TD", "WD"), 12.0),
+    **dict.fromkeys(("HP", "LC", "QH", "RC", "TC", "WC"), 100.0),
+    **dict.fromkeys(("TP", "LM", "QS", "RM", "TM", "WM"), 1000.0),
+    "TT": 10_000.0,
+    "HT": 100_000.0,
+}
+
+
+def x12_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines without `price_basis` (element 639), their `unit_price` per `unit_code`.
+
+    A price per each goes with any unit: partners send it with cases too, where it means the case.
+
+    Args:
+        lines: unit_price, price_basis and unit_code as texts, unit_code null for pieces.
+    """
+    count = pl.col("price_basis").str.to_uppercase().replace_strict(COUNTS, default=None, return_dtype=pl.Float64)
+    pieces = _pieces(pl.col("unit_code"))
+    many = (count > 1) & pl.col("unit_price").is_not_null()
+    return _repriced(lines, many, pieces / count).drop("price_basis")
+
+
+def edifact_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines without `price_count` (5284) and `price_unit` (6411), their `unit_price` per `unit_code`.
+
+    Args:
+        lines: unit_price, price_count, price_unit and unit_code as texts, unit_code null for pieces.
+    """
+    count = read_number(pl.col("price_count")).fill_null(1.0)
+    other = pl.col("price_unit").is_not_null() & (pl.col("price_unit") != pl.col("unit_code").fill_null("PCE"))
+    ratio = pl.when(other).then(_pieces(pl.col("unit_code")) / _pieces(pl.col("price_unit"))).otherwise(1.0)
+    said = pl.col("unit_price").is_not_null() & ((count != 1.0) | other & (ratio != 1.0).fill_null(value=True))
+    return _repriced(lines, said, pl.when(count > 0).then(ratio / count)).drop("price_count", "price_unit")
+
+
+def _pieces(unit: pl.Expr) -> pl.Expr:
+    return unit.fill_null("EA").str.to_uppercase().replace_strict(PIECES, default=None, return_dtype=pl.Float64)
+
+
+def _repriced(lines: pl.DataFrame, which: pl.Expr, factor: pl.Expr) -> pl.DataFrame:
+    """Some prices times a factor; none where the factor is not known. A price that is no number is left to be rejected."""
+    which = which.fill_null(value=False) & read_number(pl.col("unit_price")).is_not_null()
+    if not lines.select(which.any()).item():
+        return lines
+    price = (read_number(pl.col("unit_price")) * factor).cast(pl.String)
+    return lines.with_columns(unit_price=pl.when(which).then(price).otherwise("unit_price"))
