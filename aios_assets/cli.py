@@ -141,7 +141,10 @@ def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
         for step, cause in zip(r.failed_steps, r.causes, strict=True):
             _say(f"{r.last}: step {step} FAILED: {cause}. To do: see run {r.run_id} in `make ui`")
         for check in r.failed_checks:
-            _say(f"{r.last}: check {check['check']} of {check['asset']} did not pass ({check['severity'].lower()})")
+            said = f": {check['said']}" if check["said"] else ""
+            _say(
+                f"{r.last}: check {check['check']} of {check['asset']} did not pass ({check['severity'].lower()}){said}"
+            )
 
 
 def _say(line: str) -> None:

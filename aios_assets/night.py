@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -42,6 +42,7 @@ code_servers:
 """
 
 
+SHORT_TEXT = 80
 # Mark of a night that was run, of which it is not known on which documents: asked for again, it is run again.
 UNPROVEN: dict[str, object] = {"fingerprint": "", "versions": {}}
 # What Dagster's page of a job finds its runs by; a run that was started in process has none of its own.
@@ -246,12 +247,29 @@ def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: da
             )
 
 
+def figures_of(metadata: Mapping[str, Any]) -> str:
+    """What a check reported, in one line: figures and short texts; tables and pictures are in Dagster's pages.
+
+    >>> from dagster import IntMetadataValue
+    >>> figures_of({"broken": IntMetadataValue(1), "item_site_days": IntMetadataValue(224)})
+    'broken 1, item site days 224'
+    """
+    values = {name: getattr(value, "value", value) for name, value in metadata.items()}
+    shown = {n: v for n, v in values.items() if isinstance(v, (int, float, str)) and len(str(v)) <= SHORT_TEXT}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
+
+
 def _outcome(result: Any, first: date, last: date, changed: list[str]) -> NightResult:
     from aios_assets.automation.progress import cause_of
 
     failures = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
     checks = [
-        {"asset": c.asset_key.to_user_string(), "check": c.check_name, "severity": c.severity.value}
+        {
+            "asset": c.asset_key.to_user_string(),
+            "check": c.check_name,
+            "severity": c.severity.value,
+            "said": figures_of(c.metadata),
+        }
         for c in result.get_asset_check_evaluations()
         if not c.passed
     ]

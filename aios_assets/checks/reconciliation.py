@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, asset_check
@@ -11,6 +11,8 @@ from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.resources.handles import World
 
 SAMPLE = 200
+RECENT_DAYS = 7  # as long as the summary of a night lists findings
+HALF_A_UNIT = 0.5  # a break of the stock balance in whole units, above the noise of converted ones
 EDI_KINDS = ("x12", "edifact", "unknown")
 SHEET_KINDS = ("csv", "parquet")
 IMPORTED = ("raw_edi__product_activity", "raw_edi__inventory_positions", "raw_edi__order_lines")
@@ -41,32 +43,43 @@ def lines_add_up(world: World) -> AssetCheckResult:
 
 
 @asset_check(asset="fct_inventory_daily", name="stock_identity")
-def stock_identity(world: World) -> AssetCheckResult:
-    """Opening + receipts − outbound ± adjustments = closing, per item, site and day."""
-    current = world.lake.scan("fct_inventory_daily").filter(
+def stock_identity(context: AssetCheckExecutionContext, world: World) -> AssetCheckResult:
+    """Opening + receipts − outbound ± adjustments = closing, per item and site, on the run's days and the week before them.
+
+    Older breaks that nobody corrected stay findings; a check that fails every night for them would hide the one of tonight.
+    """
+    days = _days(context)
+    recent = pl.col("inventory_date").is_between(days[0] - timedelta(days=RECENT_DAYS), days[-1])
+    is_broken = pl.col("residual_qty_ea").abs() > HALF_A_UNIT
+    known = world.lake.scan("fct_inventory_daily").filter(
         pl.col("is_current") & pl.col("residual_qty_ea").is_not_null()
     )
-    counts = current.select(
-        pl.len().alias("rows"), (pl.col("residual_qty_ea").abs() > 0.5).sum().alias("broken")
-    ).collect()
-    rows, broken = counts.row(0)
+    rows, broken, ever = (
+        known.select(
+            recent.sum().alias("rows"), (recent & is_broken).sum().alias("broken"), is_broken.sum().alias("ever")
+        )
+        .collect()
+        .row(0)
+    )
     return AssetCheckResult(
         passed=broken == 0,
         severity=AssetCheckSeverity.WARN,
-        metadata={"item_site_days": rows, "broken": broken, "look_at": "mon_findings, kind stock_identity"},
-    )
+        metadata={
+            "item_site_days": rows, "broken": broken, "broken_ever": ever, "look_at": "mon_findings, kind stock_identity",
+        },
+    )  # fmt: skip
 
 
 @asset_check(asset="pred_demand__28d", name="every_series_has_28_days", blocking=True)
-def every_series_has_28_days(world: World) -> AssetCheckResult:
-    """Each forecast item and site has every horizon, quantiles do not cross, and none is negative."""
-    newest = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date") == pl.col("origin_date").max())
-    per_series = newest.group_by("item_id", "site_id").len().collect()
+def every_series_has_28_days(context: AssetCheckExecutionContext, world: World) -> AssetCheckResult:
+    """Each item and site forecast on the run's days has every horizon, quantiles do not cross, and none is negative."""
+    made = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date").is_in(_days(context)))
+    per_series = made.group_by("origin_date", "item_id", "site_id").len().collect()
     short = per_series.filter(pl.col("len") != 28).height
     names = [c for c in world.lake.scan("pred_demand__28d").collect_schema().names() if c.startswith("demand_qty_ea_p")]
     crossing = pl.any_horizontal(pl.col(a) > pl.col(b) + 1e-9 for a, b in itertools.pairwise(names))
     faults = (
-        newest.select(crossing.sum().alias("crossing"), (pl.col(names[0]) < 0).sum().alias("negative")).collect().row(0)
+        made.select(crossing.sum().alias("crossing"), (pl.col(names[0]) < 0).sum().alias("negative")).collect().row(0)
     )
     return AssetCheckResult(
         passed=short == 0 and sum(faults) == 0,
@@ -75,16 +88,17 @@ def every_series_has_28_days(world: World) -> AssetCheckResult:
 
 
 @asset_check(asset="rec_decisions", name="every_item_has_a_reason", blocking=True)
-def every_item_has_a_reason(world: World) -> AssetCheckResult:
-    """Each item and site with stock or forecast has a decision, or the reason why there is none."""
-    newest = world.lake.scan("rec_decisions").filter(pl.col("as_of_date") == pl.col("as_of_date").max()).collect()
-    forecast = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date") == pl.col("origin_date").max())
-    pairs = forecast.select("item_id", "site_id").unique().collect()
-    missing = pairs.join(newest, on=["item_id", "site_id"], how="anti").height
-    unsaid = newest.filter(pl.col("reason").str.len_chars() == 0).height
+def every_item_has_a_reason(context: AssetCheckExecutionContext, world: World) -> AssetCheckResult:
+    """Each item and site with stock or forecast has a decision on each of the run's days, or the reason why there is none."""
+    days = _days(context)
+    made = world.lake.read("rec_decisions", where=pl.col("as_of_date").is_in(days))
+    forecast = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date").is_in(days))
+    needed = forecast.select(pl.col("origin_date").alias("as_of_date"), "item_id", "site_id").unique().collect()
+    missing = needed.join(made, on=["as_of_date", "item_id", "site_id"], how="anti").height
+    unsaid = made.filter(pl.col("reason").str.len_chars() == 0).height
     return AssetCheckResult(
         passed=missing == 0 and unsaid == 0,
-        metadata={"rows": newest.height, "without_decision": missing, "without_reason": unsaid},
+        metadata={"rows": made.height, "without_decision": missing, "without_reason": unsaid},
     )
 
 
@@ -132,9 +146,14 @@ def _all_read(
     )
 
 
+def _days(context: AssetCheckExecutionContext) -> list[date]:
+    """The days of the run, oldest first."""
+    return sorted(date.fromisoformat(key) for key in context.partition_keys)
+
+
 def _last_day(context: AssetCheckExecutionContext) -> date:
     """The newest day of the run."""
-    return max(date.fromisoformat(key) for key in context.partition_keys)
+    return _days(context)[-1]
 
 
 RECONCILIATION_CHECKS = [
