@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -327,11 +326,12 @@ def quarantine_show(
 def quarantine_release(
     reject_id: Annotated[str, typer.Argument(help="id, or its first characters")],
     reason: Annotated[str, typer.Option(help="why it may pass")] = "",
-    by: Annotated[str, typer.Option(help="who decides")] = os.environ.get("USER", "unknown"),
+    by: Annotated[str, typer.Option(help="who decides; the user of this machine otherwise")] = "",
     as_json: Json = False,
 ) -> None:
     """Let a reject through; the next run reads its document again."""
     from aios_assets.night import only_one, prepare_home
+    from aios_assets.outage import user_name
     from aios_assets.quarantine import release
     from aios_assets.resources.clock import now_utc
     from aios_assets.resources.lake import Lake
@@ -339,7 +339,7 @@ def quarantine_release(
     conf = settings()
     prepare_home(conf)
     with only_one(conf):
-        emit(release(Lake(conf.lake_root), reject_id, reason, by, now_utc()), as_json)
+        emit(release(Lake(conf.lake_root), reject_id, reason, by.strip() or user_name(), now_utc()), as_json)
 
 
 @app.command()

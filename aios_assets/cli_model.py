@@ -124,7 +124,7 @@ def promote(
 ) -> None:
     """Make a version champion by a person's verdict; refused when no gate judged it or one failed it, unless --against-gates."""
     _version(model, version)
-    against = _against(_verdicts(), model, version)
+    against = _against(_verdicts(), _deployments(), model, version)
     if against and not against_gates:
         todo = f"see aios model compare, aios model history --model {model}, or give --against-gates"
         raise RefusedError(f"version {version} {against}", where=model, todo=todo)
@@ -169,9 +169,12 @@ def failed_gates(verdicts: pl.DataFrame, model: str, version: str) -> list[str]:
     return sorted(newest.filter(~pl.col("is_passed"))["gate_code"].to_list())
 
 
-def _against(verdicts: pl.DataFrame, model: str, version: str) -> str:
-    """What speaks against promoting a version; nothing when every gate that judged it passed it."""
-    if verdicts.filter(verdicts["subject"] == f"{model}:{version}").is_empty():
+def _against(verdicts: pl.DataFrame, deployments: pl.DataFrame, model: str, version: str) -> str:
+    """What speaks against promoting a version; nothing when every gate that judged it passed it, or it was champion unjudged."""
+    import polars as pl
+
+    mine = (pl.col("model_name") == model) & (pl.col("model_version") == version) & (pl.col("alias") == "champion")
+    if verdicts.filter(pl.col("subject") == f"{model}:{version}").is_empty() and deployments.filter(mine).is_empty():
         return "was judged by no gate"
     failed = failed_gates(verdicts, model, version)
     return f"failed {', '.join(failed)}" if failed else ""

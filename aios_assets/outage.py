@@ -46,7 +46,7 @@ def outage_of(error: BaseException, home: Path) -> StorageError | None:
             return StorageError("the disk is full", where=where, todo=todo)
         if number in NO_RIGHT or _says(said, SAID_NO_RIGHT):
             todo = "call as the user whom it belongs to, or give this one the right, then call the same command again"
-            return StorageError(f"user {_user()} may not read or write here", where=where, todo=todo)
+            return StorageError(f"user {user_name()} may not read or write here", where=where, todo=todo)
         if _says(said, SAID_EITHER):
             todo = "look at the disk and the system's log, then call `aios check`"
             return StorageError("the disk failed", where=where, todo=todo)
@@ -78,7 +78,8 @@ def _is_nearly_full(home: Path) -> bool:
         return False
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who calls: by the system's list of users, for a variable can say anything."""
     import pwd
 
     try:

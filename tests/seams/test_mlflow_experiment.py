@@ -99,6 +99,8 @@ def test_the_first_gates_judge_a_registered_experiment_and_what_none_judged_is_n
     assert Lake(Settings().lake_root).read("mon_deployments").is_empty()
     against = CliRunner().invoke(model_app, ["promote", unjudged, "--reason", "a test", "--against-gates", "--json"])
     assert "was judged by no gate" in json.loads(against.stdout)[0]["reason"]
+    again = CliRunner().invoke(model_app, ["promote", unjudged, "--reason", "it was champion before"])
+    assert again.exit_code == 0 and "is champion already" in again.stdout
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import sqlite3
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from aios_assets.cli_common import handle_errors
 from aios_assets.contracts.errors import BadInputError
-from aios_assets.outage import outage_of
+from aios_assets.outage import outage_of, user_name
 
 FULL = Path("/dev/full")  # every write to it meets a full disk
 app = typer.Typer()
@@ -81,3 +82,9 @@ def test_a_full_dagster_store_is_told_by_its_text(tmp_path: Path) -> None:
 def test_an_error_of_ours_is_none(tmp_path: Path) -> None:
     assert outage_of(BadInputError("column 'a' is missing"), tmp_path) is None
     assert outage_of(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), tmp_path) is None
+
+
+def test_who_calls_is_told_by_the_system_and_not_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "somebody-else")
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    assert user_name() == pwd.getpwuid(os.geteuid()).pw_name
