@@ -76,9 +76,8 @@ def known_panel(history: Iterable[pl.DataFrame], last: date, cutoff: Callable[[d
     Raises:
         BadInputError: stretches overlap, or two versions of one item, site and day are visible at the same cut-off.
     """
-    axis: Axis | None = None
+    filling: _Filling | None = None
     seen: date | None = None
-    blocks: list[_Block] = []
     for versions in history:
         low, high = versions["demand_date"].min(), versions["demand_date"].max()
         if not isinstance(low, date) or not isinstance(high, date) or low > last:
@@ -88,50 +87,114 @@ def known_panel(history: Iterable[pl.DataFrame], last: date, cutoff: Callable[[d
                 f"a history in parts has to go up in days: {low} comes after {seen}", where="fct_demand_daily",
                 todo="give all versions of a day in one part, older days first",
             )  # fmt: skip
-        seen = high
-        axis = axis or Axis.of(low, last, cutoff)
-        rows = visible(versions, axis)
+        seen, filling = high, filling or _Filling(Axis.of(low, last, cutoff))
+        rows = visible(versions, filling.axis)
         if rows.height:
-            blocks.append(_block(rows, axis, (axis.number(low), min(axis.number(high), axis.last) + 1)))
+            filling.take(rows, filling.axis.number(low), min(filling.axis.number(high), filling.axis.last) + 1)
         del versions, rows  # the next part is read without them
-    return _assembled(blocks, axis) if axis is not None and blocks else None
+    return filling.panel() if filling is not None and filling.series else None
 
 
-@dataclass(slots=True)
-class _Block:
-    """One stretch of days, with its own numbers of series."""
+class _Filling:
+    """A panel that is being filled with one stretch of days after another; series stand in the order in which they were met."""
 
-    keys: pl.DataFrame
-    days: tuple[int, int]
-    fields: list[Array]
-    first_known: I64
-    late: pl.DataFrame
+    def __init__(self, axis: Axis) -> None:
+        self.axis, self.days, self.series, self.done = axis, axis.last + 1, 0, 0
+        self.keys: list[pl.DataFrame] = []
+        self.first_known = np.zeros(0, dtype=np.int64)
+        self.late: list[pl.DataFrame] = []
+        self.fields: list[Array] = []
+
+    def take(self, rows: pl.DataFrame, first: int, stop: int) -> None:
+        """Put the visible versions of the days `[first, stop)` in place."""
+        keys, rows, first_known = indexed(rows)
+        final = where(rows, pl.col("v1") > self.axis.last)
+        s, t, shape = final["s"].to_numpy(), final["t"].to_numpy(), (keys.height, stop - first)
+        in_order = ascending(s, t)
+        if not in_order:
+            _refuse_double(s.astype(np.int64) * shape[1] + t - first, shape[0] * shape[1])
+        every = in_order and s.size == shape[0] * shape[1]  # every day of every series, in order
+        values = final.select(
+            pl.col("sales_qty_ea").cast(pl.Float64).fill_null(np.nan), (~pl.col("is_stockout")).fill_null(False),
+            pl.col("price_usd").cast(pl.Float64).fill_null(np.nan),
+        )  # fmt: skip
+        place = self._places(keys, first)
+        self.first_known[place] = np.minimum(self.first_known[place], first_known)
+        self.late.append(_numbered(_late(rows, final, self.axis.last), place))
+        if every and not self.done and shape[1] == self.days:
+            self.fields = [column.to_numpy().reshape(shape) for column in values]  # the panel itself
+        else:
+            cells = None if every else place[s] * self.days + t
+            for field, column, absent in zip(self.fields, values, ABSENT, strict=True):
+                field[: self.series, self.done : first] = absent
+                if shape[0] < self.series or not every:
+                    field[: self.series, first:stop] = absent
+                if cells is not None:
+                    field.reshape(-1)[cells] = column.to_numpy()
+                else:
+                    field[place if _moved(place) else slice(shape[0]), first:stop] = column.to_numpy().reshape(shape)
+        self.done = stop
+
+    def _places(self, keys: pl.DataFrame, first: int) -> I64:
+        """The row of each of these series; those that were not met before get new rows, absent until `first`."""
+        if self.keys and keys.equals(self.keys[0]):  # the usual month
+            return np.arange(self.series)
+        known = pl.concat([*self.keys, keys]).unique(maintain_order=True)
+        before, self.keys, self.series = self.series, [known], known.height
+        if self.series > before:
+            self._make_room(before)
+            for field, absent in zip(self.fields, ABSENT, strict=True):
+                field[before : self.series, :first] = absent
+            new = np.full(self.series - before, -NEVER)
+            self.first_known = np.concatenate([self.first_known, new])
+        found = keys.join(known.with_row_index("s"), on=list(KEYS), how="left", maintain_order="left")
+        return found["s"].cast(pl.Int64).to_numpy()
+
+    def _make_room(self, before: int) -> None:
+        """Rows for all series, and for some that may come: memory that is not touched costs nothing."""
+        if self.fields and self.fields[0].shape[0] >= self.series:
+            return
+        room = self.series + self.series // 4
+        self.fields = self.fields or [np.empty((0, self.days), dtype=type(absent)) for absent in ABSENT]
+        for k, old in enumerate(self.fields):
+            self.fields[k] = np.empty((room, self.days), dtype=old.dtype)
+            self.fields[k][:before, : self.done] = old[:before, : self.done]
+
+    def panel(self) -> KnownPanel:
+        """The whole panel, series in the order of their keys."""
+        for field, absent in zip(self.fields, ABSENT, strict=True):
+            if self.done < self.days:
+                field[: self.series, self.done :] = absent
+        ordered = self.keys[0].with_row_index("s").sort(KEYS)
+        order, late = ordered["s"].cast(pl.Int64).to_numpy(), pl.concat(self.late)
+        if _moved(order):
+            for field in self.fields:
+                _reorder(field, order)
+            late = _numbered(late, np.argsort(order))
+        base = Wide(*(field[: self.series] for field in self.fields))
+        return KnownPanel(ordered.select(KEYS), self.axis, base, self.first_known[order], late.sort("s", "t", "v0"))
 
 
-def _block(rows: pl.DataFrame, axis: Axis, days: tuple[int, int]) -> _Block:
-    keys, rows, first_known = indexed(rows)
-    final = where(rows, pl.col("v1") > axis.last)
-    s, t = final["s"].to_numpy(), final["t"].to_numpy() - days[0]
-    n, width = keys.height, days[1] - days[0]
-    whole = ascending(s, t)
-    cell = s.astype(np.int64) * width + t
-    if not whole:
-        _refuse_double(cell, n * width)
-    place = None if whole and cell.size == n * width else cell  # every cell, in order: nothing to put in place
+def _moved(place: I64) -> bool:
+    return not np.array_equal(place, np.arange(place.size))
 
-    def wide(column: pl.Series, absent: float | bool) -> Array:
-        values = column.to_numpy()
-        if place is not None:
-            values, given = np.full(n * width, absent, dtype=values.dtype), values
-            values[place] = given
-        return values.reshape(n, width)
 
-    values = final.select(
-        pl.col("sales_qty_ea").cast(pl.Float64).fill_null(np.nan), (~pl.col("is_stockout")).fill_null(False),
-        pl.col("price_usd").cast(pl.Float64).fill_null(np.nan),
-    )  # fmt: skip
-    fields = [wide(column, absent) for column, absent in zip(values, ABSENT, strict=True)]
-    return _Block(keys, days, fields, first_known, _late(rows, final, axis.last))
+def _numbered(late: pl.DataFrame, number: I64) -> pl.DataFrame:
+    """With other numbers of series."""
+    return late.with_columns(pl.Series("s", number.astype(np.int32)).gather(late["s"]))
+
+
+def _reorder(field: Array, order: I64) -> None:
+    """Rows into another order, where they lie: a panel is too large to be held twice."""
+    done = order == np.arange(order.size)
+    for start in range(order.size):
+        if done[start]:
+            continue
+        kept, to = field[start].copy(), start
+        while order[to] != start:
+            field[to] = field[order[to]]
+            done[to], to = True, int(order[to])
+        field[to], done[to] = kept, True
 
 
 def _refuse_double(cell: I64, cells: int) -> None:
@@ -162,35 +225,3 @@ def _late(rows: pl.DataFrame, final: pl.DataFrame, last: int) -> pl.DataFrame:
         pl.col("until") > pl.col("t")
     )
     return rows.join(cells, on=["s", "t"], how="inner")
-
-
-def _assembled(blocks: list[_Block], axis: Axis) -> KnownPanel:
-    """The blocks side by side; each array of a block is forgotten when it is in place."""
-    keys = blocks[0].keys if len(blocks) == 1 else pl.concat([b.keys for b in blocks]).unique().sort(KEYS)
-    shape = keys.height, axis.last + 1
-    number = keys.with_row_index("s")
-    rows = [b.keys.join(number, on=list(KEYS), how="left", maintain_order="left")["s"].to_numpy() for b in blocks]
-    fields = [_side_by_side(blocks, rows, k, shape) for k in range(len(ABSENT))]
-    first_known, late = np.full(shape[0], -NEVER), []
-    for block, r in zip(blocks, rows, strict=True):
-        first_known[r] = np.minimum(first_known[r], block.first_known)
-        late.append(block.late.with_columns(pl.Series("s", r.astype(np.int32)).gather(block.late["s"])))
-    return KnownPanel(keys, axis, Wide(*fields), first_known, pl.concat(late).sort("s", "t", "v0"))
-
-
-def _side_by_side(blocks: list[_Block], rows: list[npt.NDArray[np.uint32]], k: int, shape: tuple[int, int]) -> Array:
-    """One array of all blocks, with what is absent where a block has no such series, or no block has the day."""
-    if len(blocks) == 1 and blocks[0].days == (0, shape[1]):
-        return blocks[0].fields[k]
-    out, done = np.empty(shape, dtype=type(ABSENT[k])), 0
-    for block, r in zip(blocks, rows, strict=True):
-        first, stop = block.days
-        if r.size == shape[0]:  # all of them, so in the same order
-            out[:, done:first] = ABSENT[k]
-            out[:, first:stop] = block.fields[k]
-        else:
-            out[:, done:stop] = ABSENT[k]
-            out[r, first:stop] = block.fields[k]
-        block.fields[k], done = np.zeros(0), stop
-    out[:, done:] = ABSENT[k]
-    return out
