@@ -207,6 +207,8 @@ def render(summary: dict[str, Any], home: str) -> None:
     from rich.console import Console
     from rich.panel import Panel
 
+    from monitoring.gates import NO_CHAMPION
+
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(Panel(f"Night of {summary['day']}", style="bold"))
     for night in summary["unfinished"]:
@@ -227,6 +229,8 @@ def render(summary: dict[str, Any], home: str) -> None:
     )
     _table(console, "Quality of matured forecasts", summary["quality"], "no forecast has matured yet")
     _table(console, "Gates", summary["gates"], "no gate was judged")
+    if any((g["gate_code"], g["subject"]) == ("champion_age", "none") for g in summary["gates"]):
+        console.print(f"  {NO_CHAMPION}", highlight=False, markup=False, soft_wrap=True)
     _table(console, "Findings of the last week", summary["findings"], "none")
     _table(console, "Decisions", summary["decisions"], "none")
     if summary["undecided"]:

@@ -116,6 +116,12 @@ def label_delay(
     return thresholds.judge("label_delay", evidence, subject=subject, as_of=as_of)
 
 
+NO_CHAMPION = (
+    "No demand model is live: the recent average answers, and gates that judge a champion have no evidence. "
+    "`aios model history --model demand` says why."
+)
+
+
 def champion_age(trained_on: date | None, *, version: str, as_of: date, thresholds: Thresholds) -> GateDecision:
     """Is the champion young enough? Its age is a gate of its own."""
     evidence = None if trained_on is None else Evidence(float((as_of - trained_on).days), 1, trained_on)

@@ -183,7 +183,9 @@ def canary_table(world: World, day: date) -> pl.DataFrame | None:
 
 
 def night_notes(world: World, day: date) -> list[str]:
-    """What changed tonight, in sentences: deployments and requests to retrain."""
+    """In sentences: that no model is live, and what changed tonight, deployments and requests to retrain."""
+    from monitoring.gates import NO_CHAMPION
+
     cutoff = world.cutoff(day)
     since = world.cutoff(day - timedelta(days=1))
     rows = world.lake.read(
@@ -194,4 +196,9 @@ def night_notes(world: World, day: date) -> list[str]:
         for r in rows.iter_rows(named=True)
     ]
     asked = world.lake.read("mon_retrain_requests", where=pl.col("request_date") == day).sort("request_id")
-    return notes + [f"Retraining was asked for: {r['model_name']}, {r['reason']}" for r in asked.iter_rows(named=True)]
+    lacking = [NO_CHAMPION] if world.champion_label("demand", day) == "none" else []
+    return (
+        lacking
+        + notes
+        + [f"Retraining was asked for: {r['model_name']}, {r['reason']}" for r in asked.iter_rows(named=True)]
+    )

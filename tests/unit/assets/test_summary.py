@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
+from aios_assets.assets.glue_monitoring import night_notes
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.explain import find_recommendation
@@ -19,6 +21,7 @@ from aios_assets.resources.lake import Lake
 from aios_assets.settings import Settings
 from aios_assets.summary import decisions, how_it_stands, night_summary, recommendations, undecided, why_nothing
 from aios_assets.summary import render as render_summary
+from monitoring.gates import NO_CHAMPION
 from planning.inputs import PlanSpec
 from planning.recommend import recommend
 from tests.unit.planning.planning_world import AS_OF, simple, stock
@@ -150,3 +153,15 @@ def test_item_and_site_find_the_newest_decision_also_that_nothing_is_ordered(tmp
         find_recommendation(lake, "A@S9")
     with pytest.raises(BadInputError, match=r"no recommendation has that id \(zz\)"):
         find_recommendation(lake, "zz")
+
+
+@pytest.mark.parametrize("subject", ["none", "demand-v2-abc"])
+def test_a_night_without_a_champion_says_who_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], subject: str
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    gate = {"gate_code": "champion_age", "subject": subject, "is_passed": False, "metric": "m", "value": None, "threshold": 60.0, "reason": "r"}  # fmt: skip
+    render_summary(night_summary(lake, AS_OF) | {"gates": [gate], "unfinished": []}, "home")
+    assert (NO_CHAMPION in capsys.readouterr().out) == (subject == "none")
+    world: Any = SimpleNamespace(lake=lake, cutoff=lambda day: KNOWN, champion_label=lambda model, day: subject)
+    assert night_notes(world, AS_OF) == ([NO_CHAMPION] if subject == "none" else [])
