@@ -32,6 +32,17 @@ _ITEM = (
     ),
     Column("item_gtin", "str", "GTIN, EAN or UPC", null_means="none was sent"),
 )
+_CURRENCY = Column("currency_code", "str", "ISO 4217 code of the price's currency", null_means="not said: ours")
+_PRICE = (
+    Column(
+        "unit_price",
+        "f64",
+        "price per unit",
+        null_means="none was sent, or none of one unit",
+        unit="currency_code",
+    ),
+    _CURRENCY,
+)
 _QTY = (
     Column("quantity", "f64", "as sent, in unit_code", unit="unit_code"),
     Column("unit_code", "str", "unit of measure as sent (EA, CA, PCE); EA when the partner sent none"),
@@ -67,7 +78,7 @@ RAW_EDI_PRODUCT_ACTIVITY = _fact(
         Column("activity_date", "date", "business day reported, last day of the period"),
         Column("period_start_date", "date", "first day of the period", null_means="a single day"),
         *_QTY,
-        Column("unit_price", "f64", "price per unit", null_means="none was sent", unit="currency"),
+        *_PRICE,
     ),
     "activity_date",
 )
@@ -105,7 +116,7 @@ RAW_EDI_ORDER_LINES = _fact(
             unit="unit_code",
             null_means="not split by store, or nothing that could be added up",
         ),
-        Column("unit_price", "f64", "price per unit", null_means="none was sent", unit="currency"),
+        *_PRICE,
         Column("requested_date", "date", "requested delivery date", null_means="none was sent"),
     ),
     "order_date",
@@ -196,7 +207,7 @@ RAW_EDI_INVOICE_LINES = _fact(
         Column("seller_id", "str", "selling party", null_means="not named"),
         *_ITEM,
         *_QTY,
-        Column("unit_price", "f64", "price per unit", null_means="none was sent", unit="currency"),
+        *_PRICE,
     ),
     "invoice_date",
 )
@@ -364,7 +375,8 @@ RAW_EDI_PRICE_LINES = _fact(
         *_ITEM,
         Column("description", "str", "plain name", null_means="none was sent"),
         Column("price_code", "str", "kind of price (X12 236, EDIFACT 5125)", null_means="not said"),
-        Column("unit_price", "f64", "price per unit", unit="currency"),
+        Column("unit_price", "f64", "price per unit", unit="currency_code"),
+        _CURRENCY,
         Column("unit_code", "str", "unit of measure as sent; EA when the partner sent none"),
         Column("effective_date", "date", "first day of the price", null_means="not said"),
     ),
@@ -388,7 +400,7 @@ RAW_EDI_PRODUCT_TRANSFERS = _fact(
         Column("end_user_id", "str", "who received it", null_means="not named"),
         *_ITEM,
         *_QTY,
-        Column("unit_price", "f64", "price per unit", null_means="none was sent", unit="currency"),
+        *_PRICE,
     ),
     "transfer_date",
 )

@@ -11,7 +11,18 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_PRICE_LINES,
     RAW_EDI_REMITTANCE_LINES,
 )
-from aios_assets.edi.edifact_orders import day, dtm, lin_items, opening, parties, party, references, scoped, with_number
+from aios_assets.edi.edifact_orders import (
+    currency,
+    day,
+    dtm,
+    lin_items,
+    opening,
+    parties,
+    party,
+    references,
+    scoped,
+    with_number,
+)
 from aios_assets.edi.price_basis import edifact_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, having, header, lines, numbered
@@ -79,7 +90,7 @@ def prices(view: View) -> list[Typed]:
     base = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2), price_count=(1, 5), unit_code=(1, 6)))
     base = with_number(base.filter(pl.col("unit_price").is_not_null()), "unit_price")
     base = edifact_per_unit(base.with_columns(price_unit="unit_code"))
-    base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
+    base = currency(attach(base, lin_items(view), "line", "item_id", "item_gtin"), view)
     base = attach(base, lines(view.pick("IMD", description=(3, 4))), "line", "description")
     base = attach(base, opening(view), "set", "number")
     found = dtm(view)

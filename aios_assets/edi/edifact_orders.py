@@ -117,12 +117,19 @@ def quantities(view: View) -> pl.DataFrame:
 
 
 def price(base: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Add unit_price: the first net, else gross, price of the line, per `unit_code` of `base`."""
+    """Add unit_price: the first net, else gross, price of the line, per `unit_code` of `base`; and its currency_code."""
+    base = currency(base, view)
     pri = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2), price_count=(1, 5), price_unit=(1, 6)))
     pri = with_number(pri, "unit_price")
     net = having(pri, "kind", "AAA", "NTP", "AAB", "GRP", "AAE", "CAL", "INF", "INV", "CT")
     net = net.filter(pl.col("unit_price").is_not_null())
     return edifact_per_unit(attach(base, net, "line", "unit_price", "price_count", "price_unit"))
+
+
+def currency(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add currency_code: the reference currency (CUX, 6347 of 2) of the header, overridden by one inside the line."""
+    cux = having(view.pick("CUX", kind=(1, 1), code=(1, 2)), "kind", "2")
+    return scoped(base, cux.with_columns(pl.col("code").str.to_uppercase()), "currency_code", "code")
 
 
 def references(view: View) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from aios_assets.contracts.edi_tables import (
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
-from aios_assets.edi.x12_orders import dates, parties, with_party
+from aios_assets.edi.x12_orders import dates, parties, with_currency, with_party
 
 
 def _cents(name: str) -> pl.Expr:
@@ -70,7 +70,7 @@ def prices(view: View) -> list[Typed]:
     """832 to price lines: one row per CTP of an item."""
     base = lines(view.pick("CTP", price_code=2, unit_price=3, unit_code=5, price_basis=9))
     base = x12_per_unit(first_component(base.filter(pl.col("unit_price").is_not_null()), "unit_code"))
-    base = attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin")
+    base = with_currency(attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin"), view)
     base = attach(base, lines(view.pick("PID", description=5)), "line", "description")
     base = attach(base, view.pick("BCT", catalogue_id=2), "set", "catalogue_id")
     found = dates(view)
@@ -88,7 +88,7 @@ def transfers(view: View) -> list[Typed]:
         view: 867 sets; lines opened by PTD.
     """
     inner = view.relined(("QTY",), ("ST", "PTD", "CTT", "SE"))
-    base = lines(view.pick("QTY", quantity=2, unit_code=3)).rename({"line": "loop"})
+    base = with_currency(lines(view.pick("QTY", quantity=2, unit_code=3)), view).rename({"line": "loop"})
     base = base.with_columns(line=pl.col("row"))
     base = attach(base, lines(item(inner.pairs("LIN", first=2))), "line", "item_id", "item_gtin")
     uit = lines(inner.pick("UIT", unit=1, unit_price=2, price_basis=3))

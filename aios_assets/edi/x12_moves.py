@@ -16,7 +16,7 @@ from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
 from aios_assets.edi.words import say
-from aios_assets.edi.x12_orders import dates, parties, with_date, with_party
+from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
 
 _DEEPEST = 12
 _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -169,7 +169,7 @@ def invoices(view: View) -> list[Typed]:
     base = view.pairs("IT1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(first_component(item(base), "unit_code"))
     head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4)
-    base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number")
+    base = with_currency(attach(base, head, "set", "invoice_date", "invoice_number", "order_number"), view)
     ref = having(view.pick("REF", kind=1, value=2), "kind", "PO").select(
         "row", "set", "line", pl.col("value").alias("ref_order")
     )

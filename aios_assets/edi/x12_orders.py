@@ -49,6 +49,19 @@ def dates(view: View) -> pl.DataFrame:
     return found.with_columns(day=pl.coalesce("plain", pl.col("period").str.head(8)))
 
 
+def with_currency(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add currency_code: CUR02 of the header, overridden by one inside the line."""
+    found = view.pick("CUR", code=2).filter(pl.col("code").is_not_null())
+    found = found.with_columns(currency_code=pl.col("code").str.to_uppercase())
+    base = attach(base, header(found), "set", "currency_code")
+    inside = lines(found)
+    if inside.is_empty():
+        return base
+    base = attach(base, inside, "line", "currency_code", suffix="_line")
+    own = pl.coalesce("currency_code_line", "currency_code")
+    return base.with_columns(currency_code=own).drop("currency_code_line")
+
+
 def orders(view: View, code: str) -> list[Typed]:
     """850, 875 and 860 to order lines, one per store where SDQ splits them; without a line to whole orders.
 
@@ -72,7 +85,7 @@ def orders(view: View, code: str) -> list[Typed]:
         )
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(numbered(first_component(item(base), "unit_code"), view))
-    base = attach(base, head, "set", "purpose", "order_number", "order_date", "changed")
+    base = with_currency(attach(base, head, "set", "purpose", "order_number", "order_date", "changed"), view)
     n1 = parties(view)
     base = with_party(base, n1, "buyer_id", "BY", "BO")
     base = with_party(base, n1, "seller_id", "SE", "SU", "VN")

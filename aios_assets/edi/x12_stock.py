@@ -10,7 +10,7 @@ from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, having, header, item, lines
-from aios_assets.edi.x12_orders import dates, parties
+from aios_assets.edi.x12_orders import dates, parties, with_currency
 
 SITE = ("ST", "RL", "WH", "BY", "SU", "SF", "DC", "SN", "RS", "BS")
 # Sold, adjusted, returned and transferred may be net negative; stock on hand or received may not.
@@ -57,6 +57,7 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
     base = current_site(base, sites(view)).join(sender, on="set", how="left", maintain_order="left")
     price = view.pick("CTP", unit_price=3, price_basis=9).filter(pl.col("unit_price").is_not_null())
     base = x12_per_unit(attach(base, lines(price), "line", "unit_price", "price_basis"))
+    base = with_currency(base, view)
     base = _period(base, view)
     base = base.with_columns(
         # A quantity that SDQ gives to no store is nobody else's either.

@@ -20,6 +20,7 @@ from aios_assets.tabular import Mapping, mapping_json, read_import
 from planning.position import open_position
 from tests.seams.dbt_world import DAY, World, at, build, dbt_environment, run_dbt
 from tests.unit.dbt.test_open_orders import event, frame
+from tests.unit.edi.make import x12
 
 pytestmark = pytest.mark.slow
 EXPORTED = [t for t in TABLES.values() if t.writer == "dbt"]
@@ -84,6 +85,19 @@ def fill(world: World) -> World:
     world.activity(day(3), "S1", "B", QA=23, QR=6)
     world.receipt("R3", day(3), "B", 4, site="S2", order="SD1")
     world.split_order("SD2", day(0), "A", {"S1": 6, "S2": 10}, source="SUP", total=20)
+    # Orders and sales that name the currency of their prices.
+    for n, currency in enumerate(("USD", "EUR"), 701):
+        head = (f"BEG*00*SA*{currency}**{day(0):%Y%m%d}", f"CUR*BY*{currency}", "N1*SE*X*92*SUP", "N1*ST*X*92*S2")
+        world.documents(x12("850", *head, "PO1*1*6*EA*200*HP*IN*A", control=n), known=at(day(0)))
+        sold = (
+            f"XQ*H*{day(n - 698):%Y%m%d}",
+            f"CUR*BY*{currency}",
+            "N1*BY*X*92*S2",
+            "LIN**IN*A",
+            "CTP**RES*9",
+            "ZA*QS*1*EA",
+        )
+        world.documents(x12("852", *sold, control=n + 10), known=at(day(n - 698)))
     return world
 
 
@@ -181,6 +195,17 @@ def test_an_order_is_what_its_messages_say_in_the_order_they_were_sent(lake: Lak
     assert cancelled["is_cancelled"] and cancelled["open_qty_ea"] == 0
     changed = rows(lake, "fct_purchase_order_lines", order_number="PO3")[0]
     assert (changed["ordered_qty_ea"], changed["open_qty_ea"]) == (6, 6)
+
+
+def test_a_price_in_another_currency_is_no_price_in_ours(lake: Lake) -> None:
+    prices = [
+        rows(lake, "fct_purchase_order_lines", order_number=name)[0]["unit_price_usd"] for name in ("USD", "EUR", "PO3")
+    ]
+    assert prices == [2.0, None, 2.0]
+    sold = rows(lake, "fct_demand_daily", item_id="A", site_id="S2")
+    assert {r["demand_date"]: r["price_usd"] for r in sold} == {day(0): None, day(3): 9.0, day(4): None}
+    raw = lake.read("raw_edi__order_lines").drop_nulls("currency_code")
+    assert sorted(raw["currency_code"]) == ["EUR", "USD"] and raw["unit_price"].to_list() == [2.0, 2.0]
 
 
 def test_what_is_said_of_a_whole_order_is_said_of_each_line_once_both_are_known(lake: Lake) -> None:

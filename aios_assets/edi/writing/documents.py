@@ -56,7 +56,7 @@ class Writer:
         return self.table, {c.name: c.name for c in own_columns(table) if c.name not in self.unsaid}
 
 
-_PARTIES = ("order_date", "buyer_id", "seller_id", "ship_to_site_id")
+_PARTIES = ("order_date", "buyer_id", "seller_id", "ship_to_site_id", "currency_code")
 _TRIP = ("shipped_date", "expected_date", "ship_from_id", "ship_to_site_id", "carrier_id")
 _STOCK_LINE = {n: n for n in ("ship_to_site_id", "item_id", "item_gtin", "quantity", "unit_code")}
 _ORDER_LINES, _SHIPMENT_LINES, _INVOICE_LINES = (
@@ -86,7 +86,7 @@ WRITERS: dict[str, Writer] = {
         "X12",
         "IN",
         x12_sets.invoice,
-        ("invoice_date", "seller_id"),
+        ("invoice_date", "seller_id", "currency_code"),
         needed=("unit_price",),
     ),
     "940": Writer(
@@ -135,7 +135,7 @@ WRITERS: dict[str, Writer] = {
         "EDIFACT",
         "",
         edifact_sets.invoice,
-        ("invoice_date", "seller_id"),
+        ("invoice_date", "seller_id", "currency_code"),
         needed=("unit_price",),
     ),
 }

@@ -21,6 +21,11 @@ def _nad(pen: Pen, kind: str, name: str) -> Segment:
     return pen.seg("NAD", kind, pen.comp(pl.col(name), "", pen.partner.party_qualifier), when=_given(name))
 
 
+def _currency(pen: Pen, whose: str) -> Segment:
+    """CUX: reference currency (2) of the order (9) or invoice (4)."""
+    return pen.seg("CUX", pen.comp("2", pl.col("currency_code"), whose), when=_given("currency_code"))
+
+
 def _lin(pen: Pen, number: str, action: pl.Expr | str = "") -> list[Segment]:
     """LIN by GTIN with our number in PIA, or by our number alone; `number` is the column of its line number."""
     gtin = _given("item_gtin")
@@ -38,6 +43,7 @@ def order(pen: Pen) -> Layout:
         _nad(pen, "BY", "buyer_id"),
         _nad(pen, "SU", "seller_id"),
         _nad(pen, "DP", "ship_to_site_id"),
+        _currency(pen, "9"),
     ]
     return (
         head,
@@ -65,6 +71,7 @@ def change(pen: Pen) -> Layout:
         _nad(pen, "BY", "buyer_id"),
         _nad(pen, "SU", "seller_id"),
         _nad(pen, "DP", "ship_to_site_id"),
+        _currency(pen, "9"),
     ]
     return (
         head,
@@ -99,6 +106,7 @@ def invoice(pen: Pen) -> Layout:
         pen.seg("BGM", "380", pl.col("invoice_number"), "9"),
         _dtm(pen, "137", "invoice_date"),
         _nad(pen, "SU", "seller_id"),
+        _currency(pen, "4"),
     ]
     line = [
         *_lin(pen, "nth"),

@@ -18,6 +18,10 @@ def _n1(pen: Pen, code: str, name: str) -> Segment:
     return pen.seg("N1", code, "", pen.partner.party_qualifier, pl.col(name), when=_given(name))
 
 
+def _currency(pen: Pen, whose: str) -> Segment:
+    return pen.seg("CUR", whose, pl.col("currency_code"), when=_given("currency_code"))
+
+
 def _item(pen: Pen) -> list[pl.Expr | str]:
     """Qualifier and number of our item, then of the GTIN where there is another one."""
     gtin = _given("item_gtin") & (pl.col("item_gtin") != pl.col("item_id"))
@@ -35,6 +39,7 @@ def order(pen: Pen) -> Layout:
     """850: one PO1 per order line, its date in DTM*002."""
     head = [
         pen.seg("BEG", "00", "SA", pl.col("order_number"), "", day("order_date")),
+        _currency(pen, "BY"),
         _n1(pen, "BY", "buyer_id"),
         _n1(pen, "SE", "seller_id"),
         _n1(pen, "ST", "ship_to_site_id"),
@@ -55,6 +60,7 @@ def change(pen: Pen) -> Layout:
     purpose = pl.when(pl.col("action_code") == "cancel").then(pl.lit("01")).otherwise(pl.lit("04"))
     head = [
         pen.seg("BCH", purpose, "SA", pl.col("order_number"), "", "", day("order_date")),
+        _currency(pen, "BY"),
         _n1(pen, "BY", "buyer_id"),
         _n1(pen, "SE", "seller_id"),
         _n1(pen, "ST", "ship_to_site_id"),
@@ -126,6 +132,7 @@ def invoice(pen: Pen) -> Layout:
     one = pl.col("order_number").n_unique().over("document") == 1
     head = [
         pen.seg("BIG", day("invoice_date"), pl.col("invoice_number"), "", pl.when(one).then("order_number")),
+        _currency(pen, "SE"),
         _n1(pen, "SE", "seller_id"),
     ]
     line = [

@@ -82,6 +82,26 @@ def test_a_catalogue_price_for_a_hundred_is_a_price_for_one() -> None:
     assert read_documents(frame(content)).facts["raw_edi__price_lines"]["unit_price"].to_list() == [1.5]
 
 
+def test_the_currency_of_a_price_is_kept() -> None:
+    order = x12("850", "BEG*00*SA*P1**20260103", "CUR*BY*cad", "PO1*1*1*EA*2**IN*A", "CUR*SE*EUR", "PO1*2*1*EA*2**IN*B")
+    sold = x12(
+        "852", "XQ*H*20260103", "CUR*BY*EUR", "N1*BY*X*92*S2", "LIN**IN*A", "CTP**RES*9", "ZA*QS*1*EA", control=2
+    )
+    euro = edifact(
+        "ORDERS", "BGM+220+P2+9", "DTM+137:20260103:102", "CUX+2:EUR:9", "LIN+1++A:IN", "QTY+21:1", "PRI+AAA:2"
+    )
+    home = edifact(
+        "INVOIC", "BGM+380+P3+9", "DTM+137:20260103:102", "CUX+1:USD", "LIN+1++A:IN", "QTY+47:1", control="2"
+    )
+    pricat = edifact("PRICAT", "BGM+9+C1+9", "CUX+2:SEK:10", "LIN+1++A:IN", "PRI+NTP:15", control="3")
+    facts = read_documents(frame(order, sold, euro, home, pricat)).facts
+    said = facts["raw_edi__order_lines"].sort("order_number", "order_line")
+    assert said["currency_code"].to_list() == ["EUR", "CAD", "EUR"], "a CUR within a line is that line's"
+    assert facts["raw_edi__product_activity"]["currency_code"].to_list() == ["EUR"]
+    assert facts["raw_edi__invoice_lines"]["currency_code"].to_list() == [None]
+    assert facts["raw_edi__price_lines"]["currency_code"].to_list() == ["SEK"]
+
+
 def test_pieces_of_units_are_those_of_the_marts() -> None:
     path = Path(__file__).parents[3] / "dbt_project" / "codes" / "seed_unit_codes.csv"
     with path.open() as file:

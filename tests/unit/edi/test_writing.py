@@ -46,6 +46,7 @@ def rows(kind: str) -> pl.DataFrame:
                 "seller_id": ["V1"] * n,
                 "ship_to_site_id": ["S1", "S1", "S2", "S2"],
                 "unit_price": [9.25, None, 0.01, 3.0],
+                "currency_code": [None, None, "EUR", "EUR"],
                 "requested_date": [date(2026, 1, d) for d in (9, 9, 10, 10)]
                 if kind == "940"
                 else [date(2026, 1, 9), None, date(2026, 1, 10), None],
@@ -72,6 +73,7 @@ def rows(kind: str) -> pl.DataFrame:
                 "invoice_date": [date(2026, 1, 6)] * n,
                 "seller_id": ["V1"] * n,
                 "unit_price": [9.25, 0.02, 4.15, 4.0],
+                "currency_code": ["EUR", "EUR", None, None],
             }
         )
     if WRITERS[kind].table == "raw_edi__shipment_lines":

@@ -13,5 +13,6 @@ select
     upper(trim(unit_code)) as unit_code,
     line_quantity,
     unit_price,
+    upper(trim(currency_code)) as currency_code,
     requested_date
 from {{ source('edi', 'raw_edi__order_lines') }}

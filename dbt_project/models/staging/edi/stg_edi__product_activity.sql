@@ -8,5 +8,6 @@ select
     period_start_date,
     quantity,
     upper(trim(unit_code)) as unit_code,
-    unit_price
+    unit_price,
+    upper(trim(currency_code)) as currency_code
 from {{ source('edi', 'raw_edi__product_activity') }}
