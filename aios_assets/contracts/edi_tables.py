@@ -262,6 +262,12 @@ RAW_EDI_DELIVERY_SCHEDULES = _fact(
         *_ITEM,
         *_QTY,
         Column(
+            "quantity_basis_code",
+            "str",
+            "X12 676: A of the period alone, C cumulated with all before it",
+            null_means="not said: of the period; what EDIFACT cumulates is left out",
+        ),
+        Column(
             "commitment_code",
             "str",
             "X12 680: C firm, D planned, A immediate, B pilot; EDIFACT 4017 as sent",

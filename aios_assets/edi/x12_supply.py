@@ -18,15 +18,15 @@ def schedules(view: View, code: str) -> list[Typed]:
         code: the set type.
     """
     head = (
-        view.pick("BFR", first=2, second=3, issued=8, start=6)
+        view.pick("BFR", first=2, second=3, issued=8, start=6, quantity_basis_code=5)
         if code == "830"
-        else view.pick("BSS", first=2, second=2, issued=3, start=5)
+        else view.pick("BSS", first=2, second=2, issued=3, start=5, quantity_basis_code=11)
     )
     base = lines(
         view.pick("FST", quantity=1, commitment_code=2, period_code=3, wanted_date=4, until_date=5, kind=8, reference=9)
     )
     base = attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin")
-    base = attach(base, head, "set", "first", "second", "issued", "start")
+    base = attach(base, head, "set", "first", "second", "issued", "start", "quantity_basis_code")
     unit = view.pick("UIT", unit_code=1)
     base = first_component(attach(base, lines(unit), "line", "unit_code"), "unit_code")
     base = with_party(base, parties(view), "ship_to_site_id", "ST", "BS", "BY", "FR")

@@ -528,3 +528,13 @@ def test_transport_and_money() -> None:
         "024",
         "wrong",
     )
+
+
+@pytest.mark.parametrize("basis", ["A", "C"])
+def test_a_schedule_says_whether_its_quantities_are_cumulated(basis: str) -> None:
+    """Cumulated quantities that are added up order what was delivered long ago."""
+    lines = ("LIN**IN*A", "UIT*EA", "FST*100*C*W*20260105", "FST*180*C*W*20260112")
+    forecast = x12("830", f"BFR*00*S1**DL*{basis}*20260101*20260301*20260102", *lines)
+    sequence = x12("862", f"BSS*00*S2*20260102*DL*20260101*20260301*****{basis}", *lines, control=2)
+    facts = read_documents(frame(forecast, sequence)).facts["raw_edi__delivery_schedules"]
+    assert facts["quantity_basis_code"].to_list() == [basis] * 4 and facts["quantity"].to_list() == [100.0, 180.0] * 2
