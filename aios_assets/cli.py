@@ -112,12 +112,13 @@ def _one_night(run_night: Any, conf: Settings, day: date, force: bool) -> Any:
     result = run_night(conf, day, day, force=force)
     if not result.run_id:
         _say(f"The night of {day} is complete and nothing new arrived: nothing was changed.")
-    elif not result.changed_tables:
+    elif result.is_success and not result.changed_tables:
         _say(f"The night of {day} was run again: nothing changed.")
     return result
 
 
 def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
+    from aios_assets.night import log_path
     from aios_assets.nights import unfinished
     from aios_assets.resources.lake import Lake
     from aios_assets.summary import night_summary, render
@@ -138,7 +139,7 @@ def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
     render(summary, str(conf.home))
     for r in results:
         for step, cause in zip(r.failed_steps, r.causes, strict=True):
-            _say(f"{r.last}: step {step} FAILED: {cause}. To do: see run {r.run_id} in `make ui`")
+            _say(f"{r.last}: step {step} FAILED: {cause}. To do: see {log_path(conf)}, or run {r.run_id} in `make ui`")
         for check in r.failed_checks:
             said = f": {check['said']}" if check["said"] else ""
             _say(

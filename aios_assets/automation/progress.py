@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 
@@ -18,6 +19,12 @@ NOISE = (
     "Finished dbt command",
     "Logging an `AssetObservation`",
 )
+
+
+# dagster-dbt's own words in front of what dbt reported, dbt's count of results, and the colours of both.
+BEFORE_DBT_ERRORS = "Errors parsed from dbt logs:"
+TALLY = re.compile(r"\s*\d+ of \d+ ")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ProgressHandler(logging.Handler):
@@ -60,11 +67,17 @@ class ProgressHandler(logging.Handler):
 
 
 def cause_of(event: object) -> str:
-    """The innermost message of a failed step, in one line; the whole story is in Dagster's event log."""
+    """The innermost message of a failed step, in one line; the whole story is in Dagster's event log.
+
+    Of dbt it is what dbt found, without the command and the colours that come before it.
+    """
     error = getattr(getattr(event, "step_failure_data", None), "error", None)
     while error is not None and error.cause is not None:
         error = error.cause
-    return " ".join(str(getattr(error, "message", "no reason was given")).split())[:500]
+    said = COLOURS.sub("", str(getattr(error, "message", "no reason was given")))
+    found = said.partition(BEFORE_DBT_ERRORS)[2].splitlines()
+    told = [line for line in found if line.strip() and not TALLY.match(line)]
+    return " ".join(("dbt: " + "; ".join(" ".join(line.split()) for line in told) if told else said).split())[:500]
 
 
 def cpu_seconds() -> float:
