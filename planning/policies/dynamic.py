@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aios_assets.contracts.errors import BadInputError, NotSupportedError
 from planning.policies.demand import Demand, distribution, probabilities
-from planning.policies.eoq import positive
+from planning.policies.eoq import not_negative, positive
 
 F64 = NDArray[np.float64]
 MOST_STATES = 1_000_000
@@ -41,9 +41,11 @@ def finite_horizon(
 
     Args:
         hT, pT: cost per unit left or backordered after the last period; c: unit cost; gamma: discount per period.
+        K: cost of an order; without one every period orders up to its level, which is its reorder point too.
         start: stock before the first order.
     """
-    positive(T=T, h=h, p=p, K=K, mu=mu, sd=sd)
+    positive(T=T, h=h, p=p, mu=mu, sd=sd)
+    not_negative(K=K)
     from scipy.stats import norm
 
     low, high = max(0, round(mu - width * sd)), round(mu + width * sd)
@@ -62,7 +64,7 @@ def finite_horizon(
         best = int(np.argmin(total))
         tops[t] = int(y[best])
         under = np.flatnonzero(total[: best + 1] > total[best] + K)
-        lows[t] = int(y[under[-1]]) if under.size else int(floor)
+        lows[t] = tops[t] if K == 0 else int(y[under[-1]]) if under.size else int(floor)
         new = np.where(y <= lows[t], K + total[best], total) - c * y
         # below the grid the policy orders up to the same level, so the value is linear there
         below = K + total[best] - c * np.arange(floor - high, floor)

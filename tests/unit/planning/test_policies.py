@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aios_assets.contracts.errors import AiosError, BadInputError, InfeasibleError, NotSupportedError, UsageError
 from planning.multiechelon import guaranteed_service, serial_base_stock
-from planning.policies.dynamic import lost_sales_optimal
+from planning.policies.dynamic import finite_horizon, lost_sales_optimal
 from planning.policies.eoq import eoq, eoq_all_units, eoq_incremental, epq, wagner_whitin
 from planning.policies.newsvendor import (
     fill_rate,
@@ -158,6 +158,12 @@ def test_discounts_by_search() -> None:
     paid = np.where(q >= 250, 1000 + 1350 + 8.5 * (q - 250), np.where(q >= 100, 1000 + 9 * (q - 100), 10 * q))
     rate = (paid + 50) * 600 / q + 0.2 * paid / 2
     assert eoq_incremental(50, 0.2, 600, breaks, c)[2] == pytest.approx(rate.min(), rel=1e-6)
+
+
+def test_a_finite_horizon_without_a_cost_of_ordering_is_base_stock() -> None:
+    """Figures of stockpyl 1.0.2, `finite_horizon_dp` with the same arguments."""
+    lows, tops, cost = finite_horizon(4, 1, 5, 2, 10, 5, 0, 60, 4)
+    assert lows == tops == [64, 64, 64, 61] and cost == pytest.approx(1246.49502779752, rel=1e-9)
 
 
 def test_lost_sales_optimum_is_below_base_stock() -> None:
