@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,11 +37,24 @@ def check(
 ) -> None:
     """Verify commits, data files, raw hashes and reconciliation; exit 1 with the place of any damage."""
     from aios_assets.contracts.registry import table as contract_of
-    from aios_assets.resources.lake_check import check_lake
+    from aios_assets.nights import unfinished
+    from aios_assets.resources.lake_check import Damage, check_lake
 
     lake = _lake()
     names = [contract_of(name).name for name in table] if table else None
     found = check_lake(lake, names, contents=not fast)
+    if not table:
+        found += [
+            Damage(
+                "nights",
+                night["day"],
+                "a rebuild dropped this night and did not run it again",
+                "run `aios rebuild`",
+                "rebuild",
+            )
+            for night in unfinished(_settings())
+            if night["is_dropped"] and not night["is_under_way"]
+        ]
     if as_json:
         emit({"intact": not found, "damage": [_row(d) for d in found]}, True)
     else:
@@ -175,14 +189,17 @@ def rebuild_after_raw(conf: Settings) -> dict[str, Any]:
     Raises:
         AiosError: a night did not succeed.
     """
-    from aios_assets.night import only_one, run_night
+    from aios_assets.night import begun_path, only_one, run_night
     from aios_assets.nights import keep_nights
     from aios_assets.resources.lake import Lake
     from aios_assets.resources.lake_check import drop_derived, end_rebuild
+    from aios_assets.resources.lake_files import put_durably
 
     lake = Lake(conf.lake_root)
     with only_one(conf):
         nights = keep_nights(conf, lake)
+        for day in nights:  # each is unfinished until it was run again, whatever ends the rebuild before
+            put_durably(begun_path(conf, day), json.dumps({"is_dropped": True}).encode())
         dropped = drop_derived(lake)
     for day in nights:
         if not run_night(conf, day, day, force=True).is_success:

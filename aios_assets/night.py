@@ -170,29 +170,41 @@ def run_night(
         if not force and first == last and is_complete(settings, last, waiting.fingerprint):
             return NightResult(first, last, "", True)
         before = table_versions(settings)
-        begun = begun_path(settings, last)
         if job_name == "nightly":
-            begun.write_text(json.dumps({"run_id": "", "failed_steps": [], "causes": []}))
+            _note_begun(settings, last, None)
         result = _execute(settings, build_defs(settings), job_name, first, last)
         after = table_versions(settings)
         changed = [name for name in after if after[name] != before[name]]
         outcome = _outcome(result, first, last, changed)
         if outcome.is_success and job_name == "nightly":
             _mark(settings, first, last, {"fingerprint": waiting.fingerprint, "versions": after})
-            begun.unlink()
         elif job_name == "nightly":
-            said = {"run_id": outcome.run_id, "failed_steps": outcome.failed_steps, "causes": outcome.causes}
-            begun.write_text(json.dumps(said))
+            _note_begun(settings, last, outcome)
         return outcome
 
 
+def _note_begun(settings: Settings, last: date, outcome: NightResult | None) -> None:
+    """Note that a night was begun, and then how it failed; that a rebuild dropped it stays noted until it ends well."""
+    path = begun_path(settings, last)
+    before = json.loads(path.read_text() or "{}") if path.exists() else {}
+    said = {
+        "is_dropped": bool(before.get("is_dropped")),
+        "run_id": outcome.run_id if outcome else "",
+        "failed_steps": outcome.failed_steps if outcome else [],
+        "causes": outcome.causes if outcome else [],
+    }
+    path.write_text(json.dumps(said))
+
+
 def _mark(settings: Settings, first: date, last: date, proven: dict[str, object]) -> None:
-    """Mark every day of a run, so that a rebuild runs each of them again; what is proven is so of the last."""
+    """Mark every day of a run that ended well, so that a rebuild runs each again; what is proven is so of the last."""
     from aios_assets.resources.lake_files import put_durably
 
     for day in (first + timedelta(days=n) for n in range((last - first).days)):
         put_durably(mark_path(settings, day), json.dumps(UNPROVEN).encode())
     put_durably(mark_path(settings, last), json.dumps(proven).encode())
+    for day in (first + timedelta(days=n) for n in range((last - first).days + 1)):
+        begun_path(settings, day).unlink(missing_ok=True)
 
 
 def end_killed_runs(instance: DagsterInstance) -> int:

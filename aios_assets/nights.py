@@ -100,7 +100,8 @@ def unfinished(settings: Settings) -> list[dict[str, Any]]:
     """Nights that were begun and did not end well, oldest first.
 
     Returns:
-        day, run_id, failed_steps and their causes (empty when the process was killed or is still at work), is_under_way.
+        day, run_id, failed_steps and their causes (empty when the process was killed or is still at work), is_under_way,
+        is_dropped (a rebuild dropped what the night wrote).
     """
     from aios_assets.resources.locks import is_held
 
@@ -116,6 +117,7 @@ def unfinished(settings: Settings) -> list[dict[str, Any]]:
                 "failed_steps": failed,
                 "causes": list(noted.get("causes", [])),
                 "is_under_way": at_work and not failed,
+                "is_dropped": bool(noted.get("is_dropped")),
             }
         )
     return found

@@ -211,8 +211,8 @@ def render(summary: dict[str, Any], home: str) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(Panel(f"Night of {summary['day']}", style="bold"))
-    for night in summary["unfinished"]:
-        console.print(how_it_stands(night), style="bold red", markup=False, highlight=False)
+    for line in how_they_stand(summary["unfinished"]):
+        console.print(line, style="bold red", markup=False, highlight=False)
     docs = summary["documents"]
     console.print("[bold]Documents[/] " + ", ".join(f"{n:,} {k}" for k, n in docs["taken"].items()))
     console.print("  interchanges: " + (", ".join(f"{n:,} {k}" for k, n in docs["interchanges"].items()) or "none"))
@@ -241,6 +241,18 @@ def render(summary: dict[str, Any], home: str) -> None:
         "`aios explain ITEM@SITE` why something is ordered there or not · "
         f"`aios quarantine list` for what was set aside · reports in {home}/reports/{summary['day']}"
     )
+
+
+def how_they_stand(nights: list[dict[str, Any]]) -> list[str]:
+    """What became of the nights that were begun; those that a rebuild dropped in one line."""
+    dropped = [night["day"] for night in nights if night["is_dropped"]]
+    lines = [how_it_stands(night) for night in nights if night["failed_steps"] or not night["is_dropped"]]
+    if dropped and any(night["is_under_way"] for night in nights):
+        lines.append(f"A rebuild is under way; {len(dropped):,} nights from {dropped[0]} on are still to be run again.")
+    elif dropped:
+        gone = f"the nights {dropped[0]} to {dropped[-1]} ({len(dropped):,})"
+        lines.append(f"A rebuild dropped {gone} and did not run them again: NOT FINISHED. To do: aios rebuild")
+    return lines
 
 
 def how_it_stands(night: dict[str, Any]) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from aios_assets.assets.glue_monitoring import night_notes
-from aios_assets.contracts.errors import BadInputError
+from aios_assets.cli import app
+from aios_assets.cli_lake import rebuild_after_raw
+from aios_assets.contracts.errors import AiosError, BadInputError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.explain import find_recommendation
 from aios_assets.explain_text import figure, render
@@ -19,7 +22,15 @@ from aios_assets.night import begun_path, only_one
 from aios_assets.nights import unfinished
 from aios_assets.resources.lake import Lake
 from aios_assets.settings import Settings
-from aios_assets.summary import decisions, how_it_stands, night_summary, recommendations, undecided, why_nothing
+from aios_assets.summary import (
+    decisions,
+    how_it_stands,
+    how_they_stand,
+    night_summary,
+    recommendations,
+    undecided,
+    why_nothing,
+)
 from aios_assets.summary import render as render_summary
 from monitoring.gates import NO_CHAMPION
 from planning.inputs import PlanSpec
@@ -101,7 +112,14 @@ def test_the_chain_of_a_recommendation_never_says_none(capsys: pytest.CaptureFix
 
 
 def failed(day: str) -> dict[str, Any]:
-    return {"day": day, "run_id": "abc", "failed_steps": ["curate"], "causes": ["no room [/x]"], "is_under_way": False}
+    return {
+        "day": day,
+        "run_id": "abc",
+        "failed_steps": ["curate"],
+        "causes": ["no room [/x]"],
+        "is_under_way": False,
+        "is_dropped": False,
+    }
 
 
 def test_a_night_that_failed_is_no_night_without_need() -> None:
@@ -165,3 +183,33 @@ def test_a_night_without_a_champion_says_who_answers(
     assert (NO_CHAMPION in capsys.readouterr().out) == (subject == "none")
     world: Any = SimpleNamespace(lake=lake, cutoff=lambda day: KNOWN, champion_label=lambda model, day: subject)
     assert night_notes(world, AS_OF) == ([NO_CHAMPION] if subject == "none" else [])
+
+
+def test_nights_that_a_rebuild_dropped_are_damage_until_they_are_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild that failed at its second night left the later ones without decisions, and `aios check` called that intact."""
+    monkeypatch.setenv("AIOS_HOME", str(tmp_path))
+    conf, days = Settings(), [AS_OF - timedelta(days=n) for n in (1, 0)]
+    lake = Lake(conf.lake_root)
+    for day in days:
+        rows = night(("A", "S1", 5.0)).with_columns(
+            pl.lit(day).alias("as_of_date"), pl.lit(KNOWN).alias("available_at_utc")
+        )
+        rows = rows.with_columns(rec_id=pl.col("rec_id") + day.isoformat())
+        lake.write("rec_decisions", rows, window=(day, day + timedelta(days=1)))
+    (tmp_path / "nights").mkdir()
+
+    def fails(*words: Any, **more: Any) -> Any:
+        return SimpleNamespace(is_success=False)
+
+    monkeypatch.setattr("aios_assets.night.run_night", fails)
+    with pytest.raises(AiosError, match="a night failed during the rebuild"):
+        rebuild_after_raw(conf)
+    assert [n["day"] for n in unfinished(conf)] == [day.isoformat() for day in days]
+    assert "NOT FINISHED. To do: aios rebuild" in " ".join(how_they_stand(unfinished(conf)))
+    done = CliRunner().invoke(app, ["check"])
+    assert done.exit_code == 1 and "a rebuild dropped this night" in done.stdout
+    for day in days:
+        begun_path(conf, day).unlink()
+    assert "a rebuild dropped" not in CliRunner().invoke(app, ["check"]).stdout
