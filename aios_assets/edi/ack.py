@@ -184,8 +184,10 @@ def _x12(
         return None
     control = number("X12", i["receiver_id"], i["sender_id"], f"{kind} {i['document_id']} {i['interchange_no']}")
     us, them = (f"{(i[f'{who}_qualifier'] or '')[:2]:<2}*{i[f'{who}_id'][:15]:<15}" for who in ("receiver", "sender"))
+    # A 999 belongs to 005010, where ISA11 separates repetitions.
+    release = "^*00501" if kind == "999" and answered else "U*00401"
     head = (
-        f"ISA*00*{'':10}*00*{'':10}*{us}*{them}*{now:%y%m%d}*{now:%H%M}*U*00401*{control:09d}*0*"
+        f"ISA*00*{'':10}*00*{'':10}*{us}*{them}*{now:%y%m%d}*{now:%H%M}*{release}*{control:09d}*0*"
         f"{i['usage_code'] or 'P'}*>"
     )
     out = _Text("~\n")
@@ -209,7 +211,7 @@ def _functional(
 ) -> None:
     """One group of one 997 or 999 that answers one functional group."""
     new = kind == "999"
-    own_number = str(control) if nth == 1 else f"{control % 10_000_000}{nth:02d}"
+    own_number = control if nth == 1 else (control * 100 + nth) % 1_000_000_000  # nine digits at most
     version = "005010X231A1" if new else "004010"
     sides = f"{g['application_receiver'] or ''}*{g['application_sender'] or ''}"
     out.add(f"GS*FA*{sides}*{now:%Y%m%d}*{now:%H%M}*{own_number}*X*{version}")

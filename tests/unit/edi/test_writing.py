@@ -244,6 +244,23 @@ def test_functional_acknowledgements(kind: str) -> None:
     assert back.facts["raw_edi__acknowledgements"]["verdict_code"].to_list() == ["A", "E", "R", "P"]
 
 
+@pytest.mark.parametrize(("kind", "release"), [("997", "U*00401"), ("999", "^*00501")])
+def test_an_answer_to_many_groups_is_clean_to_another_validator(kind: str, release: str) -> None:
+    """The release of ISA12 is that of GS08, and 150 groups have 150 numbers of at most nine digits."""
+    doctor = pytest.importorskip("x12doctor")
+    one = x12("850", "BEG*00*SA*PO7**20260103", "PO1*1*12*EA***IN*A", control=1).decode()
+    head, group = one[:106], one[106 : one.index("IEA*")]
+    groups = "".join(group.replace("*1*X*", f"*{n}*X*").replace("GE*1*1~", f"GE*1*{n}~") for n in range(1, 151))
+    batch = read_documents(frame((head + groups + "IEA*150*000000001~").encode()), grammar=True)
+    ack = next(iter(acknowledge(batch, number=lambda *a: 98_765_432, now=NOW, kind=kind)))  # type: ignore[arg-type]
+    assert [f.message for f in doctor.diagnose(ack.content).findings] == []
+    text = ack.content.decode()
+    numbers = [line.split("*")[6] for line in text.splitlines() if line.startswith("GS*")]
+    assert f"*{release}*" in text and len(set(numbers)) == 150 and max(map(len, numbers)) <= 9
+    back = read_documents(frame(ack.content), grammar=True)
+    assert back.rejects.is_empty() and back.findings.is_empty()
+
+
 def test_rejected_interchange_gets_a_ta1_and_acknowledgements_get_nothing() -> None:
     bad = x12("850", "BEG*00*SA*PO7**20260103", control=5).replace(b"IEA*1*000000005", b"IEA*1*000000006")
     acks = list(acknowledge(read_documents(frame(bad)), number=lambda *a: 7, now=NOW))
