@@ -217,6 +217,7 @@ def speed_lines(series: int, days: int) -> list[dict[str, Any]]:
     """All speed figures, each beside its peer."""
     parts = (
         lambda: speed.features(speed.m5_shape(series, days)),
+        speed.whole_history,
         lambda: speed.new_day(speed.M5_SERIES),
         speed.model,
         speed.scoring,

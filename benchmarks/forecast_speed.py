@@ -50,14 +50,13 @@ def m5_shape(series: int, days: int) -> pl.DataFrame:
     )
 
 
-def features(frame: pl.DataFrame, small: int = 3_000) -> list[dict[str, Any]]:
+def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """The nightly features of a whole panel, made as the product makes them, beside mlforecast's of the same kind.
 
-    mlforecast makes 20 of the 28 (no share of zeros or of days in stock, no days since a sale, no price). The last line is the whole
-    way of `demand_features`, from versions to what was known at each day's cut-off, of fewer series; no peer does that.
+    mlforecast makes 20 of the 28 (no share of zeros or of days in stock, no days since a sale, no price).
     """
     days, series = frame["ds"].n_unique(), frame["unique_id"].n_unique()
-    peer = _mlforecast()
+    peer = mlforecast_features()
     _own(frame.head(days), days)  # the first use pays for imports
     peer.preprocess(frame.head(20 * days).cast({"y": pl.Float64}), dropna=False, static_features=[])
     (ours, our_first, made), (theirs, their_first, other) = middle(
@@ -73,24 +72,26 @@ def features(frame: pl.DataFrame, small: int = 3_000) -> list[dict[str, Any]]:
     return [
         _line("features, whole panel", ours, "mlforecast", theirs, 0.7, note),
         _line("features, whole panel", ours, "pandas (a tenth, scaled)", pandas, 0.2, ""),
-        _as_known(frame.filter(pl.col("unique_id") < small)),
     ]
 
 
 def _own(frame: pl.DataFrame, days: int) -> dict[str, Any]:
     """Every feature of a series' own history, in wide arrays, by the kernel of `ml.own_features`."""
-    from ml.own_features import Carry, Wide, own_feature_names, own_features_compiled
-    from ml.visible import NEVER
+    from ml.features import COMPILED_DAYS
+    from ml.own_features import Carry, Cells, Wide, own_feature_names, own_features_compiled
 
     sales = frame["y"].cast(pl.Float64).to_numpy().reshape(-1, days)
-    n = sales.shape[0]
-    carry = Carry(np.full(n, -NEVER), np.full(n, NEVER), np.full(n, np.nan))
-    out = np.empty((len(own_feature_names()), *sales.shape), dtype=np.float32)
-    own_features_compiled(Wide(sales, np.ones(sales.shape, dtype=bool), np.full(sales.shape, 2.0)), carry, 0, out)
-    return dict(zip(own_feature_names(), out, strict=True))
+    n, names = sales.shape[0], own_feature_names()
+    cells = Cells(len(names), n, np.array([0, days]))
+    wide = Wide(sales, np.ones(sales.shape, dtype=bool), np.full(sales.shape, 2.0))
+    carry = Carry.nothing(n)
+    for low in range(0, days, COMPILED_DAYS):
+        own_features_compiled(wide, carry, low, min(low + COMPILED_DAYS, days), cells, low)
+    return dict(zip(names, cells.part(0), strict=True))
 
 
-def _mlforecast() -> Any:
+def mlforecast_features() -> Any:
+    """mlforecast, set to the lags and windows of the night."""
     from mlforecast import MLForecast
     from mlforecast.lag_transforms import RollingMean, RollingStd, SeasonalRollingMean
 
@@ -112,20 +113,25 @@ def _agree(ours: dict[str, Any], theirs: pl.DataFrame, days: int) -> None:
         assert full.any() and np.allclose(ours[name][:, :-1][full], known[full], rtol=2e-4, atol=2e-4), name
 
 
-def _as_known(frame: pl.DataFrame) -> dict[str, Any]:
-    """From versions to feature rows as known at each cut-off, beside mlforecast, which knows one version of each day."""
-    from ml.features import demand_features
-    from tests.unit.ml.conftest import cutoff
+def whole_history(series: int = M5_SERIES, turns: int = 2) -> list[dict[str, Any]]:
+    """From versions to contract rows of the whole M5 shape as known at each cut-off, in processes of their own that take turns.
 
-    versions, last, peer = mart(frame), frame["ds"].max(), _mlforecast()
-    assert isinstance(last, date)
-    (ours, first, made), (theirs, _, _) = middle(
-        lambda: demand_features(versions, (START, last), cutoff),
-        lambda: peer.preprocess(frame.cast({"y": pl.Float64}), dropna=False, static_features=[]),
-    )
-    assert made.height == frame.height
-    note = f"{made.height:,} rows, {made.width} columns, each as known that night; first call {first:.2f}"
-    return _line("features, whole history as known", ours, "mlforecast, newest versions", theirs, 0.7, note)
+    No peer knows what was known when: mlforecast gets the newest version of each day, a tenth of the series at a time.
+    """
+    from benchmarks import feature_history
+
+    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "mlforecast": [], "late": []}
+    for turn in range(turns):
+        for kind in ("ours", "mlforecast", "late") if turn == 0 else ("ours", "mlforecast"):
+            runs[kind].append(feature_history.run(kind, series))
+    cpu_s, wall_s = ({k: float(np.median([r[c] for r in v])) for k, v in runs.items()} for c in ("cpu_s", "wall_s"))
+    note = f"{runs['ours'][0]['rows']:,} rows, month by month; seconds {wall_s['ours']:.1f}, mlforecast {wall_s['mlforecast']:.1f}"
+    peaks = {kind: max(r["peak_gib"] for r in done) for kind, done in runs.items()}
+    return [
+        _line("features, whole history as known", cpu_s["ours"], "mlforecast, newest versions", cpu_s["mlforecast"], 0.7, note),
+        _limit("the same, most memory of the process, GiB", peaks["ours"], 3.0, f"mlforecast, a tenth at a time: {peaks['mlforecast']:.1f}"),
+        _limit("the same with 1 % late and 1 % corrected, GiB", peaks["late"], 3.0, f"{cpu_s['late']:.1f} CPU-s"),
+    ]  # fmt: skip
 
 
 def _pandas(frame: Any) -> Any:

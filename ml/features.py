@@ -37,7 +37,7 @@ from ml.windows import F64, WindowSums
 AGGREGATE_WINDOW = 28
 AGGREGATES = (("site_sales_qty_ea_mean_28d", "site_id"), ("item_sales_qty_ea_mean_28d", "item_id"))
 COMPILE_FROM = 2_000_000  # rows; below this loading the compiled kernel costs more than it saves
-COMPILED_DAYS = 256  # computed at once: sums over them and the longest window stay in the nearer memory
+COMPILED_DAYS = 512  # computed at once: sums over them and the longest window stay in the nearer memory
 PART_ROWS = 6_000_000  # rows of a history that are made at once: 0.7 gigabytes
 
 Window = tuple[date, date]
@@ -272,9 +272,9 @@ class _Made:
         ).with_columns(
             pl.col("available_at_utc").dt.replace_time_zone("UTC"), feature_month=pl.col("feature_date").dt.strftime("%Y-%m")
         )  # fmt: skip
-        series = np.repeat(np.arange(per_series.size, dtype=np.uint32), per_series)
-        day = np.tile(np.arange(columns.size, dtype=np.uint32), per_series.size)
-        day = day if place is None else day[place]
+        series = pl.Series(np.repeat(np.arange(per_series.size, dtype=np.uint32), per_series))
+        each = np.tile(np.arange(columns.size, dtype=np.uint32), per_series.size)
+        day = pl.Series(each if place is None else each[place])
         made = [column.gather(series) for column in self.known.keys.select(KEYS)]
         made += [column.gather(day) for column in days]
         made += [

@@ -93,8 +93,10 @@ def test_the_compiled_kernel_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch
     days = FIRST + timedelta(days=first), FIRST + timedelta(days=first + 39)
     plain = demand_features(versions, days, cutoff)
     monkeypatch.setattr("ml.features.COMPILE_FROM", 0)
-    with_kernel = demand_features(versions, days, cutoff)
-    assert plain.height > 200 and with_kernel.equals(plain, null_equal=True)
+    for at_once in (7, 512):
+        monkeypatch.setattr("ml.features.COMPILED_DAYS", at_once)
+        with_kernel = demand_features(versions, days, cutoff)
+        assert plain.height > 200 and with_kernel.equals(plain, null_equal=True)
     alone = demand_features(versions, (days[1], days[1]), cutoff)
     assert alone.equals(plain.filter(pl.col("feature_date") == days[1]), null_equal=True)
 
