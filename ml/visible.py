@@ -103,13 +103,23 @@ def indexed(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, I64]:
     """Series in order, the rows with their series' number `s`, and each series' first day; runs of equal keys are looked up once."""
     new = rows.select(pl.any_horizontal(pl.col(k) != pl.col(k).shift(1) for k in KEYS).fill_null(True)).to_series()
     runs = rows.select(KEYS).filter(new)
-    keys = runs.unique().sort(KEYS)
-    numbered = runs.join(keys.with_row_index("s"), on=list(KEYS), how="left", maintain_order="left")
-    number, start = numbered["s"].cast(pl.Int32).to_numpy(), np.flatnonzero(new.to_numpy())
+    keys, number = runs, np.arange(runs.height, dtype=np.int32)
+    if not _going_up(runs):
+        keys = runs.unique().sort(KEYS)
+        numbered = runs.join(keys.with_row_index("s"), on=list(KEYS), how="left", maintain_order="left")
+        number = numbered["s"].cast(pl.Int32).to_numpy()
+    start = np.flatnonzero(new.to_numpy())
     first = np.full(keys.height, -NEVER)
     np.minimum.at(first, number, np.minimum.reduceat(rows["v0"].to_numpy(), start))
     s = np.repeat(number, np.diff(start, append=rows.height))
     return keys, rows.drop(KEYS).with_columns(pl.Series("s", s)), first
+
+
+def _going_up(keys: pl.DataFrame) -> bool:
+    """Whether keys stand in order, each once, as they do in a table sorted by key."""
+    item, site = (pl.col(k) for k in KEYS)
+    same = item == item.shift(1)
+    return bool(keys.select(((item > item.shift(1)) | (same & (site > site.shift(1)))).slice(1).all()).item())
 
 
 def ascending(s: I32, t: I32) -> bool:

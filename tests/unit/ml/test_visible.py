@@ -84,3 +84,9 @@ def test_series_are_numbered_by_key_however_often_they_come_back() -> None:
     assert keys.rows() == [("a", "y"), ("b", "x")]
     assert numbered["s"].to_list() == [1, 1, 0, 1]
     assert first.tolist() == [7, 2]
+    for twice in (["a", "b", "b"], ["b", "a", "b"]):  # in order; and back again
+        rows = pl.DataFrame({"item_id": twice, "site_id": ["y", "x", "x"], "v0": [7, 4, 2]}).cast({"v0": pl.Int32})
+        keys, numbered, first = indexed(rows)
+        assert keys.height == len({(i, s) for i, s in zip(twice, ["y", "x", "x"], strict=True)})
+        again = keys[numbered["s"].to_numpy()]
+        assert again["item_id"].to_list() == twice and keys.equals(keys.sort("item_id", "site_id"))
