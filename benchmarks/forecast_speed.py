@@ -78,15 +78,14 @@ def features(frame: pl.DataFrame) -> list[dict[str, Any]]:
 def _own(frame: pl.DataFrame, days: int) -> dict[str, Any]:
     """Every feature of a series' own history, in wide arrays, by the kernel of `ml.own_features`."""
     from ml.features import COMPILED_DAYS
-    from ml.own_features import Carry, Cells, Wide, own_feature_names, own_features_compiled
+    from ml.own_features import Cells, Wide, own_feature_names, own_features_compiled
 
     sales = frame["y"].cast(pl.Float64).to_numpy().reshape(-1, days)
     n, names = sales.shape[0], own_feature_names()
     cells = Cells(len(names), n, np.array([0, days]))
     wide = Wide(sales, np.ones(sales.shape, dtype=bool), np.full(sales.shape, 2.0))
-    carry = Carry.nothing(n)
     for low in range(0, days, COMPILED_DAYS):
-        own_features_compiled(wide, carry, low, min(low + COMPILED_DAYS, days), cells, low)
+        own_features_compiled(wide, low, min(low + COMPILED_DAYS, days), cells, low)
     return dict(zip(names, cells.part(0), strict=True))
 
 

@@ -129,12 +129,12 @@ def count_up(flags, counts):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def own_days(sales, stocked, price, begin, last, cost, never, first, stop, lags, windows, few, work, out):  # type: ignore[no-untyped-def]
-    """Features of one series at the days `[first, stop)`, by rows of `out`; returns what came before `stop`.
+def own_days(sales, stocked, price, year, first, stop, lags, windows, few, work, out):  # type: ignore[no-untyped-def]
+    """Features of one series at the days `[first, stop)`, by rows of `out`.
 
     Args:
         sales, stocked, price: days of one series as in `ml.own_features.Wide`.
-        begin, last, cost, never: days of first and last sale and last price before `first`, and the mark of no sale.
+        year: how many days back sales and prices count.
         first, stop: days wanted; no more than `work` was made for.
         lags, windows: days.
         few: windows of which the share of zeros is wanted.
@@ -176,13 +176,12 @@ def own_days(sales, stocked, price, begin, last, cost, never, first, stop, lags,
         counted_shares(counts[1], counts[0], w, out[f][:d])
         f += 1
     counted_shares(counts[2], counts[0], 28, out[f][:d])
-    begin, last = since(sales[first:stop], first, begin, last, never, out[f + 1][:d], out[f + 2][:d])
+    since(sales, first, stop, year, out[f + 1], out[f + 2])
     window_count(counts[4], 56, m)
     shares(week[2][n - d :], m, out[f + 3][:d])
     window_count(counts[3], 28, m)
     window_sum(paid, 28, a)
-    cost = prices(price[first:stop], cost, a, m, out[f + 4][:d], out[f + 5][:d])
-    return begin, last, cost
+    prices(price, first, stop, year, a, m, out[f + 4], out[f + 5])
 
 
 @compiled
@@ -204,10 +203,7 @@ def own_series(  # type: ignore[no-untyped-def]
     sales,
     stocked,
     price,
-    first_sale,
-    last_sale,
-    last_price,
-    never,
+    year,
     first,
     stop,
     lags,
@@ -222,8 +218,7 @@ def own_series(  # type: ignore[no-untyped-def]
 
     Args:
         sales, stocked, price: (series, days) as in `ml.own_features.Wide`.
-        first_sale, last_sale, last_price, never: (series,) as in `ml.own_features.Carry`, brought from `first` to `stop`; its mark of no sale.
-        first, stop, lags, windows, few: as in `own_days`.
+        year, first, stop, lags, windows, few: as in `own_days`.
         bounds, features, out: as in `ml.own_features.Cells`.
         day: place of `first` in it.
     """
@@ -231,9 +226,7 @@ def own_series(  # type: ignore[no-untyped-def]
     work = workspace(stop - first, windows)
     line = np.empty((lags.size + 2 * windows.size + few.size + 6, stop - first), dtype=np.float32)
     for s in range(n):
-        first_sale[s], last_sale[s], last_price[s] = own_days(
-            sales[s], stocked[s], price[s], first_sale[s], last_sale[s], last_price[s], never, first, stop, lags, windows, few, work, line
-        )  # fmt: skip
+        own_days(sales[s], stocked[s], price[s], year, first, stop, lags, windows, few, work, line)
         spread_out(line, s, stop - first, day, bounds, features, n, out)
 
 
@@ -242,7 +235,7 @@ def own_stretches(  # type: ignore[no-untyped-def]
     sales,
     stocked,
     price,
-    never,
+    year,
     first,
     lags,
     windows,
@@ -262,7 +255,7 @@ def own_stretches(  # type: ignore[no-untyped-def]
     """Features of some series at stretches of days in which some of their days were known otherwise.
 
     Args:
-        sales, stocked, price, never, lags, windows, few, bounds, features, out: as in `own_series`.
+        sales, stocked, price, year, lags, windows, few, bounds, features, out: as in `own_series`.
         first: day of the first place of `out`.
         series, begins, ends: (stretches,) whose, from which day, and until which.
         starts: (stretches + 1,) where the other cells of each stretch begin.
@@ -278,58 +271,43 @@ def own_stretches(  # type: ignore[no-untyped-def]
         row, stock, money = sales[s, :stop].copy(), stocked[s, :stop].copy(), price[s, :stop].copy()
         for c in range(starts[r], starts[r + 1]):
             row[days[c]], stock[days[c]], money[days[c]] = then_sales[c], then_stocked[c], then_price[c]
-        begin, last, cost = before(row, money, begins[r], never)
-        own_days(row, stock, money, begin, last, cost, never, begins[r], stop, lags, windows, few, work, line)
+        own_days(row, stock, money, year, begins[r], stop, lags, windows, few, work, line)
         spread_out(line, s, stop - begins[r], begins[r] - first, bounds, features, sales.shape[0], out)
 
 
 @compiled
-def before(sales, price, first, never):  # type: ignore[no-untyped-def]
-    """Days of first and last sale, and the last price, before the day `first`."""
-    begin, last, cost = -never, never, np.nan
-    for i in range(first):
-        if sales[i] > 0:
-            begin = i
-            break
-    for i in range(first - 1, -1, -1):
+def since(sales, first, stop, year, after_last, after_first):  # type: ignore[no-untyped-def]
+    """Days since the last and the first sale of the last `year` days, NaN where there was none, at the days `[first, stop)`."""
+    begin = max(first - year, 0)
+    last = first - 1
+    while last >= begin and not sales[last] > 0:
+        last -= 1
+    if last < begin:
+        last = -1
+    for i in range(first, stop):
         if sales[i] > 0:
             last = i
-            break
-    for i in range(first - 1, -1, -1):
+        begin = max(begin, i - year)
+        while begin < i and not sales[begin] > 0:
+            begin += 1
+        after_last[i - first] = i - last if last >= 0 and i - last <= year else np.nan
+        after_first[i - first] = i - begin if sales[begin] > 0 else np.nan
+
+
+@compiled
+def prices(price, first, stop, year, paid, known, newest, relative):  # type: ignore[no-untyped-def]
+    """The last price known of the last `year` days, and that over its mean of 28 days, at the days `[first, stop)`."""
+    last = first - 1
+    while last >= max(first - year, 0) and price[last] != price[last]:
+        last -= 1
+    if last < max(first - year, 0):
+        last = -1
+    for i in range(first, stop):
         if price[i] == price[i]:
-            cost = price[i]
-            break
-    return begin, last, cost
-
-
-@compiled
-def all_before(sales, price, first, never, first_sale, last_sale, last_price):  # type: ignore[no-untyped-def]
-    """`before` of every series."""
-    for s in range(sales.shape[0]):
-        first_sale[s], last_sale[s], last_price[s] = before(sales[s], price[s], first, never)
-
-
-@compiled
-def since(sales, first, begin, last, never, after_last, after_first):  # type: ignore[no-untyped-def]
-    """Days since the last and the first sale, NaN before there was one; returns those days."""
-    for i in range(sales.size):
-        if sales[i] > 0:
-            last = first + i
-            begin = min(begin, last)
-        after_last[i] = first + i - last if last > never else np.nan
-        after_first[i] = first + i - begin if begin < -never else np.nan
-    return begin, last
-
-
-@compiled
-def prices(price, last, paid, known, newest, relative):  # type: ignore[no-untyped-def]
-    """The last known price, and that over its mean of 28 days; returns the last one."""
-    for i in range(price.size):
-        if price[i] == price[i]:
-            last = price[i]
-        mean = paid[i] / known[i]
-        newest[i], relative[i] = last, last / mean if mean > 0 else np.nan
-    return last
+            last = i
+        now = price[last] if last >= 0 and i - last <= year else np.nan
+        mean = paid[i - first] / known[i - first]
+        newest[i - first], relative[i - first] = now, now / mean if mean > 0 else np.nan
 
 
 @compiled

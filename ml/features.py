@@ -22,7 +22,6 @@ import polars as pl
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
 from ml.known_panel import KnownPanel, known_panel
 from ml.own_features import (
-    Carry,
     Cells,
     Wide,
     own_feature_names,
@@ -134,7 +133,6 @@ class _Made:
         self.known, self.series = known, known.keys.height
         self.names = (*own_feature_names(), *(name for name, _ in AGGREGATES))
         self.compiled = self.series * days >= COMPILE_FROM
-        self.carry: Carry | None = None
         self.members = [known.keys[group].rank("dense").cast(pl.Int64).to_numpy() - 1 for _, group in AGGREGATES]
 
     def make(self, wanted: list[date], parts: list[int]) -> None:
@@ -161,9 +159,7 @@ class _Made:
         stretches, other = known.apart(int(columns[0]), stop)
         if compiled:
             first = int(columns[0])
-            if self.carry is None:
-                self.carry = Carry.before(known.base, first)
-            own_features_compiled(known.base, self.carry, first, stop, self.cells, day)
+            own_features_compiled(known.base, first, stop, self.cells, day)
             if stretches.height:
                 whose = stretches["s"].to_numpy(), stretches["d0"].to_numpy(), stretches["d1"].to_numpy()
                 then = other["row"].to_numpy(), other["t"].to_numpy(), _values(other)
@@ -183,8 +179,7 @@ class _Made:
         step = max(1, BLOCK_CELLS // width)
         for low in range(0, n, step):
             rows = slice(low, min(low + step, n))
-            wide = self.known.base.part(rows, slice(None))
-            block = own_features(wide, Carry.nothing(wide.sales.shape[0]), columns)
+            block = own_features(self.known.base.part(rows, slice(None)), columns)
             for f, values in enumerate(block.values()):
                 self.cells.fill(f, rows, day, values)
 
@@ -199,7 +194,7 @@ class _Made:
             row, t = then["row"].to_numpy() - low, then["t"].to_numpy()
             known = _values(then)
             wide.sales[row, t], wide.stocked[row, t], wide.price[row, t] = known.sales, known.stocked, known.price
-            block = own_features(wide, Carry.nothing(series.size), columns)
+            block = own_features(wide, columns)
             inside = (columns >= part["d0"].to_numpy()[:, None]) & (columns < part["d1"].to_numpy()[:, None])
             r, c = np.nonzero(inside)
             for f, values in enumerate(block.values()):

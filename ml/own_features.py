@@ -12,36 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.visible import I64, NEVER
-from ml.windows import F32, F64, WindowSums, at_lag, forward_fill, last_true
+from ml.windows import F32, F64, WindowSums, at_lag, last_true
 
-LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 364)
+# Nothing older than this many days is looked at, so that a night that reads so much knows what the whole history knows.
+YEAR = 364
+LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, YEAR)
 WINDOWS = (7, 28, 56, 180)
 ZERO_SHARE = (28, 180)
 KERNEL_WINDOWS = np.array(LAGS), np.array(WINDOWS), np.array(ZERO_SHARE)
-
-
-@dataclass(frozen=True, slots=True)
-class Carry:
-    """What a series brings from before some day: numbers of the days of its first and last sale, and the last price."""
-
-    first_sale: I64
-    last_sale: I64
-    last_price: F64
-
-    @classmethod
-    def nothing(cls, series: int) -> Carry:
-        """Of as many series of which nothing is known before."""
-        return cls(np.full(series, -NEVER), np.full(series, NEVER), np.full(series, np.nan))
-
-    @classmethod
-    def before(cls, wide: Wide, first: int) -> Carry:
-        """What the days before `first` bring (compiled)."""
-        from ml.feature_kernel import all_before
-
-        carry = cls.nothing(wide.sales.shape[0])
-        if first:
-            all_before(wide.sales, wide.price, first, NEVER, carry.first_sale, carry.last_sale, carry.last_price)
-        return carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +56,22 @@ def own_feature_names() -> tuple[str, ...]:
     )
 
 
-def own_features(wide: Wide, carry: Carry, columns: I64) -> dict[str, F64]:
+def own_features(wide: Wide, columns: I64) -> dict[str, F64]:
     """Features of each series' own history at the given columns (pure kernel).
 
     Standard deviations are those of the values in the window (divisor n), so that one known value gives 0.
 
     Args:
         wide: (series, days) arrays.
-        carry: what came before the first column.
         columns: day columns wanted.
 
     Returns:
         Name to (series, wanted days) in 64 bits; NaN where nothing is known.
     """
     out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
-    out |= _since(wide.sales > 0, carry, columns)
+    out |= _since(wide.sales > 0, columns)
     start = max(0, int(columns.min()) - WINDOWS[-1] + 1) if columns.size else 0  # windows reach back no further
-    out |= _price(wide.price, carry, columns)
+    out |= _price(wide.price, columns)
     wide, columns = wide.part(slice(None), slice(start, None)), columns - start
     known = ~np.isnan(wide.sales)
     ones = known.astype(np.float64)
@@ -157,12 +134,11 @@ class Cells:
         self.values[place] = values
 
 
-def own_features_compiled(wide: Wide, carry: Carry, first: int, stop: int, cells: Cells, day: int) -> None:
+def own_features_compiled(wide: Wide, first: int, stop: int, cells: Cells, day: int) -> None:
     """`own_features` of all series at the days `[first, stop)`, bit for bit, put into `cells` from `day` on.
 
     Args:
         wide: (series, days) arrays.
-        carry: what came before `first`; afterwards, what came before `stop`.
         first: first day wanted.
         stop: day after the last one wanted.
         cells: to be filled, features in the order of `own_feature_names`.
@@ -171,8 +147,7 @@ def own_features_compiled(wide: Wide, carry: Carry, first: int, stop: int, cells
     from ml.feature_kernel import own_series
 
     own_series(
-        wide.sales, wide.stocked, wide.price, carry.first_sale, carry.last_sale, carry.last_price, NEVER, first, stop,
-        *KERNEL_WINDOWS, cells.bounds, day, cells.features, cells.values,
+        wide.sales, wide.stocked, wide.price, YEAR, first, stop, *KERNEL_WINDOWS, cells.bounds, day, cells.features, cells.values,
     )  # fmt: skip
 
 
@@ -193,25 +168,26 @@ def own_stretches_compiled(
     row, days, then = other
     starts = np.searchsorted(row, np.arange(stretches[0].size + 1))
     own_stretches(
-        wide.sales, wide.stocked, wide.price, NEVER, first, *KERNEL_WINDOWS, cells.bounds, cells.features, *stretches,
+        wide.sales, wide.stocked, wide.price, YEAR, first, *KERNEL_WINDOWS, cells.bounds, cells.features, *stretches,
         starts, days, then.sales, then.stocked, then.price, cells.values,
     )  # fmt: skip
 
 
-def _since(sold: npt.NDArray[np.bool_], carry: Carry, columns: I64) -> dict[str, F64]:
-    last = last_true(sold, carry.last_sale, columns)
-    ever = sold.any(axis=1)
-    first = np.where(carry.first_sale < -NEVER, carry.first_sale, np.where(ever, sold.argmax(axis=1), -NEVER))[:, None]
-    now = columns[None, :]
+def _since(sold: npt.NDArray[np.bool_], columns: I64) -> dict[str, F64]:
+    """Days since the last and the first sale of the last `YEAR` days."""
+    never, end, now = np.full(sold.shape[0], NEVER), sold.shape[1] - 1, columns[None, :]
+    last = last_true(sold, never, columns)
+    first = end - last_true(sold[:, ::-1], never, end - np.maximum(columns - YEAR, 0))
     return {
-        "days_since_sale": np.where(last > NEVER, now - last, np.nan).astype(np.float64),
+        "days_since_sale": np.where(last >= now - YEAR, now - last, np.nan).astype(np.float64),
         "days_on_sale": np.where(first <= now, now - first, np.nan).astype(np.float64),
     }
 
 
-def _price(price: F64, carry: Carry, columns: I64) -> dict[str, F64]:
+def _price(price: F64, columns: I64) -> dict[str, F64]:
     known = ~np.isnan(price)
-    last = forward_fill(price, carry.last_price, columns)
+    place = last_true(known, np.full(price.shape[0], NEVER), columns)
+    last = np.where(place >= columns - YEAR, np.take_along_axis(price, np.maximum(place, 0), axis=1), np.nan)
     n = WindowSums(known.astype(np.float64)).at(28, columns)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = WindowSums(np.where(known, price, 0.0)).at(28, columns) / n

@@ -138,10 +138,3 @@ def last_true(
         here = column - back
         out[:, i] = np.where(flags[np.arange(flags.shape[0]), here], here, before)
     return out
-
-
-def forward_fill(x: F64, before: F64, columns: npt.NDArray[np.int64] | None = None) -> F64:
-    """Last value that is not NaN up to each period (or some of them); `before` (series,) where there was none yet."""
-    index = last_true(~np.isnan(x), np.full(x.shape[0], -1, dtype=np.int64), columns)
-    filled = np.take_along_axis(x, np.maximum(index, 0), axis=1)
-    return np.where(index >= 0, filled, before[:, None])

@@ -398,8 +398,8 @@ FEAT_ITEM_SITE_DEMAND = Table(
             unit="frac",
             null_means="nothing known in the window",
         ),
-        Column("days_since_sale", "f32", "days since the last sale", unit="days", null_means="never sold"),
-        Column("days_on_sale", "f32", "days since the first sale", unit="days", null_means="never sold"),
+        Column("days_since_sale", "f32", "days since the last sale", unit="days", null_means="no sale within 364 days"),
+        Column("days_on_sale", "f32", "days since the first sale within 364 days", unit="days", null_means="no sale within 364 days"),
         Column(
             "weekday_mean_56d",
             "f32",
@@ -407,7 +407,7 @@ FEAT_ITEM_SITE_DEMAND = Table(
             unit="ea",
             null_means="nothing known in the window",
         ),
-        Column("price_usd_lag_0", "f32", "last price reported", unit="usd", null_means="none reported"),
+        Column("price_usd_lag_0", "f32", "last price reported", unit="usd", null_means="none reported within 364 days"),
         Column("price_rel_28d", "f32", "last price over its 28-day mean", unit="frac", null_means="none reported"),
         Column(
             "site_sales_qty_ea_mean_28d",

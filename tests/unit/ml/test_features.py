@@ -50,12 +50,13 @@ def naive(versions: pl.DataFrame, item: str, site: str, day: date) -> dict[str, 
             out[f"zero_frac_{w}d"] = sum(v == 0 for v in values) / len(values) if values else None
     stock = [not own[d]["is_stockout"] for k in range(28) if (d := day - timedelta(days=k)) in own]
     out["in_stock_frac_28d"] = sum(stock) / len(stock) if stock else None
-    sold = [d for d, r in own.items() if r["sales_qty_ea"] > 0]
+    year = day - timedelta(days=364)
+    sold = [d for d, r in own.items() if r["sales_qty_ea"] > 0 and d >= year]
     out["days_since_sale"] = (day - max(sold)).days if sold else None
     out["days_on_sale"] = (day - min(sold)).days if sold else None
     weekly = [own[d]["sales_qty_ea"] for k in range(8) if (d := day - timedelta(days=7 * k)) in own]
     out["weekday_mean_56d"] = statistics.fmean(weekly) if weekly else None
-    prices = {d: r["price_usd"] for d, r in own.items() if r["price_usd"] is not None}
+    prices = {d: r["price_usd"] for d, r in own.items() if r["price_usd"] is not None and d >= year}
     last = prices[max(prices)] if prices else None
     recent = [p for d, p in prices.items() if d > day - timedelta(days=28)]
     out["price_usd_lag_0"] = last
@@ -99,6 +100,32 @@ def test_the_compiled_kernel_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch
         assert plain.height > 200 and with_kernel.equals(plain, null_equal=True)
     alone = demand_features(versions, (days[1], days[1]), cutoff)
     assert alone.equals(plain.filter(pl.col("feature_date") == days[1]), null_equal=True)
+
+
+@pytest.mark.parametrize("compile_from", [0, 10**9])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_night_that_reads_four_hundred_days_knows_what_the_whole_history_knows(
+    monkeypatch: pytest.MonkeyPatch, seed: int, compile_from: int
+) -> None:
+    """Of items that sell or change their price once in a year or less, too: what a model learns from is what it is asked with."""
+    monkeypatch.setattr("ml.features.COMPILE_FROM", compile_from)
+    rare = pl.Series(np.random.default_rng(seed).random(20_000) < 0.004)
+    versions = make_versions(seed, days=900, late_frac=0.02)
+    versions = versions.with_columns(
+        pl.when(rare[: versions.height]).then("sales_qty_ea").otherwise(0.0),
+        pl.when(rare[: versions.height]).then("price_usd"),
+    )
+    last = FIRST + timedelta(days=899)
+    whole = demand_features(versions, (last - timedelta(days=450), last), cutoff)
+    for day in (last, last - timedelta(days=200), last - timedelta(days=449)):
+        read = versions.filter(pl.col("demand_date") >= day - timedelta(days=400))
+        night = demand_features(read, (day, day), cutoff)
+        assert night.height == 6
+        assert night.equals(whole.filter(pl.col("feature_date") == day), null_equal=True)
+    assert whole["days_on_sale"].max() == 364 and whole["days_since_sale"].max() == 364
+    assert whole["days_since_sale"].null_count() and whole["price_usd_lag_0"].null_count()
+    for row in whole.sample(25, seed=seed).iter_rows(named=True):
+        assert_same(row, naive(versions, row["item_id"], row["site_id"], row["feature_date"]))
 
 
 def in_months(versions: pl.DataFrame) -> list[pl.DataFrame]:
