@@ -399,7 +399,13 @@ FEAT_ITEM_SITE_DEMAND = Table(
             null_means="nothing known in the window",
         ),
         Column("days_since_sale", "f32", "days since the last sale", unit="days", null_means="no sale within 364 days"),
-        Column("days_on_sale", "f32", "days since the first sale within 364 days", unit="days", null_means="no sale within 364 days"),
+        Column(
+            "days_on_sale",
+            "f32",
+            "days since the first sale within 364 days",
+            unit="days",
+            null_means="no sale within 364 days",
+        ),
         Column(
             "weekday_mean_56d",
             "f32",
