@@ -290,7 +290,7 @@ def quarantine_list(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What is set aside, not released, and not superseded by a table that was sent again."""
+    """What is set aside, not released, and not superseded by what was sent again."""
     import polars as pl
 
     from aios_assets.quarantine import unreleased_rejects
@@ -303,7 +303,7 @@ def quarantine_list(
     emit(shown.head(limit).to_dicts(), as_json)
     if not as_json:
         gone = frame.height - left.height
-        later = f", {gone:,} superseded by a later file of the same name (`--all` lists them)" if gone else ""
+        later = f", {gone:,} superseded by what was sent again (`--all` lists them)" if gone else ""
         print(f"{left.height:,} open{later}")
 
 

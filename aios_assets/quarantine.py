@@ -22,15 +22,17 @@ SAME_TABLE = 0.5
 
 
 def open_rejects(lake: Lake) -> pl.DataFrame:
-    """Rejects that nobody released and no later file took the place of, newest first, with the source of their document."""
+    """Rejects that nobody released and nothing later took the place of, newest first, with the source of their document."""
     return unreleased_rejects(lake).filter(pl.col("superseded_by").is_null())
 
 
 def unreleased_rejects(lake: Lake) -> pl.DataFrame:
     """Rejects that nobody released yet, newest first, with the source of their document and `superseded_by`.
 
-    `superseded_by` is the document that sent the table again: a later file of the same name and kind that holds at least
-    half of its rows, so that a file of the next day under the same name is none. Null where there is none.
+    `superseded_by` is the document that took its place, null where there is none. Of a table it is a later file of the same
+    name and kind that holds at least half of its rows, so that a file of the next day under the same name is none. Of a rejected
+    interchange it is a later document with the same sender, receiver and control number that was accepted: a rejected
+    interchange does not use its number up, and its correction comes under it.
     """
     documents = lake.scan("raw_edi__documents").select("document_id", "source_uri")
     released = lake.scan("raw_edi__releases").select("reject_id")
@@ -43,9 +45,26 @@ def unreleased_rejects(lake: Lake) -> pl.DataFrame:
     )
     of_tables = rejects.filter(pl.col("error_code").str.starts_with("csv:"))["document_id"].unique().sort().to_list()
     again = {old: new for old in of_tables if (new := _sent_again(lake, old)) is not None}
-    return rejects.with_columns(
-        pl.col("document_id").replace_strict(again, default=None, return_dtype=pl.String).alias("superseded_by")
+    table = pl.col("document_id").replace_strict(again, default=None, return_dtype=pl.String)
+    return rejects.join(
+        _accepted_again(lake), on=["document_id", "interchange_no"], how="left", maintain_order="left"
+    ).with_columns(superseded_by=pl.coalesce(table, "superseded_by"))
+
+
+def _accepted_again(lake: Lake) -> pl.DataFrame:
+    """Rejected interchanges whose correction was accepted: document_id, interchange_no, superseded_by (the newest one)."""
+    key = ["standard_code", "sender_id", "receiver_id", "control_number"]
+    sent = lake.read(
+        "raw_edi__interchanges", columns=["document_id", "interchange_no", *key, "verdict_code", "available_at_utc"]
+    ).filter(pl.col("control_number") != "")
+    is_rejected = pl.col("verdict_code") == "rejected"
+    good = sent.filter(~is_rejected).select(*key, superseded_by="document_id", taken="available_at_utc")
+    both = sent.filter(is_rejected).join(good, on=key)
+    later = both.filter(
+        (pl.col("taken") > pl.col("available_at_utc")) & (pl.col("superseded_by") != pl.col("document_id"))
     )
+    newest = later.sort("taken", "superseded_by").unique(["document_id", "interchange_no"], keep="last")
+    return newest.select("document_id", pl.col("interchange_no").cast(pl.Int32), "superseded_by")
 
 
 def _sent_again(lake: Lake, document_id: str) -> str | None:
@@ -119,10 +138,16 @@ def release(lake: Lake, reject_id: str, reason: str, released_by: str, at: datet
         at: instant of the decision.
 
     Raises:
-        BadInputError: no such reject, a whole document that cannot be read at all, or a row of a table or of telemetry: what
-            is wrong with it leaves nothing to take, and released it would only be gone from the list.
+        BadInputError: no such reject, one whose correction was accepted, a whole document that cannot be read at all, or a row of a
+            table or of telemetry: what is wrong with it leaves nothing to take, and released it would only be gone from the list.
     """
     reject = find_reject(lake, reject_id)
+    if reject["superseded_by"] and reject["kind_code"] != "import":
+        raise BadInputError(
+            f"its correction was accepted as document {reject['superseded_by'][:12]}…; released it would count twice",
+            where=str(reject["source_uri"]),
+            todo="nothing: it is settled",
+        )
     if reject["level_code"] == "document":
         raise BadInputError(
             "a document that cannot be read cannot be released",

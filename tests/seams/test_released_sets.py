@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +12,8 @@ from dagster import materialize
 
 from aios_assets.assets.s1_ingest_documents import take_documents
 from aios_assets.assets.s1_ingest_edi import read_edi
-from aios_assets.quarantine import open_rejects, release
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.quarantine import find_reject, open_rejects, release
 from aios_assets.resources.handles import World
 from aios_assets.resources.lake_check import check_lake, drop_derived, end_rebuild
 
@@ -70,3 +72,19 @@ def test_reading_again_changes_nothing_more_and_a_rebuild_comes_to_the_same(worl
     night(world)
     end_rebuild(world.lake)
     assert {name: world.lake.content_hash(name) for name in names} == {name: h for name, (_, h) in before.items()}
+
+
+def test_a_rejected_interchange_is_settled_once_its_correction_was_accepted(world: World) -> None:
+    night(world)
+    reject = open_rejects(world.lake)["reject_id"].item()
+    again = Path(world.inbox_path) / "again.edi"
+    again.write_bytes(interchange(2, 7, 6))
+    at = datetime(2026, 1, 10, 1, tzinfo=UTC).timestamp()
+    os.utime(again, (at, at))
+    night(world)
+    assert verdicts(world) == [("accepted", 1), ("accepted", 1), ("rejected", 0)]
+    assert open_rejects(world.lake).is_empty()
+    assert find_reject(world.lake, reject)["superseded_by"] == hashlib.sha256(again.read_bytes()).hexdigest()
+    with pytest.raises(BadInputError, match="would count twice"):
+        release(world.lake, reject, "counted by hand", "anna", datetime(2026, 1, 11, 9, tzinfo=UTC))
+    assert world.lake.read("raw_edi__releases").is_empty()
