@@ -21,10 +21,9 @@ from aios_assets.edi.edifact_orders import (
     price,
     quantities,
     references,
-    scoped,
 )
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, having, header, lines
+from aios_assets.edi.view import View, attach, having, header, lines, scoped
 
 
 def _ordered(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
 from aios_assets.edi.price_basis import edifact_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, among, attach, having, header, lines, numbered
+from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, among, attach, having, header, lines, numbered, scoped
 from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
 
 REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
@@ -89,20 +89,6 @@ def parties(view: View) -> pl.DataFrame:
 def party(base: pl.DataFrame, nad: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
     """Add a party of the header, overridden by one inside the line."""
     return scoped(base, having(nad, "who", *kinds), name, "party")
-
-
-def scoped(base: pl.DataFrame, found: pl.DataFrame, name: str, value: str) -> pl.DataFrame:
-    """Add the header's value as `name`, overridden by the line's own."""
-    found = found.select("row", "set", "line", pl.col(value).alias(name)).filter(pl.col(name).is_not_null())
-    base = attach(base, header(found), "set", name)
-    inside = lines(found)
-    if inside.is_empty():
-        return base
-    return (
-        attach(base, inside, "line", name, suffix="_line")
-        .with_columns(pl.coalesce(f"{name}_line", name).alias(name))
-        .drop(f"{name}_line")
-    )
 
 
 def day(base: pl.DataFrame, found: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:

@@ -260,6 +260,24 @@ def _row_numbers(values: pl.Series, none: int) -> npt.NDArray[np.int64]:
     return (values.fill_null(none) if values.null_count() else values).to_numpy()
 
 
+def scoped(base: pl.DataFrame, found: pl.DataFrame, name: str, value: str) -> pl.DataFrame:
+    """Add the header's value as `name`, overridden by the line's own.
+
+    Args:
+        base: one row per line; without a column `line` the header's value stands alone.
+        found: row, set, line (null in the header) and `value`; what has none is passed over.
+        name: column to add.
+        value: column of `found`.
+    """
+    found = found.select("row", "set", "line", pl.col(value).alias(name)).filter(pl.col(name).is_not_null())
+    base = attach(base, header(found), "set", name)
+    inside = lines(found)
+    if inside.is_empty() or "line" not in base.columns:
+        return base
+    base = attach(base, inside, "line", name, suffix="_line")
+    return base.with_columns(pl.coalesce(f"{name}_line", name).alias(name)).drop(f"{name}_line")
+
+
 def first_component(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Keep the first component of a composite element (a unit of measure may be one)."""
     if not frame[name].str.contains(COMP, literal=True).any():

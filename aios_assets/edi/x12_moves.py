@@ -14,7 +14,7 @@ from aios_assets.contracts.edi_tables import (
 from aios_assets.edi.delims import COMP
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
 from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
 
@@ -130,34 +130,15 @@ def receipts(view: View) -> list[Typed]:
     base = with_party(base, parties(view), "site_id", "ST", "WH", "BY")
     prf = view.pick("PRF", order_number=1)
     ref = view.pick("REF", kind=1, value=2)
-    base = _referenced(
-        base,
-        pl.concat([prf, having(ref, "kind", "PO").select("row", "set", "line", pl.col("value").alias("order_number"))]),
-        "order_number",
-    )
-    shipment = having(ref, "kind", "SI", "2I", "BM", "ASN", "DN").select(
-        "row", "set", "line", pl.col("value").alias("shipment_id")
-    )
-    base = _referenced(base, shipment, "shipment_id")
+    ordered = pl.concat([prf.rename({"order_number": "value"}), having(ref, "kind", "PO").drop("kind")])
+    base = scoped(base, ordered, "order_number", "value")
+    base = scoped(base, having(ref, "kind", "SI", "2I", "BM", "ASN", "DN"), "shipment_id", "value")
     base = base.with_columns(
         received_date=pl.coalesce("received_date", "made"),
         order_line=pl.coalesce("order_line", "named"),
         unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
     )
     return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})]
-
-
-def _referenced(base: pl.DataFrame, found: pl.DataFrame, name: str) -> pl.DataFrame:
-    """A reference of the header, overridden by the line's own."""
-    base = attach(base, header(found), "set", name)
-    inside = lines(found)
-    if inside.is_empty():
-        return base
-    return (
-        attach(base, inside, "line", name, suffix="_line")
-        .with_columns(pl.coalesce(f"{name}_line", name).alias(name))
-        .drop(f"{name}_line")
-    )
 
 
 def invoices(view: View) -> list[Typed]:
@@ -170,10 +151,7 @@ def invoices(view: View) -> list[Typed]:
     base = x12_per_unit(first_component(item(base), "unit_code"))
     head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4)
     base = with_currency(attach(base, head, "set", "invoice_date", "invoice_number", "order_number"), view)
-    ref = having(view.pick("REF", kind=1, value=2), "kind", "PO").select(
-        "row", "set", "line", pl.col("value").alias("ref_order")
-    )
-    base = _referenced(base, ref, "ref_order")
+    base = scoped(base, having(view.pick("REF", kind=1, value=2), "kind", "PO"), "ref_order", "value")
     base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN", "RI", "RE")
     base = base.with_columns(
         order_number=pl.coalesce("order_number", "ref_order"),

@@ -8,7 +8,7 @@ from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
-from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered
+from aios_assets.edi.view import View, attach, first_component, having, item, lines, numbered, scoped
 from aios_assets.edi.whole_orders import X12_ACCEPTS, X12_CANCELS, X12_REFUSES, says, whole_orders
 
 REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
@@ -23,24 +23,12 @@ def parties(view: View) -> pl.DataFrame:
 
 def with_party(base: pl.DataFrame, n1: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
     """Add a party column from the header, overridden by one inside the line."""
-    wanted = having(n1, "who", *kinds).select("set", "line", "row", pl.col("party").alias(name))
-    base = attach(base, header(wanted), "set", name)
-    inside = lines(wanted)
-    if inside.is_empty() or "line" not in base.columns:
-        return base
-    base = attach(base, inside, "line", name, suffix="_line")
-    return base.with_columns(pl.coalesce(f"{name}_line", name).alias(name)).drop(f"{name}_line")
+    return scoped(base, having(n1, "who", *kinds), name, "party")
 
 
 def with_date(base: pl.DataFrame, dates: pl.DataFrame, name: str, *kinds: str) -> pl.DataFrame:
     """Add a date column from DTM in the header, overridden by one inside the line."""
-    wanted = having(dates, "kind", *kinds).select("set", "line", "row", pl.col("day").alias(name))
-    base = attach(base, header(wanted), "set", name)
-    inside = lines(wanted)
-    if inside.is_empty():
-        return base
-    base = attach(base, inside, "line", name, suffix="_line")
-    return base.with_columns(pl.coalesce(f"{name}_line", name).alias(name)).drop(f"{name}_line")
+    return scoped(base, having(dates, "kind", *kinds), name, "day")
 
 
 def dates(view: View) -> pl.DataFrame:
@@ -51,15 +39,9 @@ def dates(view: View) -> pl.DataFrame:
 
 def with_currency(base: pl.DataFrame, view: View) -> pl.DataFrame:
     """Add currency_code: CUR02 of the header, overridden by one inside the line."""
-    found = view.pick("CUR", code=2).filter(pl.col("code").is_not_null())
-    found = found.with_columns(currency_code=pl.col("code").str.to_uppercase())
-    base = attach(base, header(found), "set", "currency_code")
-    inside = lines(found)
-    if inside.is_empty():
-        return base
-    base = attach(base, inside, "line", "currency_code", suffix="_line")
-    own = pl.coalesce("currency_code_line", "currency_code")
-    return base.with_columns(currency_code=own).drop("currency_code_line")
+    return scoped(
+        base, view.pick("CUR", code=2).with_columns(pl.col("code").str.to_uppercase()), "currency_code", "code"
+    )
 
 
 def orders(view: View, code: str) -> list[Typed]:
