@@ -232,7 +232,7 @@ def write(
     bodies = _bodies(writer, pen.safe(frame), pen)
     text = (_x12(kind, writer, pen, now) if writer.standard == "X12" else _edifact(kind, pen, now)).cast(pl.Binary)
     # A number that is taken must be used, so one in its place stands in what is proved.
-    trial = bodies.with_columns(control=pl.int_range(1, pl.len() + 1, dtype=pl.Int64) % 1_000_000_000)
+    trial = bodies.with_columns(control=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
     proved(trial.select("document", content=text), frame, *writer.carried(), kind)
     series = f"{writer.standard}|{partner.our_id}|{partner.partner_id}"
     taken = numbers(series, [f"{prefix}{kind} {key}" for key in bodies["document"]])

@@ -60,7 +60,7 @@ def proved(contents: pl.DataFrame, rows: pl.DataFrame, table: str, columns: dict
     given = rows.with_columns(document_id=pl.col("document").replace_strict(names)).sort(
         "document_id", maintain_order=True
     )
-    read = batch.facts[table].sort("document_id", "set_no", "line_no", maintain_order=True)
+    read = batch.facts[table].sort("document_id", "set_no", "segment_no", "line_no")
     if read["document_id"].to_list() != given["document_id"].to_list():
         raise BadInputError(
             f"{given.height} rows were written and {read.height} are read from the {kind}",
