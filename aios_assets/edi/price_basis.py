@@ -38,6 +38,8 @@ def x12_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
     Args:
         lines: unit_price, price_basis and unit_code as texts, unit_code null for pieces.
     """
+    if lines["price_basis"].null_count() == lines.height:
+        return lines.drop("price_basis")
     count = pl.col("price_basis").str.to_uppercase().replace_strict(COUNTS, default=None, return_dtype=pl.Float64)
     pieces = _pieces(pl.col("unit_code"))
     many = (count > 1) & pl.col("unit_price").is_not_null()
@@ -50,11 +52,14 @@ def edifact_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
     Args:
         lines: unit_price, price_count, price_unit and unit_code as texts, unit_code null for pieces.
     """
+    said = lines.select("price_count", "price_unit")
+    if said.null_count().sum_horizontal().item() == 2 * lines.height:
+        return lines.drop("price_count", "price_unit")
     count = read_number(pl.col("price_count")).fill_null(1.0)
     other = pl.col("price_unit").is_not_null() & (pl.col("price_unit") != pl.col("unit_code").fill_null("PCE"))
     ratio = pl.when(other).then(_pieces(pl.col("unit_code")) / _pieces(pl.col("price_unit"))).otherwise(1.0)
-    said = pl.col("unit_price").is_not_null() & ((count != 1.0) | other & (ratio != 1.0).fill_null(value=True))
-    return _repriced(lines, said, pl.when(count > 0).then(ratio / count)).drop("price_count", "price_unit")
+    which = pl.col("unit_price").is_not_null() & ((count != 1.0) | other & (ratio != 1.0).fill_null(value=True))
+    return _repriced(lines, which, pl.when(count > 0).then(ratio / count)).drop("price_count", "price_unit")
 
 
 def _pieces(unit: pl.Expr) -> pl.Expr:
