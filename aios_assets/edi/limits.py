@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aios_assets.edi.source import Source
 
 # Memory of the row of an interchange or a group, in rows of sets.
-HEADER_WEIGHT = 3
+HEADER_WEIGHT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,9 +88,9 @@ def test_a_document_of_too_many_sets_is_given_up_and_its_neighbours_are_read(win
 
 def test_as_many_sets_as_allowed_are_read() -> None:
     content = written(["right"] * 27, edifact=True)
-    batch = read_documents(frame(content), limits=Limits(window_bytes=200, sets=30))
+    batch = read_documents(frame(content), limits=Limits(window_bytes=200, sets=31))
     assert batch.sets.height == 27 and batch.rejects.is_empty()
-    assert read_documents(frame(content), limits=Limits(window_bytes=200, sets=29)).rejects.height == 1
+    assert read_documents(frame(content), limits=Limits(window_bytes=200, sets=30)).rejects.height == 1
 
 
 def test_a_document_that_is_given_up_is_not_answered_but_named(tmp_path: Any) -> None:
