@@ -2,21 +2,33 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from dagster import AssetExecutionContext, BackfillPolicy, Backoff, Jitter, MaterializeResult, RetryPolicy
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetExecutionContext,
+    BackfillPolicy,
+    Backoff,
+    Jitter,
+    MaterializeResult,
+    RetryPolicy,
+)
 
 from aios_assets.assets.describe import frame_metadata
 from aios_assets.contracts.registry import TABLES
+from aios_assets.contracts.table import Table
 from aios_assets.resources.handles import World
+
+if TYPE_CHECKING:
+    from aios_assets.resources.lake import Commit
 
 # Conflicts between writers pass within seconds; anything that lasts longer is for a person.
 RETRY = RetryPolicy(max_retries=3, delay=2, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
 SINGLE_RUN = BackfillPolicy.single_run()
 
 
-def days_of(context: AssetExecutionContext) -> list[date]:
+def days_of(context: AssetExecutionContext | AssetCheckExecutionContext) -> list[date]:
     """The business days of this run, oldest first: one for a night, many for a backfill."""
     return sorted(date.fromisoformat(key) for key in context.partition_keys)
 
@@ -41,12 +53,20 @@ def write(
     """
     table = TABLES[name]
     commit = world.lake.write(table, frame, window=window)
-    return MaterializeResult(
-        asset_key=name,
-        metadata=frame_metadata(
-            table, frame, delta_version=commit.version, rows_written=commit.rows_written, **numbers
-        ),
-    )
+    return reported(table, frame, commit, **numbers)
+
+
+def reported(table: Table, frame: pl.DataFrame, commit: "Commit", **numbers: Any) -> MaterializeResult[Any]:
+    """What a commit did, as the result of its asset.
+
+    Args:
+        table: what was written to.
+        frame: rows whose clocks are told.
+        commit: what was done; the rows it was given are the rows counted.
+        numbers: further figures to report.
+    """
+    report = frame_metadata(table, frame, delta_version=commit.version, rows_written=commit.rows_written, **numbers)
+    return MaterializeResult(asset_key=table.name, metadata=report | {"dagster/row_count": commit.rows_in})
 
 
 def write_parts(
@@ -72,7 +92,4 @@ def write_parts(
             del frame
 
     commit = world.lake.write_parts(table, noted())
-    report = frame_metadata(
-        table, pl.concat(limits), delta_version=commit.version, rows_written=commit.rows_written, **numbers
-    )
-    return MaterializeResult(asset_key=name, metadata=report | {"dagster/row_count": commit.rows_in})
+    return reported(table, pl.concat(limits), commit, **numbers)

@@ -6,8 +6,7 @@ from typing import Any
 import polars as pl
 from dagster import MaterializeResult
 
-from aios_assets.assets.common import write
-from aios_assets.assets.describe import frame_metadata
+from aios_assets.assets.common import reported, write
 from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.handles import World
 
@@ -45,7 +44,4 @@ def write_verdicts(
         replaced &= ~NOT_READ
     kept = world.lake.read(table, where=~replaced)
     commit = world.lake.write(replace(table, write="full"), pl.concat([kept, frame.select(table.names)]))
-    report = frame_metadata(
-        table, frame, delta_version=commit.version, rows_written=commit.rows_written, read_again=len(again), **numbers
-    )
-    return MaterializeResult(asset_key=name, metadata=report | {"dagster/row_count": commit.rows_in})
+    return reported(table, frame, commit, read_again=len(again), **numbers)

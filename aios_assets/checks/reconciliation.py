@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, asset_check
 
+from aios_assets.assets.common import days_of
 from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.resources.handles import World
 
@@ -48,7 +49,7 @@ def stock_identity(context: AssetCheckExecutionContext, world: World) -> AssetCh
 
     Older breaks that nobody corrected stay findings; a check that fails every night for them would hide the one of tonight.
     """
-    days = _days(context)
+    days = days_of(context)
     recent = pl.col("inventory_date").is_between(days[0] - timedelta(days=RECENT_DAYS), days[-1])
     is_broken = pl.col("residual_qty_ea").abs() > HALF_A_UNIT
     known = world.lake.scan("fct_inventory_daily").filter(
@@ -73,7 +74,7 @@ def stock_identity(context: AssetCheckExecutionContext, world: World) -> AssetCh
 @asset_check(asset="pred_demand__28d", name="every_series_has_28_days", blocking=True)
 def every_series_has_28_days(context: AssetCheckExecutionContext, world: World) -> AssetCheckResult:
     """Each item and site forecast on the run's days has every horizon, quantiles do not cross, and none is negative."""
-    made = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date").is_in(_days(context)))
+    made = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date").is_in(days_of(context)))
     per_series = made.group_by("origin_date", "item_id", "site_id").len().collect()
     short = per_series.filter(pl.col("len") != 28).height
     names = [c for c in world.lake.scan("pred_demand__28d").collect_schema().names() if c.startswith("demand_qty_ea_p")]
@@ -90,7 +91,7 @@ def every_series_has_28_days(context: AssetCheckExecutionContext, world: World) 
 @asset_check(asset="rec_decisions", name="every_item_has_a_reason", blocking=True)
 def every_item_has_a_reason(context: AssetCheckExecutionContext, world: World) -> AssetCheckResult:
     """Each item and site with stock or forecast has a decision on each of the run's days, or the reason why there is none."""
-    days = _days(context)
+    days = days_of(context)
     made = world.lake.read("rec_decisions", where=pl.col("as_of_date").is_in(days))
     forecast = world.lake.scan("pred_demand__28d").filter(pl.col("origin_date").is_in(days))
     needed = forecast.select(pl.col("origin_date").alias("as_of_date"), "item_id", "site_id").unique().collect()
@@ -146,14 +147,9 @@ def _all_read(
     )
 
 
-def _days(context: AssetCheckExecutionContext) -> list[date]:
-    """The days of the run, oldest first."""
-    return sorted(date.fromisoformat(key) for key in context.partition_keys)
-
-
 def _last_day(context: AssetCheckExecutionContext) -> date:
     """The newest day of the run."""
-    return _days(context)[-1]
+    return days_of(context)[-1]
 
 
 RECONCILIATION_CHECKS = [

@@ -25,8 +25,11 @@ def demand_versions(lake: Lake, first: date, last: date) -> pl.DataFrame:
 
     A quantity off by the pack size stays in the mart as it was sent and flagged; no model and no plan believes it.
     """
-    between = pl.col("demand_date").is_between(first, last)
-    return lake.read("fct_demand_daily", where=between & ~pl.col("is_suspect"))
+    return lake.read("fct_demand_daily", where=_believed(first, last))
+
+
+def _believed(first: date, last: date) -> pl.Expr:
+    return pl.col("demand_date").is_between(first, last) & ~pl.col("is_suspect")
 
 
 def demand_months(lake: Lake, first: date, last: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -34,9 +37,7 @@ def demand_months(lake: Lake, first: date, last: date, columns: Sequence[str]) -
 
     All months are of one version of the table, whatever is written meanwhile.
     """
-    believed = lake.scan("fct_demand_daily").filter(
-        pl.col("demand_date").is_between(first, last) & ~pl.col("is_suspect")
-    )
+    believed = lake.scan("fct_demand_daily").filter(_believed(first, last))
     for month in pl.date_range(first.replace(day=1), last, "1mo", eager=True).dt.strftime("%Y-%m"):
         yield believed.filter(pl.col("demand_month") == month).select(columns).collect()
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
 from aios_assets.contracts.errors import BadInputError, UsageError
+from aios_assets.contracts.table import Column
 from aios_assets.edi.typing_rules import own_columns
 from aios_assets.edi.writing import edifact_sets, x12_sets
 from aios_assets.edi.writing.pen import Pen, Segment, joined, number
@@ -52,8 +53,11 @@ class Writer:
         """The table that such documents are read to, and its columns by ours, of all they carry."""
         if self.read_as is not None:
             return self.read_as
-        table = next(t for t in EDI_FACT_TABLES if t.name == self.table)
-        return self.table, {c.name: c.name for c in own_columns(table) if c.name not in self.unsaid}
+        return self.table, {c.name: c.name for c in self.columns() if c.name not in self.unsaid}
+
+    def columns(self) -> tuple[Column, ...]:
+        """The own columns of its table."""
+        return own_columns(next(t for t in EDI_FACT_TABLES if t.name == self.table))
 
 
 _PARTIES = ("order_date", "buyer_id", "seller_id", "ship_to_site_id", "currency_code")
@@ -158,9 +162,8 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     Raises:
         BadInputError: a needed column is missing, null or of a type that cannot be read, or a number is none.
     """
-    table = next(t for t in EDI_FACT_TABLES if t.name == writer.table)
-    frame = rows
-    for column in own_columns(table):
+    own, frame = writer.columns(), rows
+    for column in own:
         if column.name not in frame.columns:
             if not column.nullable and column.name not in ("unit_code", "order_line", "action_code"):
                 raise BadInputError(
@@ -175,7 +178,7 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
             ) from error
     if "unit_code" in frame.columns:
         frame = frame.with_columns(pl.col("unit_code").fill_null("EA").replace(pen.partner.unit_codes(writer.standard)))
-    needed = [c.name for c in own_columns(table) if not c.nullable and c.name not in ("order_line", "action_code")]
+    needed = [c.name for c in own if not c.nullable and c.name not in ("order_line", "action_code")]
     needed += writer.needed
     nulls = {n: frame[n].null_count() for n in needed if frame[n].null_count()}
     if nulls:
@@ -190,7 +193,7 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     for name in writer.extra:
         if name not in frame.columns:
             frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(name))
-    frame = frame.select(*(c.name for c in own_columns(table)), *writer.extra).sort(writer.key, maintain_order=True)
+    frame = frame.select(*(c.name for c in own), *writer.extra).sort(writer.key, maintain_order=True)
     numbered = pl.int_range(1, pl.len() + 1).over(writer.key)
     frame = frame.with_columns(nth=numbered.cast(pl.String), document=pl.col(writer.key))
     if "order_line" in frame.columns:
