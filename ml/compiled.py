@@ -11,4 +11,5 @@ if TYPE_CHECKING:
 
     compiled: Callable[[Any], Any]
 else:
-    compiled = numba.njit(cache=True, error_model="numpy")  # 0 / 0 is NaN, as in arrays, and loops stay free of checks
+    # 0 / 0 is NaN, as in arrays, and loops stay free of checks; other threads go on meanwhile
+    compiled = numba.njit(cache=True, error_model="numpy", nogil=True)

@@ -213,8 +213,10 @@ def own_series(  # type: ignore[no-untyped-def]
     day,
     features,
     out,
+    low,
+    high,
 ):
-    """Features of every series at the days `[first, stop)`, in the order of `ml.own_features.own_feature_names`.
+    """Features of the series `[low, high)` at the days `[first, stop)`, in the order of `ml.own_features.own_feature_names`.
 
     Args:
         sales, stocked, price: (series, days) as in `ml.own_features.Wide`.
@@ -225,7 +227,7 @@ def own_series(  # type: ignore[no-untyped-def]
     n = sales.shape[0]
     work = workspace(stop - first, windows)
     line = np.empty((lags.size + 2 * windows.size + few.size + 6, stop - first), dtype=np.float32)
-    for s in range(n):
+    for s in range(low, high):
         own_days(sales[s], stocked[s], price[s], year, first, stop, lags, windows, few, work, line)
         spread_out(line, s, stop - first, day, bounds, features, n, out)
 
@@ -251,8 +253,10 @@ def own_stretches(  # type: ignore[no-untyped-def]
     then_stocked,
     then_price,
     out,
+    low,
+    high,
 ):
-    """Features of some series at stretches of days in which some of their days were known otherwise.
+    """Features of some series at the stretches `[low, high)` of days in which some of their days were known otherwise.
 
     Args:
         sales, stocked, price, year, lags, windows, few, bounds, features, out: as in `own_series`.
@@ -261,12 +265,10 @@ def own_stretches(  # type: ignore[no-untyped-def]
         starts: (stretches + 1,) where the other cells of each stretch begin.
         days, then_sales, then_stocked, then_price: (other cells,) their days, and the values then known.
     """
-    if series.size == 0:
-        return
-    longest = (ends - begins).max()
+    longest = (ends[low:high] - begins[low:high]).max()
     work = workspace(longest, windows)
     line = np.empty((lags.size + 2 * windows.size + few.size + 6, longest), dtype=np.float32)
-    for r in range(series.size):
+    for r in range(low, high):
         s, stop = series[r], ends[r]
         row, stock, money = sales[s, :stop].copy(), stocked[s, :stop].copy(), price[s, :stop].copy()
         for c in range(starts[r], starts[r + 1]):

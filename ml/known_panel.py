@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
 from ml.own_features import Wide
+from ml.threads import side_by_side
 from ml.visible import I64, KEYS, NEVER, VALUES, Axis, ascending, indexed, visible, where
 
 Array = npt.NDArray[Any]
@@ -125,15 +127,21 @@ class _Filling:
             self.fields = [column.to_numpy().reshape(shape) for column in values]  # the panel itself
         else:
             cells = None if every else place[s] * self.days + t
-            for field, column, absent in zip(self.fields, values, ABSENT, strict=True):
-                field[: self.series, self.done : first] = absent
-                if shape[0] < self.series or not every:
-                    field[: self.series, first:stop] = absent
-                if cells is not None:
-                    field.reshape(-1)[cells] = column.to_numpy()
-                else:
-                    field[place if _moved(place) else slice(shape[0]), first:stop] = column.to_numpy().reshape(shape)
+            side_by_side(partial(self._put, place, cells, first, stop), zip(self.fields, values, ABSENT, strict=True))
         self.done = stop
+
+    def _put(
+        self, place: I64, cells: I64 | None, first: int, stop: int, field: Array, column: pl.Series, absent: object
+    ) -> None:
+        """Values of the days `[first, stop)` into one field: at `cells`, or whole days of the series at `place`."""
+        field[: self.series, self.done : first] = absent
+        if place.size < self.series or cells is not None:
+            field[: self.series, first:stop] = absent
+        if cells is not None:
+            field.reshape(-1)[cells] = column.to_numpy()
+        else:
+            rows = column.to_numpy().reshape(place.size, stop - first)
+            field[place if _moved(place) else slice(place.size), first:stop] = rows
 
     def _places(self, keys: pl.DataFrame, first: int) -> I64:
         """The row of each of these series; those that were not met before get new rows, absent until `first`."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.threads import in_parts, side_by_side
 from ml.visible import I64, NEVER
 from ml.windows import F32, F64, WindowSums, at_lag, last_true
 
@@ -146,9 +147,10 @@ def own_features_compiled(wide: Wide, first: int, stop: int, cells: Cells, day: 
     """
     from ml.feature_kernel import own_series
 
-    own_series(
+    given = (
         wide.sales, wide.stocked, wide.price, YEAR, first, stop, *KERNEL_WINDOWS, cells.bounds, day, cells.features, cells.values,
     )  # fmt: skip
+    side_by_side(own_series, [(*given, low, high) for low, high in in_parts(wide.sales.shape[0])])
 
 
 def own_stretches_compiled(
@@ -167,10 +169,11 @@ def own_stretches_compiled(
 
     row, days, then = other
     starts = np.searchsorted(row, np.arange(stretches[0].size + 1))
-    own_stretches(
+    given = (
         wide.sales, wide.stocked, wide.price, YEAR, first, *KERNEL_WINDOWS, cells.bounds, cells.features, *stretches,
         starts, days, then.sales, then.stocked, then.price, cells.values,
     )  # fmt: skip
+    side_by_side(own_stretches, [(*given, low, high) for low, high in in_parts(stretches[0].size)])
 
 
 def _since(sold: npt.NDArray[np.bool_], columns: I64) -> dict[str, F64]:
