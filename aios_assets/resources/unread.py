@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Who releases a table that came again in its right place; no person decided that.
 BY_INBOX = "inbox"
+# Documents that are in memory together; what is read of them takes about ten times as much.
+BATCH_BYTES = 128_000_000
 KINDS: dict[str, tuple[str, ...]] = {
     "edi": ("x12", "edifact", "unknown"),
     "telemetry": ("telemetry",),
@@ -35,16 +38,53 @@ def unread_documents(lake: Lake, cutoff: datetime, feed: str) -> pl.DataFrame:
     Returns:
         Rows of `raw_edi__documents`, oldest first.
     """
-    received = lake.scan("raw_edi__documents").filter(
-        pl.col("kind_code").is_in(list(KINDS[feed])) & (pl.col("available_at_utc") < cutoff)
-    )
-    names = received.select("document_id").collect()
-    unread = _with_releases(lake, names).join(_marks(lake, feed), on=["document_id", "release_no"], how="anti")
+    received = _received(lake, cutoff, KINDS[feed])
+    unread = _unread(lake, received, feed)
     if unread.is_empty():
         return received.head(0).collect()
-    ids = unread["document_id"].implode()
-    documents = received.filter(pl.col("document_id").is_in(ids)).collect().sort("available_at_utc", "document_id")
+    documents = _contents(received, unread)
     return _where_they_belong(lake, documents) if feed == "master" else documents
+
+
+def unread_batches(lake: Lake, cutoff: datetime, feed: str, most_bytes: int = BATCH_BYTES) -> Iterator[pl.DataFrame]:
+    """`unread_documents` in batches of about `most_bytes`, oldest first: a history that need not fit in memory.
+
+    What is unread is settled at the first batch; at least one is given, empty when there is nothing to read.
+
+    Args:
+        lake: the lake.
+        cutoff: as above.
+        feed: edi, telemetry or import.
+        most_bytes: bytes of a batch; a single document may be larger.
+    """
+    received = _received(lake, cutoff, KINDS[feed])
+    unread = _unread(lake, received, feed)
+    if unread.is_empty():
+        yield received.head(0).collect()
+        return
+    before = pl.col("size_bytes").cum_sum() - pl.col("size_bytes")
+    ordered = unread.sort("available_at_utc", "document_id").with_columns(batch=before // most_bytes)
+    for batch in ordered.partition_by("batch", maintain_order=True):
+        yield _contents(received, batch)
+
+
+def _received(lake: Lake, cutoff: datetime, kinds: tuple[str, ...]) -> pl.LazyFrame:
+    """Documents of these kinds that were received before `cutoff`."""
+    is_wanted = pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") < cutoff)
+    return lake.scan("raw_edi__documents").filter(is_wanted)
+
+
+def _unread(lake: Lake, received: pl.LazyFrame, feed: str) -> pl.DataFrame:
+    """Which of the `received` documents this feed has not read to the end with all that was released of them; no contents."""
+    names = received.select("document_id", "available_at_utc", "available_month", "size_bytes").collect()
+    return _with_releases(lake, names).join(_marks(lake, feed), on=["document_id", "release_no"], how="anti")
+
+
+def _contents(received: pl.LazyFrame, wanted: pl.DataFrame) -> pl.DataFrame:
+    """The `wanted` documents with their bytes, oldest first; only the months they came in are read."""
+    months = pl.col("available_month").is_in(wanted["available_month"].unique().sort().implode())
+    rows = received.filter(months & pl.col("document_id").is_in(wanted["document_id"].implode()))
+    return rows.collect().sort("available_at_utc", "document_id")
 
 
 def release_placed(lake: Lake) -> int:
@@ -99,10 +139,7 @@ def mark_read(lake: Lake, documents: pl.DataFrame, feed: str) -> None:
 
 def count_unread(lake: Lake, cutoff: datetime, kinds: tuple[str, ...], feeds: tuple[str, ...]) -> int:
     """Documents of these kinds, received before `cutoff`, that at least one of the feeds has not read to the end."""
-    received = lake.scan("raw_edi__documents").filter(
-        pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") < cutoff)
-    )
-    names = received.select("document_id").collect()
+    names = _received(lake, cutoff, kinds).select("document_id").collect()
     left = [names.join(_marks(lake, feed), on="document_id", how="anti") for feed in feeds]
     return pl.concat(left).unique().height
 
