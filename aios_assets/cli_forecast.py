@@ -208,8 +208,11 @@ def _print(report: dict[str, Any]) -> None:
     for found in report["notes"]:
         print(f"note: {found}")
     for name, words in report["chosen"].items():
-        ranked = [c for c in report["candidates"] if c["segment"] == name][:3]
-        why = ", ".join(f"{c['model']} {c['scaled_error']:.4f}" for c in ranked)
+        ranked: dict[float, str] = {}  # a seasonal model of a short series is another model: each is named once
+        for one in report["candidates"]:
+            if one["segment"] == name:
+                ranked.setdefault(one["scaled_error"], one["model"])
+        why = ", ".join(f"{model} {error:.4f}" for error, model in list(ranked.items())[:3])
         print(f"{name}: {words} (least scaled squared error on held-out periods; best single models: {why})")
     for name, figures in report["expected"].items():
         shown = ", ".join(

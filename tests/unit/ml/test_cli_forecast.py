@@ -53,6 +53,15 @@ def test_a_csv_in_a_parquet_out_keys_unchanged(panel: Path, tmp_path: Path) -> N
     assert frame["store"].unique().sort().to_list() == ["000", "001"]
 
 
+def test_models_that_are_one_on_a_short_history_are_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    long(periods=20).write_csv(path)  # no series has a season of its own, so every seasonal model is the smoothed level
+    words = [word for word in BASE if word not in ("--model", "ses")]
+    code, text, _ = call("forecast", path, *words, "--out", tmp_path / "o.csv")
+    ranked = text.split("best single models: ")[1].split(")")[0].split(", ")
+    assert code == 0 and len(ranked) == len({one.split(" ")[1] for one in ranked}) == 3
+
+
 def test_integer_keys_of_a_parquet_stay_integers_and_json_is_one_document(tmp_path: Path) -> None:
     path, out = tmp_path / "p.parquet", tmp_path / "o.csv"
     long().write_parquet(path)
