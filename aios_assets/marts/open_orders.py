@@ -16,6 +16,7 @@ from aios_assets.marts.versions import known_at
 LINE = ["order_number", "item_id"]
 SITE = [*LINE, "ship_to_no"]
 SHORT_CLOSE_DAYS = 14
+SHARE_EVENTS = 1_000_000
 PLACED = ("ordered", "changed", "cancelled")
 HEARD = ("confirmed", "shipped", "received", "status")
 _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "set_no"]
@@ -39,6 +40,22 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
         Lines sorted by order, item and receiving site.
     """
     known = events.filter(known_at(instant))
+    last = known["available_at_utc"].dt.date().max()
+    shares = -(-known.height // SHARE_EVENTS)
+    # Nothing of one order depends on another: years of them are folded some at a time, in the memory of some.
+    share = pl.col("order_number").hash() % max(shares, 1)
+    parts = (known.filter(share == n) if shares > 1 else known for n in range(shares))
+    folded = [_kept(_folded(part, last), include_closed=include_closed) for part in parts]
+    return pl.concat([FCT_PURCHASE_ORDER_LINES.empty(), *folded]).sort(SITE)
+
+
+def _kept(lines: pl.DataFrame, *, include_closed: bool) -> pl.DataFrame:
+    """All lines, or those of which something is still to come."""
+    return lines if include_closed else lines.filter(pl.col("open_qty_ea") > 0)
+
+
+def _folded(known: pl.DataFrame, last: object) -> pl.DataFrame:
+    """The lines of whole orders from all that is known of them; `last` is the newest day on which anything became known."""
     ranked = _ranked(known)
     orders = _orders(ranked)
     if orders.is_empty():
@@ -56,10 +73,8 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
     stated = ("order_date", "requested_date", "source_id", "unit_price_usd")
     lines = lines.with_columns(pl.coalesce(c, f"{c}_stated") for c in stated)
     lines = lines.with_columns(pl.coalesce("order_date", "changed_date").alias("order_date"))
-    last = known["available_at_utc"].dt.date().max()
     folded = _with_open_quantity(lines, last).select(FCT_PURCHASE_ORDER_LINES.names)
-    folded = folded.cast(dict(FCT_PURCHASE_ORDER_LINES.schema)).sort(SITE)  # type: ignore[arg-type]
-    return folded if include_closed else folded.filter(pl.col("open_qty_ea") > 0)
+    return folded.cast(dict(FCT_PURCHASE_ORDER_LINES.schema))  # type: ignore[arg-type]
 
 
 def _ranked(events: pl.DataFrame) -> pl.DataFrame:
@@ -76,14 +91,15 @@ def _orders(ranked: pl.DataFrame) -> pl.DataFrame:
     message = [*LINE, "message_rank"]
     orders = ranked.filter(pl.col("event_code").is_in(PLACED)).with_columns(
         pl.col("message_rank").max().over(LINE).alias("last_rank"),
-        pl.col("site_id").is_null().all().over(message).alias("is_everywhere"),
+        (pl.col("site_id").is_not_null().sum().over(message) == 0).alias("is_everywhere"),
     )
     splits = ~pl.col("is_everywhere") & (pl.col("quantity_ea").sum().over(message) > 0)
+    # Nulls in place of rows filtered out: a filter inside a group is evaluated group by group, and there is one per line.
+    orders = orders.with_columns(pl.when(splits).then("message_rank").alias("split_rank"))
+    newest = pl.col("message_rank") == pl.col("split_rank").max().over(LINE)
     return orders.with_columns(
-        (splits & (pl.col("message_rank") == pl.col("message_rank").filter(splits).max().over(LINE)))
-        .fill_null(value=False)
-        .alias("is_split")
-    )
+        (pl.col("split_rank").is_not_null() & newest).fill_null(value=False).alias("is_split")
+    ).drop("split_rank")
 
 
 def _sites(orders: pl.DataFrame) -> pl.DataFrame:

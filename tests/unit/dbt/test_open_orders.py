@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from aios_assets.contracts.mart_tables import FCT_ORDER_EVENTS, FCT_PURCHASE_ORDER_LINES
+from aios_assets.marts import open_orders
 from aios_assets.marts.open_orders import SHORT_CLOSE_DAYS, open_orders_as_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -237,3 +238,21 @@ def test_an_order_moved_to_another_site_keeps_its_date() -> None:
 def test_a_cancellation_without_a_site_ends_the_line_at_every_store() -> None:
     rows = [*at_stores(1, "ordered", sent=0, S1=10, S2=20), event(2, "cancelled", 0, sent=1, known=1)]
     assert by_site(rows) == {"S1": 0, "S2": 0} and set(by_site(rows, "is_cancelled").values()) == {True}
+
+
+def test_orders_folded_some_at_a_time_are_those_folded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stretch = [("ordered", 9, 0, 1), ("confirmed", 7, 5, 1), ("shipped", 7, 20, 1), ("received", 7, 60, 1)]
+    rows = [
+        row | {"order_number": f"P{n}", "item_id": item}
+        for n in range(9)
+        for item in ("A", "B")
+        for row in rows_of([*stretch[: 1 + n % 4], ("changed", n, 40, n)])
+    ] + [r | {"order_number": "Q"} for r in at_stores(1, "ordered", sent=0, S1=10, S2=20)]
+    rows.append(
+        event(99, "status", None, sent=2_000, known=2_000)
+    )  # the newest word decides what was forgotten, whoever's it is
+    whole = {closed: open_orders_as_of(frame(rows), FAR, include_closed=closed) for closed in (True, False)}
+    assert whole[True].height == 20 and 0 < whole[False].height < 20
+    monkeypatch.setattr(open_orders, "SHARE_EVENTS", 7)
+    for closed, lines in whole.items():
+        assert_frame_equal(open_orders_as_of(frame(rows), FAR, include_closed=closed), lines)
