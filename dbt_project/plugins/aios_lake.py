@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ SQL_TYPES = {
 }
 # A full rebuild replaces every day there is.
 ALL_DAYS = (date.min, date.max)
+# Rows of a model that are in memory together when it is handed over; about a gigabyte.
+PART_ROWS = 1_500_000
 # What a list of Parquet files can express; anything else (deletion vectors, column mapping) would be read wrongly.
 _KNOWN_READER_FEATURES = {"timestampNtz"}
 
@@ -150,21 +153,57 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             raise UsageError(
                 "no lake is named", where="AIOS_LAKE_ROOT", todo="set AIOS_LAKE_ROOT, or run through `aios run`"
             )
-        relation = target_config.relation
-        table = TABLES[relation.identifier]
-        columns = ", ".join(f'"{name}"' for name in table.names)
-        order = ", ".join(f'"{name}"' for name in table.key)
+        relation, table = str(target_config.relation), TABLES[target_config.relation.identifier]
         cursor = self.connection.cursor()
         try:
             cursor.execute("set TimeZone = 'UTC'")
-            arrow = cursor.sql(f"select {columns} from {relation} order by {order}").to_arrow_table()
-        finally:
-            cursor.close()
-        frame = pl.DataFrame(pl.from_arrow(arrow)).cast(dict(table.schema.items()))  # type: ignore[arg-type]
-        try:
-            lake_of(self.root).write(table, frame, window=(window() or ALL_DAYS) if table.write == "window" else None)
+            if table.write == "window":
+                days = window() or ALL_DAYS
+                lake_of(self.root).write_parts(table, parts(cursor, relation, table, days))
+            else:
+                lake_of(self.root).write(table, _rows(cursor, relation, table, "true"))
         except AiosError as error:
             raise RuntimeError(str(error)) from error
+        finally:
+            cursor.close()
+
+
+def parts(
+    cursor: Any, relation: str, table: Table, days: tuple[date, date], most_rows: int = PART_ROWS
+) -> Iterator[tuple[tuple[date, date], pl.DataFrame]]:
+    """The rows of a finished model in stretches of whole months, so that a history of years is never in memory at once.
+
+    Args:
+        cursor: connection that sees the model.
+        relation: the model as SQL names it.
+        table: its contract; without partitions it is one part, since its files hold any days.
+        days: half-open window; the stretches cover all of it, so that days without rows are emptied too.
+        most_rows: rows after which a part ends, at the end of its month.
+
+    Yields:
+        Half-open stretch and its rows. Rows without a day or outside the window are among them: the lake refuses those by name.
+    """
+    day = f'"{table.window}"'
+    counted = f"select cast(date_trunc('month', {day}) as date), count(*) from {relation} where {day} is not null group by 1 order by 1"
+    months: list[tuple[date, int]] = cursor.execute(counted).fetchall() if table.partition_by else []
+    starts, held = [days[0]], 0
+    for month, rows in months:
+        if held and held + rows > most_rows and days[0] < month < days[1]:
+            starts, held = [*starts, month], 0
+        held += rows
+    ends = [*starts[1:], days[1]]
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        low = f"{day} >= date '{start}'" if i else "true"
+        high = f"{day} < date '{end}'" if i < len(starts) - 1 else "true"
+        lost = f" or {day} is null" if i and i == len(starts) - 1 else ""
+        yield (start, end), _rows(cursor, relation, table, f"({low} and {high}){lost}")
+
+
+def _rows(cursor: Any, relation: str, table: Table, where: str) -> pl.DataFrame:
+    """Rows of a finished model in its contract's columns and types, in the order of its key."""
+    columns, order = (", ".join(f'"{name}"' for name in names) for names in (table.names, table.key))
+    arrow = cursor.sql(f"select {columns} from {relation} where {where} order by {order}").to_arrow_table()
+    return pl.DataFrame(pl.from_arrow(arrow)).cast(dict(table.schema.items()))  # type: ignore[arg-type]
 
 
 def lake_of(root: Path) -> Any:
