@@ -12,11 +12,13 @@ from aios_assets.edi.typing_rules import read_number
 
 # Pieces in one unit, where the unit alone says so (as dbt_project/codes/seed_unit_codes.csv).
 PIECES = {
-    **dict.fromkeys(("EA", "PCE", "PC", "PCS", "C62", "H87", "UN", "EACH", "NAR", "ST", "SET"), 1.0),
+    **dict.fromkeys(("EA", "PCE", "PC", "PCS", "C62", "H87", "UN", "EACH", "NAR", "1N", "ST", "SET"), 1.0),
     "PR": 2.0,
     **dict.fromkeys(("DZ", "DZN"), 12.0),
-    **dict.fromkeys(("GR", "GRO"), 144.0),
+    **dict.fromkeys(("HC", "HU", "CEN"), 100.0),
+    **dict.fromkeys(("GS", "GRO"), 144.0),
     **dict.fromkeys(("TH", "MIL"), 1000.0),
+    **dict.fromkeys(("GG", "GGR"), 1728.0),
 }
 # Source: X12 element 639, the codes that say for how many pieces a price is.
 COUNTS = {
@@ -28,22 +30,44 @@ COUNTS = {
     "TT": 10_000.0,
     "HT": 100_000.0,
 }
+# Source: X12 element 639, the codes that say per how much of which measure a price is: units of that measure, and how many of them.
+MEASURES = {
+    "PP": (("LB", "LBR"), 1.0),
+    "PO": (("OZ", "ONZ"), 1.0),
+    "PA": (("TO", "APZ"), 1.0),
+    "PG": (("GR", "GRM"), 1.0),
+    "PK": (("KG", "KGM"), 1.0),
+    "PT": (("TN", "STN"), 1.0),
+    "PL": (("LT", "LTR"), 1.0),
+    "ML": (("ML", "MLT"), 1.0),
+    "PF": (("FT", "FOT"), 1.0),
+    "HF": (("FT", "FOT"), 100.0),
+    "TF": (("FT", "FOT"), 1000.0),
+    "PS": (("SF", "FTK"), 1000.0),
+    "PY": (("YD", "YRD"), 1.0),
+    "P1": (("MR", "MTR"), 1000.0),
+    "P7": (("MR", "MTR"), 1.0),
+}
 
 
 def x12_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines without `price_basis` (element 639), their `unit_price` per `unit_code`.
 
-    A price per each goes with any unit: partners send it with cases too, where it means the case.
+    A price per each goes with any unit: partners send it with cases too, where it means the case. A price per pound goes with pounds
+    only: what a case weighs is not said.
 
     Args:
         lines: unit_price, price_basis and unit_code as texts, unit_code null for pieces.
     """
     if lines["price_basis"].null_count() == lines.height:
         return lines.drop("price_basis")
-    count = pl.col("price_basis").str.to_uppercase().replace_strict(COUNTS, default=None, return_dtype=pl.Float64)
-    pieces = _pieces(pl.col("unit_code"))
-    many = (count > 1) & pl.col("unit_price").is_not_null()
-    return _repriced(lines, many, pieces / count).drop("price_basis")
+    basis, unit = pl.col("price_basis").str.to_uppercase(), pl.col("unit_code").str.to_uppercase()
+    count = basis.replace_strict(COUNTS, default=None, return_dtype=pl.Float64)
+    factor = _pieces(pl.col("unit_code")) / count
+    for code, (units, measures) in MEASURES.items():
+        factor = pl.when(basis == code).then(pl.when(unit.is_in(units)).then(1.0 / measures)).otherwise(factor)
+    which = ((count > 1) | basis.is_in(list(MEASURES))) & pl.col("unit_price").is_not_null()
+    return _repriced(lines, which, factor).drop("price_basis")
 
 
 def edifact_per_unit(lines: pl.DataFrame) -> pl.DataFrame:

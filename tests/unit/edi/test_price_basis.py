@@ -27,6 +27,13 @@ from tests.unit.edi.make import edifact, frame, x12
         ("", "150", "HP", 1.5),
         ("CA", "150", "PE", 150.0),
         ("CA", "150", "HP", None),
+        ("HC", "150", "PE", 150.0),
+        ("GS", "100", "HP", 144.0),
+        ("GR", "100", "HP", None),  # a gram, whatever it looks like
+        ("LB", "4.5", "PP", 4.5),
+        ("CA", "4.5", "PP", None),  # what a case weighs is not said
+        ("FT", "250", "HF", 2.5),
+        ("EA", "9", "PK", None),
         ("EA", "", "HP", None),
     ],
 )
