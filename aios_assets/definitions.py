@@ -11,7 +11,7 @@ from aios_assets.settings import Settings, check_variables, quiet_libraries
 
 quiet_libraries()
 
-from dagster import Definitions, load_assets_from_modules  # noqa: E402 - telemetry is off before any library loads
+from dagster import Definitions, in_process_executor, load_assets_from_modules  # noqa: E402 - telemetry is off before any library loads
 
 from aios_assets.assets import (  # noqa: E402
     s1_ingest_documents,
@@ -30,7 +30,7 @@ from aios_assets.assets import (  # noqa: E402
 from aios_assets.automation.jobs import decide, nightly, retrain  # noqa: E402
 from aios_assets.automation.progress import progress_logger  # noqa: E402
 from aios_assets.automation.schedules import nightly_schedule  # noqa: E402
-from aios_assets.automation.sensors import inbox_sensor, retrain_sensor, rollback_sensor  # noqa: E402
+from aios_assets.automation.sensors import inbox_sensor, killed_runs_sensor, retrain_sensor, rollback_sensor  # noqa: E402
 from aios_assets.checks import ALL_CHECKS  # noqa: E402
 from aios_assets.resources.dbt import dbt_resource  # noqa: E402
 from aios_assets.resources.handles import World  # noqa: E402
@@ -68,6 +68,7 @@ def world_of(settings: Settings) -> World:
         retrain_every_days=settings.retrain_every_days,
         training_days=settings.training_days,
         engine=settings.engine,
+        sandbox_root=str(settings.sandbox_root.resolve()) if settings.is_sandbox else "",
         training_stride_days=settings.training_stride_days,
     )
 
@@ -85,8 +86,9 @@ def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -
         asset_checks=ALL_CHECKS,
         jobs=[nightly, decide, retrain],
         schedules=[nightly_schedule],
-        sensors=[inbox_sensor, retrain_sensor, rollback_sensor],
+        sensors=[inbox_sensor, retrain_sensor, rollback_sensor, killed_runs_sensor],
         resources=resources | dict(overrides or {}),
+        executor=in_process_executor,  # also of assets chosen on a page: one process holds the night's lock for all steps
         loggers={"progress": progress_logger},
     )
 

@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.settings import Settings, quiet_libraries
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
 
 DAGSTER_YAML = """\
 telemetry:
@@ -34,21 +32,19 @@ concurrency:
     granularity: op
     default_limit: 1
   runs:
-    max_concurrent_runs: 2
+    max_concurrent_runs: 1
 freshness:
   enabled: true
 code_servers:
   local_startup_timeout: 120
 """
-
-
+# What homes made before hold: Dagster itself lets one run wait for another, so that none begins only to wait.
+EARLIER_YAML = DAGSTER_YAML.replace("max_concurrent_runs: 1", "max_concurrent_runs: 2")
 SHORT_TEXT = 80
 # Mark of a night that was run, of which it is not known on which documents: asked for again, it is run again.
 UNPROVEN: dict[str, object] = {"fingerprint": "", "versions": {}}
 # What Dagster's page of a job finds its runs by; a run that was started in process has none of its own.
 BELONGS_TO = {".dagster/repository": "__repository__@aios_assets.definitions"}
-# Tag of runs that hold the night's lock for as long as they live.
-UNDER_LOCK = "aios/under_lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +77,16 @@ def prepare_home(settings: Settings) -> None:
 
     Raises:
         BadInputError: home cannot be written, or the inbox does not exist.
+        RefusedError: a newer version of this software used the home.
     """
+    from aios_assets.resources.home_version import note_use
+
     quiet_libraries()
-    folder = settings.at_home("dagster").resolve()
+    folder, is_new = settings.at_home("dagster").resolve(), not settings.lake_root.exists()
     try:
         for name in ("dagster", "lake", "mlflow", "feast", "reports", "nights"):
             settings.at_home(name).mkdir(parents=True, exist_ok=True)
+        note_use(settings.home, is_new=is_new)
     except OSError as error:
         raise BadInputError(
             "the home folder cannot be written",
@@ -94,7 +94,7 @@ def prepare_home(settings: Settings) -> None:
             todo="set AIOS_HOME to a folder you may write to",
         ) from error
     yaml = folder / "dagster.yaml"
-    if not yaml.exists():
+    if not yaml.exists() or yaml.read_text() == EARLIER_YAML:
         yaml.write_text(DAGSTER_YAML)
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ["AIOS_HOME"] = str(settings.home.resolve())
@@ -111,11 +111,14 @@ def only_one(settings: Settings) -> Iterator[None]:
     """Hold the night's lock: two nightly runs at once end as one.
 
     Raises:
-        ConflictError: another process holds it.
+        BusyError: another process holds it.
+        RefusedError: a newer version of this software used the home.
     """
-    from aios_assets.resources.locks import file_lock
+    from aios_assets.resources.home_version import note_use
+    from aios_assets.resources.locks import NIGHT_LOCK, file_lock
 
-    with file_lock(settings.at_home("night.lock"), "run the night", timeout_s=0):
+    note_use(settings.home, is_new=not settings.lake_root.exists())
+    with file_lock(settings.at_home(NIGHT_LOCK), "run the night", timeout_s=0):
         yield
 
 
@@ -207,29 +210,6 @@ def _mark(settings: Settings, first: date, last: date, proven: dict[str, object]
         begun_path(settings, day).unlink(missing_ok=True)
 
 
-def end_killed_runs(instance: DagsterInstance) -> int:
-    """End every run that was killed and give back its places in the pools; else all later runs would wait for them for ever.
-
-    Only for a caller that holds the night's lock: a run under that lock which still counts as running has no process any more.
-
-    Args:
-        instance: Dagster's instance.
-
-    Returns:
-        How many runs were ended.
-    """
-    from dagster import DagsterRunStatus, RunsFilter
-
-    alive = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-    killed = instance.get_runs(RunsFilter(tags={UNDER_LOCK: "true"}, statuses=alive))
-    for run in killed:
-        instance.report_run_canceled(
-            run, message="the process was killed before the run ended; the next run takes up its work"
-        )
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return len(killed)
-
-
 def log_path(settings: Settings) -> Path:
     """File that keeps what tools print during a night."""
     folder = settings.at_home("logs")
@@ -240,10 +220,12 @@ def log_path(settings: Settings) -> Path:
 def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: date) -> Any:
     from dagster import DagsterInstance
 
-    job = defs.resolve_job_def(job_name)
+    from aios_assets.resources.one_run import NO_RETRY, UNDER_LOCK, end_killed_runs
+
+    job, run_id = defs.resolve_job_def(job_name), str(uuid4())
     with DagsterInstance.get() as instance:
         end_killed_runs(instance)
-        scope: dict[str, Any] = {"tags": {UNDER_LOCK: "true", "dagster/max_retries": "0", **BELONGS_TO}}
+        scope: dict[str, Any] = {"run_id": run_id, "tags": {UNDER_LOCK: run_id, **NO_RETRY, **BELONGS_TO}}
         if first == last:
             scope["partition_key"] = last.isoformat()
         else:

@@ -103,9 +103,9 @@ def unfinished(settings: Settings) -> list[dict[str, Any]]:
         day, run_id, failed_steps and their causes (empty when the process was killed or is still at work), is_under_way,
         is_dropped (a rebuild dropped what the night wrote).
     """
-    from aios_assets.resources.locks import is_held
+    from aios_assets.resources.locks import NIGHT_LOCK, is_held
 
-    at_work = is_held(settings.at_home("night.lock"))
+    at_work = is_held(settings.at_home(NIGHT_LOCK))
     found = []
     for path in sorted(settings.at_home("nights").glob("????-??-??.begun")):
         noted = json.loads(path.read_text() or "{}")

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from dagster import RunConfig, RunRequest, SensorEvaluationContext, SkipReason, sensor
+from dagster import (
+    DefaultSensorStatus,
+    RunConfig,
+    RunRequest,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
 
 from aios_assets.assets.glue_canary import tick_all
 from aios_assets.assets.s4_train import TrainConfig
 from aios_assets.automation.jobs import decide, nightly, retrain
 from aios_assets.automation.partitions import DAILY
+from aios_assets.contracts.errors import BusyError
 from aios_assets.resources.clock import now_utc
 from aios_assets.resources.handles import World
+from aios_assets.resources.locks import NIGHT_LOCK, file_lock, is_held
+from aios_assets.resources.one_run import end_killed_runs, killed_runs
 
 
 @sensor(
     job=nightly,
     name="inbox_sensor",
     minimum_interval_seconds=300,
-    description="New documents: runs the open business day when the inbox holds something that is not taken yet.",
+    description="New documents: runs the open business day (the sandbox's newest) when the inbox holds something not taken yet.",
 )
 def inbox_sensor(context: SensorEvaluationContext, world: World) -> Iterator[RunRequest | SkipReason]:
     """Ask for one run per state of the inbox: the cursor is the fingerprint of what is waiting."""
-    day = DAILY.get_last_partition_key()
+    played = world.newest_sandbox_day()
+    day = played.isoformat() if played is not None else DAILY.get_last_partition_key()
     if day is None:
         yield SkipReason("no business day is closed yet")
         return
@@ -74,3 +86,24 @@ def rollback_sensor(context: SensorEvaluationContext, world: World) -> SkipReaso
         for one in done
     ]
     return SkipReason("; ".join(words))
+
+
+@sensor(
+    name="killed_runs_sensor",
+    target=nightly,
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process was killed, so that those that wait can begin. It starts no run.",
+)
+def killed_runs_sensor(context: SensorEvaluationContext, world: World) -> SkipReason:
+    """End what counts as running while nobody holds the night's lock."""
+    lock = Path(world.home) / NIGHT_LOCK
+    if is_held(lock) or not killed_runs(context.instance):
+        return SkipReason("no run was killed")
+    try:
+        with file_lock(lock, "end runs whose process was killed", timeout_s=0):
+            ended = end_killed_runs(context.instance)
+    except BusyError as error:
+        return SkipReason(f"{error.what}; it ends them itself")
+    context.log.warning(f"ended {ended} run(s) whose process was killed")
+    return SkipReason(f"ended {ended} run(s) whose process was killed")

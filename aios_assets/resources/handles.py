@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, InitResourceContext
 
 from aios_assets.contracts.edi_tables import RAW_EDI_REJECTS
-from aios_assets.contracts.errors import IntegrityError, RefusedError
+from aios_assets.contracts.errors import AiosError, IntegrityError, RefusedError
 from aios_assets.contracts.faults import contract_faults
 from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.clock import business_cutoff
@@ -55,6 +56,8 @@ class World(ConfigurableResource[Any]):
         training_days: days of history a training run reads.
         training_stride_days: days between training origins.
         engine: where the night's scoring runs, see `ml.partitions`.
+        sandbox_root: folder of the sandbox network; empty where documents come from people.
+        lock_wait_s: seconds that a run waits for another one's lock.
     """
 
     home: str
@@ -72,6 +75,45 @@ class World(ConfigurableResource[Any]):
     training_days: int = 728
     training_stride_days: int = 14
     engine: str = "inprocess"
+    sandbox_root: str = ""
+    lock_wait_s: float = 600.0
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[World]:
+        """Give a run its handles under the night's lock; a sensor's tick is no run and takes none.
+
+        Raises:
+            RefusedError: the run is for a day that the sandbox has not lived through, or a newer version used the home.
+            BusyError: another run or command holds the lock for longer than `lock_wait_s`.
+        """
+        from aios_assets.resources.home_version import note_use
+        from aios_assets.resources.one_run import NO_RETRY, refuse_days_to_come, under_lock
+
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            yield self
+            return
+        try:
+            refuse_days_to_come(run.tags, self.newest_sandbox_day())
+            note_use(Path(self.home))
+        except AiosError:
+            instance.add_run_tags(run.run_id, NO_RETRY)  # it would be refused again in the same words
+            raise
+        say = context.log.info if context.log is not None else print
+        with under_lock(Path(self.home), run, instance, say, self.lock_wait_s):
+            yield self
+
+    def newest_sandbox_day(self) -> date | None:
+        """The last business day that the sandbox lived through; None where documents come from people.
+
+        Raises:
+            BadInputError: the sandbox was not made yet.
+        """
+        if not self.sandbox_root:
+            return None
+        import sandbox
+
+        return sandbox.current_date(Path(self.sandbox_root))
 
     @cached_property
     def lake(self) -> Lake:

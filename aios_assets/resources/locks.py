@@ -17,6 +17,11 @@ from aios_assets.contracts.errors import BusyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# One run at a time writes to a home, whoever started it.
+NIGHT_LOCK = "night.lock"
+# Locks that this process holds now: asked for again, they would wait for themselves.
+_HELD_HERE: set[Path] = set()
+
 
 @contextmanager
 def file_lock(path: Path, purpose: str, *, timeout_s: float = 120.0) -> Iterator[None]:
@@ -38,9 +43,18 @@ def file_lock(path: Path, purpose: str, *, timeout_s: float = 120.0) -> Iterator
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose})
         os.ftruncate(handle, 0)
         os.pwrite(handle, holder.encode(), 0)
-        yield
+        _HELD_HERE.add(path)
+        try:
+            yield
+        finally:
+            _HELD_HERE.discard(path)
     finally:
         os.close(handle)
+
+
+def is_held_here(path: Path) -> bool:
+    """Whether this process itself holds the lock."""
+    return path.absolute() in _HELD_HERE
 
 
 def _acquire(handle: int, path: Path, purpose: str, timeout_s: float) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus
 
-from aios_assets.night import DAGSTER_YAML, end_killed_runs
+from aios_assets.night import DAGSTER_YAML
+from aios_assets.resources.one_run import end_killed_runs
 
 # A job whose only step sits in a pool and never ends, run in process as the night is.
 ENDLESS = """
 import sys, time
 from dagster import DagsterInstance, job, op
-from aios_assets.night import UNDER_LOCK
+from aios_assets.resources.one_run import UNDER_LOCK
 
 @op(pool="dbt")
 def wait():

@@ -43,6 +43,12 @@ class Climb:
     weak: Any = None
 
 
+def tick(world: World) -> Any:
+    """What the sensor says when it looks."""
+    with build_sensor_context(resources={"world": world}) as context:
+        return rollback_sensor(context)
+
+
 def play_on(climb: Climb, k: int) -> None:
     """Play the night `k` days after the first."""
     day = DAY0 + timedelta(days=k)
@@ -241,20 +247,20 @@ def test_a_broken_canary_is_gone_within_one_tick(climb: Climb, tmp_path: Path) -
     day = DAY0 + timedelta(days=6)
     world = copied(climb, 6, tmp_path / "home")
     assert world.tracking.alias_version("demand", "canary") == "2"
-    quiet = rollback_sensor(build_sensor_context(resources={"world": world}))
+    quiet = tick(world)
     assert "demand: serves as well as its control" in str(quiet.skip_message)  # type: ignore[union-attr]
     row = live_row(world, "demand", "canary", day)
     assert row is not None
     inside = canary_assignment(world, row).filter("is_canary")
     write_demand(world, sold_out(climb.made, inside, DAY0 + timedelta(days=4)))
-    said = rollback_sensor(build_sensor_context(resources={"world": world}))
+    said = tick(world)
     assert "demand: ROLLED BACK" in str(said.skip_message)  # type: ignore[union-attr]
     assert world.tracking.alias_version("demand", "canary") == ""
     assert world.tracking.alias_version("demand", "champion") == "1"
     incidents = world.lake.read("mon_findings", where=pl.col("kind_code") == "incident_rollback")
     assert incidents.height == 1 and "kpi_" in incidents["reason"][0]
     rows = world.lake.count("mon_deployments")
-    rollback_sensor(build_sensor_context(resources={"world": world}))
+    tick(world)
     assert world.lake.count("mon_deployments") == rows, "a second tick changes nothing"
     materialize(
         [promote, pred_demand__28d], partition_key=(day + timedelta(days=1)).isoformat(), resources={"world": world}
