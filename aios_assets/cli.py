@@ -21,7 +21,7 @@ from aios_assets import (
     cli_sandbox,
     cli_whatif,
 )
-from aios_assets.cli_common import emit, handle_errors, parse_day
+from aios_assets.cli_common import emit, handle_errors, note, parse_day
 from aios_assets.contracts.errors import UsageError
 from aios_assets.settings import Settings
 
@@ -228,6 +228,7 @@ def status(
 ) -> None:
     """The newest night: documents, rows, quality, gates, recommendations."""
     from aios_assets.nights import newest_night, unfinished
+    from aios_assets.resources.home_version import as_shown, is_older
     from aios_assets.resources.lake import Lake
     from aios_assets.summary import night_summary, render
     from aios_assets.summary import recommendations as best
@@ -252,10 +253,15 @@ def status(
         return
     summary = night_summary(lake, day, conf.own_ids)
     summary |= {"recommendations": best(lake, day, recommendations), "unfinished": unfinished(conf)}
+    home = as_shown(conf.home)
     if as_json:
-        emit(summary, True)
+        emit(summary | {"home": home}, True)
     else:
         render(summary, str(conf.home))
+    if is_older(home["this"], home.get("newest", home["this"])):
+        note(
+            f"version {home['newest']} used this home; this is {home['this']}, which is older and will not write to it"
+        )
 
 
 @app.command()
