@@ -61,8 +61,12 @@ def newest(world: World, table: Table) -> pl.DataFrame:
     """The newest rows of a table by its known clock, at most `NEWEST_ROWS`, with no row cut at random."""
     columns = [c.name for c in table.columns if c.low is not None or c.high is not None]
     clock = table.known_clock
-    lazy = world.lake.scan(table).select(*dict.fromkeys([*columns, clock, *table.key]))
-    return lazy.sort(clock, *table.key, descending=True).head(NEWEST_ROWS).collect()
+    wanted = list(dict.fromkeys([*columns, clock, *table.key]))
+    best = table.empty().select(wanted)
+    for part in world.lake.scan_parts(table, newest_rows=NEWEST_ROWS):
+        rows = pl.concat([best, part.select(wanted).collect()])
+        best = rows.sort(clock, *table.key, descending=True).head(NEWEST_ROWS)
+    return best
 
 
 @multi_asset_check(

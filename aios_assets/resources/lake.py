@@ -21,6 +21,8 @@ from aios_assets.contracts.table import Table
 from aios_assets.resources import lake_log
 from aios_assets.resources.lake_files import (
     DataFile,
+    in_parts,
+    newest_files,
     sync_folder,
     verify_file,
     write_frame,
@@ -49,6 +51,8 @@ MIRRORED = frozenset(
     }
 )
 _ATTEMPTS = 6
+# Rows that are looked at together where a table is looked at in parts.
+PART_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,23 @@ class Lake:
             self._verify(contract, files)
         frame = scan_files(contract, self.folder(contract), files)
         return frame.select(columns) if columns is not None else frame
+
+    def scan_parts(self, table: Table | str, *, newest_rows: int | None = None) -> list[pl.LazyFrame]:
+        """The table as lazy frames of some files each, to be looked at one after the other; at least one.
+
+        Args:
+            table: contract or name.
+            newest_rows: only files that may hold one of so many newest rows by the known clock, as the log's limits tell.
+
+        Raises:
+            IntegrityError: a file is missing or changed.
+        """
+        contract = _named(table)
+        files = self.files(contract)
+        if newest_rows is not None:
+            files = newest_files(files, contract.known_clock, newest_rows)
+        self._verify(contract, files)
+        return [scan_files(contract, self.folder(contract), part) for part in in_parts(files, PART_ROWS)]
 
     def read(
         self,

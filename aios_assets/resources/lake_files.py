@@ -19,7 +19,7 @@ import polars as pl
 from aios_assets.contracts.errors import AiosError, IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from aios_assets.contracts.table import Table
 
@@ -214,6 +214,34 @@ def overlapping(files: Iterable[DataFile], low: dict[str, Any], high: dict[str, 
     return [
         f for f in files if all(f.low[c] <= high[c] and low[c] <= f.high[c] for c in low if c in f.low and c in f.high)
     ]
+
+
+def newest_files(files: Sequence[DataFile], clock: str, rows: int) -> tuple[DataFile, ...]:
+    """The files that may hold one of the `rows` newest rows by `clock`; all where the limits do not tell.
+
+    Files whose smallest value is late enough hold that many rows together, so what ends before all of them is older than each.
+    """
+    if any(clock not in f.low or clock not in f.high for f in files):
+        return tuple(files)
+    held, since = 0, None
+    for file in sorted(files, key=lambda f: str(f.low[clock]), reverse=True):
+        held, since = held + file.rows, file.low[clock]
+        if held >= rows:
+            return tuple(f for f in files if str(f.high[clock]) >= str(since))
+    return tuple(files)
+
+
+def in_parts(files: Sequence[DataFile], rows: int) -> list[tuple[DataFile, ...]]:
+    """Neighbouring files together up to about `rows` rows; at least one part."""
+    parts: list[list[DataFile]] = [[]]
+    held = 0
+    for file in files:
+        if parts[-1] and held + file.rows > rows:
+            parts.append([])
+            held = 0
+        parts[-1].append(file)
+        held += file.rows
+    return [tuple(part) for part in parts]
 
 
 def verify_file(folder: Path, file: DataFile, table: str) -> None:
