@@ -6,7 +6,7 @@ stores look at the event clock alone, so a late correction leaks into the past; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -92,6 +92,27 @@ def as_known(
         alive = pl.col(_EVENT) >= pl.col(_ASKED) - ttl
         joined = joined.with_columns(pl.when(alive).then(pl.col(f)).alias(f) for f in features)
     return joined.sort(_ROW).select(features)
+
+
+def by_stretches(asked: pl.DataFrame, at: str, known: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """What is known at the asked rows, calendar month by month of their moments, in the order asked.
+
+    Where rows expire, a month of moments can meet the feature rows of that month and of one expiry before it only: years of features
+    are never in memory together.
+
+    Args:
+        asked: rows with a moment.
+        at: column of `asked` that holds the moment.
+        known: what is known at some of the rows, one row each and in their order.
+    """
+    month = asked.select(instant(at, asked.schema[at]).dt.strftime("%Y-%m").alias("month"))["month"]
+    if month.n_unique() <= 1:
+        return known(asked)
+    order = pl.DataFrame({"month": month}).with_row_index("nth").group_by("month").agg("nth").sort("month")
+    picks = order["nth"].to_list()
+    parts = [known(asked[pick]) for pick in picks]
+    back = pl.concat([pl.Series("nth", pick, dtype=pl.UInt32) for pick in picks]).arg_sort()
+    return pl.concat(parts)[back]
 
 
 def _coded(

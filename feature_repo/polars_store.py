@@ -21,7 +21,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from aios_assets.contracts.errors import BadInputError, NotSupportedError
-from feature_repo.point_in_time import as_known, instant, newest_known
+from feature_repo.point_in_time import as_known, by_stretches, instant, newest_known
 
 EVENT_TIMESTAMP = "event_timestamp"
 
@@ -264,17 +264,18 @@ def _joined(
             f"the asked rows lack the key '{missing[0]}'", where=view.name, todo="add it to the asked rows"
         )
     stored = [renames.get(f, f) for f in features]
-    moments = asked.select(instant(at, asked.schema[at]).alias(at))[at]
-    rows = scan(source, config).select(_columns(stored_keys, stored, event, created))
-    first = moments.min() - view.ttl if view.ttl and len(moments) else None  # type: ignore[operator]
-    rows = rows.filter(_between(event, source, config, first, moments.max()))  # type: ignore[arg-type]
-    frame = rows.collect().rename(
-        dict(zip(stored_keys, asked_keys, strict=True)) | dict(zip(stored, features, strict=True))
-    )
-    result = as_known(
-        asked, frame, keys=asked_keys, at=at, features=features, event=event, created=created,
-        ttl=view.ttl if view.ttl and view.ttl > timedelta(0) else None,
-    )  # fmt: skip
+    ttl = view.ttl if view.ttl and view.ttl > timedelta(0) else None
+    names_ours = dict(zip(stored_keys, asked_keys, strict=True)) | dict(zip(stored, features, strict=True))
+    wanted = _columns(stored_keys, stored, event, created)
+
+    def known(part: pl.DataFrame) -> pl.DataFrame:
+        moments = part.select(instant(at, part.schema[at]).alias(at))[at]
+        first = moments.min() - ttl if ttl and len(moments) else None  # type: ignore[operator]
+        rows = scan(source, config).select(wanted).filter(_between(event, source, config, first, moments.max()))  # type: ignore[arg-type]
+        frame = rows.collect().rename(names_ours)
+        return as_known(part, frame, keys=asked_keys, at=at, features=features, event=event, created=created, ttl=ttl)
+
+    result = by_stretches(asked, at, known) if ttl else known(asked)
     names = [f"{view.projection.name_to_use()}__{f}" if full_names else f for f in features]
     return result.rename(dict(zip(features, names, strict=True)))
 

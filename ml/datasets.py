@@ -29,6 +29,7 @@ SCALE_FLOOR_EA = 0.1
 NEW_DAYS = 28
 MOST_ITEM_CODES = 1_000
 BLOCK_ROWS = 65_536
+DRAWN_ROWS = 4_194_304
 CODES = ("weekday", "site_code", "category_code", "item_code")
 PROMOTIONS = pl.Schema(
     {"item_id": pl.String(), "site_id": pl.String(), "start_date": pl.Date(), "end_date": pl.Date(), "promo_price_usd": pl.Float64(),
@@ -180,7 +181,9 @@ def _labelled(
     features: pl.DataFrame, origin: npt.NDArray[np.int64], rows: pl.DataFrame, covariates: Covariates, encoding: Encoding,
     labels: pl.DataFrame, counted: Counted,
 ) -> DemandFrame:  # fmt: skip
-    known = labels.rename({"demand_date": "target_date"})
+    # Joined with a sample of the days: a table of all labels to look them up in would be larger than the labels.
+    asked = rows.select(*KEYS, "target_date").unique()
+    known = labels.rename({"demand_date": "target_date"}).join(asked, on=[*KEYS, "target_date"], how="semi")
     joined = rows.join(known, on=[*KEYS, "target_date"], how="left", maintain_order="left")
     if joined.height != rows.height:
         raise ContractError("labels are doubled", where="fct_demand_daily", count=joined.height - rows.height)
@@ -209,12 +212,14 @@ def _labelled(
 
 
 def _sampled(n: int, horizon: int, most: int | None, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    origin = np.repeat(np.arange(n, dtype=np.int64), horizon)
-    ahead = np.tile(np.arange(1, horizon + 1, dtype=np.int32), n)
-    if most is None or origin.size <= most:
-        return origin, ahead
-    keep = np.random.default_rng(seed).random(origin.size) < most / origin.size
-    return origin[keep], ahead[keep]
+    size = n * horizon
+    if most is None or size <= most:
+        return np.repeat(np.arange(n, dtype=np.int64), horizon), np.tile(np.arange(1, horizon + 1, dtype=np.int32), n)
+    # Drawn block by block, the same numbers as at once: of many millions of rows only the chosen ones are ever in memory.
+    draws = np.random.default_rng(seed)
+    blocks = (range(low, min(low + DRAWN_ROWS, size)) for low in range(0, size, DRAWN_ROWS))
+    chosen = np.concatenate([np.flatnonzero(draws.random(len(b)) < most / size) + b.start for b in blocks])
+    return chosen // horizon, (chosen % horizon + 1).astype(np.int32)
 
 
 def scale_of(features: pl.DataFrame) -> F64:

@@ -97,9 +97,7 @@ def _demand(world: World, day: date) -> pl.DataFrame:
     from ml.anomaly import demand_anomalies, unit_off_by_pack
 
     since, cutoff = day - timedelta(days=MATURED_DAYS), world.cutoff(day)
-    actuals = as_known.demand_versions(world.lake, since, day).filter(
-        as_known.known_at(cutoff) & ~pl.col("is_stockout")
-    )
+    actuals = as_known.demand_as_known(world.lake, since, day, cutoff).filter(~pl.col("is_stockout"))
     forecasts = world.lake.read(
         "pred_demand__28d", where=pl.col("target_date").is_between(since, day) & (pl.col("origin_date") < day)
     )
@@ -133,9 +131,7 @@ def _regimes(world: World, day: date, found_on: date) -> pl.DataFrame:
     from ml.anomaly import regime_changes
 
     cutoff = world.cutoff(found_on)
-    demand = as_known.demand_versions(world.lake, day - timedelta(days=HISTORY_DAYS), day).filter(
-        as_known.known_at(cutoff)
-    )
+    demand = as_known.demand_as_known(world.lake, day - timedelta(days=HISTORY_DAYS), day, cutoff)
     items = as_known.items_as_known(world.lake, cutoff).select("item_id", "category_code", "unit_price_usd")
     if demand.is_empty():
         return MON_FINDINGS.empty()

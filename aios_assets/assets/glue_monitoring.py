@@ -16,8 +16,7 @@ BASELINE_DAYS = 70
 
 def current_demand(world: World, day: date, days: int) -> pl.DataFrame:
     """Demand of the last days as known at the cut-off of `day`, one version per item, site and day."""
-    rows = as_known.demand_versions(world.lake, day - timedelta(days=days), day)
-    return rows.filter(as_known.known_at(world.cutoff(day)))
+    return as_known.demand_as_known(world.lake, day - timedelta(days=days), day, world.cutoff(day))
 
 
 def quality_rows(world: World, day: date) -> pl.DataFrame:

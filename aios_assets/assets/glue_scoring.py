@@ -88,5 +88,4 @@ def series_to_score(world: World, day: date) -> pl.DataFrame:
 
 def recent_sales(world: World, day: date) -> pl.DataFrame:
     """Sales of the eight weeks up to `day` as known at its cut-off: what the picture of a forecast begins with."""
-    versions = as_known.demand_versions(world.lake, day - SHOWN, day)
-    return versions.filter(as_known.known_at(world.cutoff(day)))
+    return as_known.demand_as_known(world.lake, day - SHOWN, day, world.cutoff(day))

@@ -20,12 +20,22 @@ if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
 
 
-def demand_versions(lake: Lake, first: date, last: date) -> pl.DataFrame:
-    """All versions of demand between two business days (both included), without those that curation suspects.
+def demand_as_known(
+    lake: Lake, first: date, last: date, instant: datetime, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Demand between two business days (both included) as known at `instant`, without what curation suspects.
 
     A quantity off by the pack size stays in the mart as it was sent and flagged; no model and no plan believes it.
+
+    Args:
+        lake: the lake.
+        first: first business day.
+        last: last business day.
+        instant: moment of knowledge.
+        columns: columns wanted, all by default; years of all of them are more than memory should hold.
     """
-    return lake.read("fct_demand_daily", where=_believed(first, last))
+    rows = lake.scan("fct_demand_daily").filter(_believed(first, last) & known_at(instant))
+    return (rows.select(columns) if columns is not None else rows).collect()
 
 
 def _believed(first: date, last: date) -> pl.Expr:
@@ -33,7 +43,7 @@ def _believed(first: date, last: date) -> pl.Expr:
 
 
 def demand_months(lake: Lake, first: date, last: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """`demand_versions` month by month, oldest first, some columns of them: a history that need not fit in memory.
+    """All versions of believed demand month by month, oldest first, some columns of them: a history that need not fit in memory.
 
     All months are of one version of the table, whatever is written meanwhile.
     """

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_repo.point_in_time import as_known, newest_known
+from feature_repo.point_in_time import as_known, by_stretches, newest_known
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = st.integers(0, 60)
@@ -48,6 +48,28 @@ def test_the_join_is_the_loop(rows: list[tuple[str, int, int]], asked: list[tupl
         ttl=timedelta(hours=ttl) if ttl else None,
     )  # fmt: skip
     assert got["value"].to_list() == [looked_up(rows, k, t, ttl) for k, t in asked]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROW, max_size=25, unique=True), st.lists(st.tuples(st.sampled_from("abc"), HOURS), min_size=1, max_size=15), st.integers(1, 20))  # fmt: skip
+def test_month_by_month_is_all_at_once(
+    rows: list[tuple[str, int, int]], asked: list[tuple[str, int]], ttl: int
+) -> None:
+    stamp, life = pl.Datetime("us", "UTC"), timedelta(days=3 * ttl)
+    schema = {"key": pl.String(), "event": stamp, "known": stamp, "value": pl.Int64()}
+    facts = pl.DataFrame([(k, hour(72 * e), hour(72 * c), n) for n, (k, e, c) in enumerate(rows)], schema, orient="row")
+    wanted = pl.DataFrame([(k, hour(72 * t)) for k, t in asked], {"key": pl.String(), "at": stamp}, orient="row")
+    met = []
+
+    def known(part: pl.DataFrame) -> pl.DataFrame:
+        first, last = part["at"].min(), part["at"].max()
+        near = facts.filter(pl.col("event").is_between(pl.lit(first) - life, last))
+        met.append(near.height)
+        return as_known(part, near, keys=["key"], at="at", features=["value"], event="event", created="known", ttl=life)
+
+    whole = known(wanted)
+    assert by_stretches(wanted, "at", known)["value"].to_list() == whole["value"].to_list()
+    assert max(met, default=0) <= facts.height
 
 
 @settings(max_examples=60, deadline=None)
