@@ -4,7 +4,11 @@
 with
 
 events as (
-    select *, (known_date, available_at_utc, document_id, set_no, segment_no, line_no) as arrival
+    select
+        order_number, item_id, site_id, source_id, event_code, event_date, expected_date, known_date, available_at_utc, document_id, set_no,
+        row_number() over (
+            partition by order_number, item_id order by known_date, available_at_utc, document_id, set_no, segment_no, line_no, event_code
+        ) as arrival
     from {{ ref('int_order_events_gathered') }}
 ),
 

@@ -5,9 +5,10 @@ with
 events as (
     select
         *,
-        row_number() over (order by {{ sent_order() }}) as event_rank,
+        -- Ranks are compared within a line only: one order over everything said in years would be sorted in one piece.
+        row_number() over (partition by order_number, item_id order by {{ sent_order() }}) as event_rank,
         -- One message: its lines for one order and item add up; a later message replaces it.
-        dense_rank() over (order by {{ sent_order(lines=false) }}) as message_rank
+        dense_rank() over (partition by order_number, item_id order by {{ sent_order(lines=false) }}) as message_rank
     from {{ ref('fct_order_events') }}
     where superseded_at_utc is null
 ),
