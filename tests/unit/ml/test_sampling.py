@@ -17,8 +17,8 @@ def test_blocks_draw_what_one_draw_does(monkeypatch: pytest.MonkeyPatch, block: 
     origin, ahead = datasets._sampled(N, HORIZON, most, 7)
     keep = np.random.default_rng(7).random(N * HORIZON) < most / (N * HORIZON)
     every = np.repeat(np.arange(N, dtype=np.int64), HORIZON), np.tile(np.arange(1, HORIZON + 1, dtype=np.int32), N)
-    for got, wanted in zip((origin, ahead), every, strict=True):
-        assert got.dtype == wanted.dtype and np.array_equal(got, wanted[keep])
+    assert (origin.dtype, ahead.dtype) == (every[0].dtype, every[1].dtype)
+    assert np.array_equal(origin, every[0][keep]) and np.array_equal(ahead, every[1][keep])
 
 
 def test_few_rows_are_all_kept() -> None:
