@@ -27,14 +27,14 @@ def sales_report(net: Network, result: DayResult, site: int, reported: Bools) ->
 
 
 def inventory_report(net: Network, result: DayResult, site: int, reported: Bools) -> str:
-    """INVRPT of one site and day: actual stock (145), adjusted (02, as agreed with this partner: signed, INV reason 4)."""
+    """INVRPT of one site and day: actual stock (145), adjusted (191, out of or into inventory)."""
     date, gln = ymd(net.spec.date(result.day)), net.site_glns[site]
     closing, adjusted = result.closing[site].tolist(), result.adjustments[site].tolist()
     out = [f"BGM+35+IR{net.site_ids[site]}{date}+9'DTM+137:{date}:102'DTM+366:{date}:102'NAD+WH+{gln}::9'"]
     for n, i in enumerate(np.flatnonzero(reported[site]).tolist(), start=1):
         out.append(f"LIN+{n}++{net.gtins[i]}:EN'QTY+145:{closing[i]}:PCE'")
         if adjusted[i]:
-            out.append(f"INV+{2 if adjusted[i] > 0 else 1}++4'QTY+02:{adjusted[i]}:PCE'")
+            out.append(f"QTY+191:{abs(adjusted[i])}:PCE'INV+{2 if adjusted[i] > 0 else 1}'")
     return "".join(out)
 
 

@@ -53,7 +53,7 @@ def product_activity(net: Network, result: DayResult, site: int, reported: Bools
 
 
 def inventory_advice(net: Network, result: DayResult, site: int, reported: Bools) -> str:
-    """846 of one centre and day: on hand at close (17), adjusted (02, signed)."""
+    """846 of one centre and day: on hand at close (17), adjusted (A5, signed)."""
     date = ymd(net.spec.date(result.day))
     refs = item_refs(net)
     closing, adjusted = result.closing[site].tolist(), result.adjustments[site].tolist()
@@ -62,7 +62,7 @@ def inventory_advice(net: Network, result: DayResult, site: int, reported: Bools
     for n, i in enumerate(np.flatnonzero(reported[site]).tolist(), start=1):
         out.append(f"LIN*{n}*{refs[i]}~QTY*17*{closing[i]}*EA~")
         if adjusted[i]:
-            out.append(f"QTY*02*{adjusted[i]}*EA~")
+            out.append(f"QTY*A5*{adjusted[i]}*EA~")
     out.append(f"CTT*{int(reported[site].sum())}~")
     return "".join(out)
 

@@ -28,7 +28,7 @@ ORIGIN: tuple[Column, ...] = (
 )
 _ITEM = (
     Column(
-        "item_id", "str", "item as named by the buyer (IN, BP, SK), else vendor part (VN, VP), else the GTIN or UPC"
+        "item_id", "str", "item as named by the buyer (IN, BP, SK), else vendor part (VN, VP), else the GTIN or UPC, else a style (VA)"
     ),
     Column("item_gtin", "str", "GTIN, EAN or UPC", null_means="none was sent"),
 )
@@ -89,7 +89,7 @@ RAW_EDI_INVENTORY_POSITIONS = _fact(
     (
         Column("site_id", "str", "site as sent"),
         *_ITEM,
-        Column("quantity_code", "str", "X12 673: 17 on hand, 33 available, 02 adjusted …; EDIFACT 6063 mapped to it"),
+        Column("quantity_code", "str", "X12 673: 17 on hand, 33 available, A5 adjusted …; EDIFACT 6063 mapped to it"),
         Column("position_date", "date", "business day at whose close it was counted"),
         *_QTY,
     ),

@@ -7,31 +7,55 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
 from aios_assets.edi.price_basis import edifact_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import BUYER, GTIN, VENDOR, View, among, attach, having, header, lines, numbered, scoped
+from aios_assets.edi.view import (
+    BUYER,
+    DESIGN,
+    GTIN,
+    TELLING,
+    VENDOR,
+    View,
+    among,
+    attach,
+    having,
+    header,
+    lines,
+    numbered,
+    scoped,
+)
 from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
 
 REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
 PROMISED = ("69", "67", "2", "79", "17", "10", "76", "44")
+# Who issued an item number, the one that names it best first (7143; MF is the maker's article number here).
+NUMBERS = (("buyer_item", BUYER), ("vendor_item", (*VENDOR, "MF")), ("gtin", GTIN), ("design", DESIGN))
 QUANTITY_SENT = ("21", "1", "11", "46", "131")
 
 
 def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
     """LIN rows with item_id and item_gtin from C212 and the PIA segments of the line.
 
-    Buyer's numbers (IN, BP) come first, then the supplier's (SA, VN), then the GTIN (EN, SRV, UP).
+    Buyer's numbers (IN, BP) come first, then the supplier's (SA, VN), then the GTIN (EN, SRV, UP), then what names a style only.
     """
     base = view.pick("LIN", number=(3, 1), kind=(3, 2), order_line=1, change=2, **at)
     pia = _further_numbers(view)
-    for name, kinds in (("buyer_item", BUYER), ("vendor_item", VENDOR), ("gtin", GTIN)):
+    for name, kinds in NUMBERS:
         base = attach(base, among(pia, "q", kinds).select("line", pl.col("v").alias(name)), "line", name)
         base = base.with_columns(
             pl.coalesce(pl.when(pl.col("kind").is_in(list(kinds))).then("number"), name).alias(name)
         )
-    base = attach(base, pia.select("line", any_item="v"), "line", "any_item")
-    base = base.with_columns(any_item=pl.coalesce("number", "any_item"))
-    return base.with_columns(
-        item_id=pl.coalesce("buyer_item", "vendor_item", "gtin", "any_item"), item_gtin=pl.col("gtin")
-    ).drop("buyer_item", "vendor_item", "gtin", "any_item", "number", "kind")
+    base = attach(
+        base,
+        pia.filter(~pl.col("q").is_in(list(TELLING)).fill_null(value=False)).select("line", any_item="v"),
+        "line",
+        "any_item",
+    )
+    base = attach(base, pia.select("line", telling="v"), "line", "telling")
+    named = pl.when(~pl.col("kind").is_in(list(TELLING)).fill_null(value=False)).then("number")
+    found = [name for name, _ in NUMBERS]
+    base = base.with_columns(
+        item_id=pl.coalesce(*found, named, "any_item", "number", "telling"), item_gtin=pl.col("gtin")
+    )
+    return base.drop(*found, "any_item", "telling", "number", "kind")
 
 
 def _further_numbers(view: View) -> pl.DataFrame:

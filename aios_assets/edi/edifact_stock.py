@@ -12,19 +12,10 @@ from aios_assets.edi.view import View, attach, having, header, lines
 PLACES = ("162", "14", "18", "7", "198")
 SITES = ("ST", "BY", "WH", "DP", "SN", "GM", "SE", "MR", "LSP", "DS")
 # 6063 to X12 859 and 673; other codes stay as sent.
-SOLD = {
-    "153": "QS",
-    "152": "QS",
-    "150": "QS",
-    "47": "QS",
-    "145": "QA",
-    "17": "QA",
-    "83": "QB",
-    "61": "QU",
-    "48": "QR",
-    "194": "QR",
-}
-COUNTED = {"145": "17", "17": "17", "198": "20", "156": "33", "36": "33"}
+SOLD = {"153": "QS", "25": "QS", "47": "QS", "145": "QA", "17": "QA", "191": "QT", "61": "QU", "48": "QR", "194": "QR"}
+COUNTED = {"145": "17", "17": "17", "191": "A5"}
+# On hand in D.96A, consignment stock later; some partners report with it, and with nothing else, what was sold.
+LOOSE = "152"
 
 
 def _sites(view: View) -> pl.DataFrame:
@@ -78,8 +69,10 @@ def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
     base = _sited(pl.concat([base, silent], how="diagonal"), view, sender)
     base = attach(price(base, view), lin_items(view), "line", "item_id", "item_gtin")
     base = _sold_on(base, view)
+    sold = pl.col("kind").replace_strict(SOLD, default=None, return_dtype=pl.String) == "QS"
+    alone = (pl.col("kind") == LOOSE) & ~sold.fill_null(value=False).any().over("set")
     base = base.with_columns(
-        activity_code=pl.col("kind").replace(SOLD),
+        activity_code=pl.when(alone).then(pl.lit("QS")).otherwise(pl.col("kind").replace(SOLD)),
         unit_code=pl.when(pl.col("kind").is_not_null()).then(pl.col("unit_code").fill_null("EA")),
     ).with_columns(pl.col("activity_code").fill_null("QS"), pl.col("unit_code").fill_null("EA"))
     at = {"quantity": 1, "item_id": 3}
@@ -90,9 +83,30 @@ def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
 
 def _counted(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
     """QTY rows, and the LIN rows that have none."""
-    qty = quantities(view)
+    qty = _directed(quantities(view), view)
     lin = view.places("LIN").filter(~pl.col("line").is_in(qty["line"].implode()))
     return qty, lin
+
+
+def _directed(qty: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Adjustments (191) below zero where their INV says out of inventory (4501: 1).
+
+    INV stands after its QTY up to D.96A and before it since D.01B; which of them a line has first tells the order.
+    """
+    inv = lines(view.pick("INV", direction=1)).select("row", "line", "direction", inv_row="row").sort("row")
+    if inv.is_empty() or not (qty["kind"] == "191").any():
+        return qty
+    first = inv.group_by("line").agg(first_inv=pl.col("row").min())
+    qty = qty.join(first, on="line", how="left", maintain_order="left").sort("row")
+    before = qty.join_asof(inv, on="row", by="line", strategy="backward", check_sortedness=False)
+    after = qty.join_asof(inv, on="row", by="line", strategy="forward", check_sortedness=False)
+    next_qty = pl.col("row").shift(-1).over("line")
+    own = after.select(pl.when((pl.col("inv_row") < next_qty) | next_qty.is_null()).then("direction")).to_series()
+    leads = pl.col("first_inv") < pl.col("row").min().over("line")
+    goes_out = pl.when(leads).then(before["direction"]).otherwise(own) == "1"
+    is_down = (pl.col("kind") == "191") & goes_out & ~pl.col("quantity").str.starts_with("-")
+    below = pl.lit("-") + pl.col("quantity").str.strip_prefix("+")
+    return qty.with_columns(quantity=pl.when(is_down).then(below).otherwise("quantity")).drop("first_inv")
 
 
 def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -130,7 +130,7 @@ class View:
             at: further elements by name.
 
         Returns:
-            row, set, line, buyer_item, vendor_item, gtin, other_item (of no known issuer) and the named elements.
+            row, set, line, the first number of each kind (`NUMBER_KINDS`) and the named elements.
         """
         where = self.where(*tags)
         rows = self.rows[where]
@@ -139,25 +139,25 @@ class View:
         none = pl.Series([None], dtype=pl.String)
         columns = {
             name: self.tokens.slicer.strings(*found[name]) if name in found else none.new_from_index(0, len(rows))
-            for name in _PAIRED
+            for name in NUMBER_KINDS
         }
         return self.restore(pl.DataFrame(self._places(where) | columns | self._elements(rows, at)))
 
 
-# By issuer: nobody known, the buyer, the vendor, GS1.
-_PAIRED = ("other_item", "buyer_item", "vendor_item", "gtin")
+# Kinds of item numbers, by their qualifiers; other_item has one that is not known here.
+NUMBER_KINDS = ("other_item", "buyer_item", "vendor_item", "gtin", "design", "telling")
 
 
 def _first_of_kind(tokens: Tokens, rows: Ints, spots: range) -> dict[str, tuple[Ints, Ints]]:
-    """Where the first number of each issuer stands in a segment; an issuer that no segment names is left out."""
+    """Where the first number of each kind stands in a segment; a kind that no segment names is left out."""
     out: dict[str, tuple[Ints, Ints]] = {}
     places = Places(tokens, rows)
     for spot in reversed(spots):
         start, end = places.span(spot + 1)
-        issuer = _issuers(tokens.slicer.words(*places.span(spot)))
+        kind = _kinds(tokens.slicer.words(*places.span(spot)))
         sent = start < end
-        for number, name in enumerate(_PAIRED):
-            hit = sent & (issuer == number)
+        for number in np.flatnonzero(np.bincount(kind)).tolist():
+            name, hit = NUMBER_KINDS[number], sent & (kind == number)
             if hit.all():
                 out[name] = start, end
             elif hit.any():
@@ -166,34 +166,44 @@ def _first_of_kind(tokens: Tokens, rows: Ints, spots: range) -> dict[str, tuple[
     return out
 
 
-def _issuers(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int8]:
-    """Who issued an item number, by its qualifier: 1 the buyer, 2 the vendor, 3 GS1, 0 anybody else."""
+def _kinds(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int8]:
+    """What kind of number a qualifier announces, by its place in `NUMBER_KINDS`."""
     if len(words) and (words == words[0]).all():
         # In most files all lines are numbered alike.
-        return np.full(len(words), _ISSUER_OF.get(int(words[0]), 0), dtype=np.int8)
+        return np.full(len(words), _KIND_OF.get(int(words[0]), 0), dtype=np.int8)
     at = np.minimum(np.searchsorted(_CODES, words), len(_CODES) - 1)
-    issuer: npt.NDArray[np.int8] = np.where(_CODES[at] == words, _ISSUED[at], 0).astype(np.int8)
-    return issuer
+    kind: npt.NDArray[np.int8] = np.where(_CODES[at] == words, _KINDS[at], 0).astype(np.int8)
+    return kind
 
 
 # X12 element 235 and EDIFACT 7143: who issued the item number.
-BUYER = ("IN", "BP", "SK", "PI", "CB", "BO", "PL", "RY")
-VENDOR = ("VN", "VP", "VC", "VA", "VS", "SA", "MG", "MN", "MF", "PN")
-GTIN = ("UP", "UK", "EN", "UI", "UA", "EO", "UN", "GT", "SRV", "UE", "UC", "UH")
-_ISSUERS = sorted(
-    (code_of(qualifier), issuer)
-    for qualifier, issuer in {**dict.fromkeys(GTIN, 3), **dict.fromkeys(VENDOR, 2), **dict.fromkeys(BUYER, 1)}.items()
-)
-_ISSUER_OF = dict(_ISSUERS)
-_CODES = np.array([code for code, _ in _ISSUERS], dtype=np.uint32)
-_ISSUED = np.array([issuer for _, issuer in _ISSUERS], dtype=np.int8)
+BUYER = ("IN", "BP", "SK", "PI", "CB")
+VENDOR = ("VN", "VP", "VC", "SA", "MG", "PN")
+GTIN = ("UP", "UK", "EN", "UI", "EO", "GT", "SRV")
+X12_GTIN = (*GTIN, "UA", "UD", "UE", "UN")
+# Styles and models, which may come in several sizes and colours: better than nothing, worse than a GTIN.
+DESIGN = ("VA", "VS", "MN", "ST", "IT")
+# What tells of an item and names none: colour, size, brand, lot, serial and order numbers, descriptions, and (X12 only) the maker's name.
+TELLING = (
+    "BO", "CL", "CM", "VE", "IZ", "SM", "SZ", "BL", "BC", "CG", "CN", "GN", "PD", "LT", "SL", "DL", "SN", "BN", "HN", "PL", "PO", "ON", "VO",
+    "RY", "EC", "BE", "VB", "SC", "PJ", "RN", "CR",
+)  # fmt: skip
+X12_TELLING = (*TELLING, "MF", "UC", "TP")
+_KIND_OF = {
+    code_of(qualifier): kind
+    for kind, qualifiers in enumerate((BUYER, VENDOR, X12_GTIN, DESIGN, X12_TELLING), start=1)
+    for qualifier in qualifiers
+}
+_CODES = np.array(sorted(_KIND_OF), dtype=np.uint32)
+_KINDS = np.array([_KIND_OF[code] for code in sorted(_KIND_OF)], dtype=np.int8)
 
 
 def item(frame: pl.DataFrame) -> pl.DataFrame:
-    """item_id and item_gtin from what `View.pairs` found: the buyer's number, else the vendor's, else GTIN or UPC."""
+    """item_id and item_gtin from what `View.pairs` found: the buyer's number, else the vendor's, else GTIN or UPC, else what there is."""
     return frame.with_columns(
-        item_id=pl.coalesce("buyer_item", "vendor_item", "gtin", "other_item"), item_gtin=pl.col("gtin")
-    ).drop("buyer_item", "vendor_item", "gtin", "other_item")
+        item_id=pl.coalesce("buyer_item", "vendor_item", "gtin", "design", "other_item", "telling"),
+        item_gtin=pl.col("gtin"),
+    ).drop(NUMBER_KINDS)
 
 
 def lined(rows: Ints, opens: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_]) -> Rows32:

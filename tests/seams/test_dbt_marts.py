@@ -56,7 +56,7 @@ def fill(world: World) -> World:
     # The centre: counts, a supplier's delivery, a shipment to S1 that the store reports as received without naming it.
     world.position(day(0), "DC", "A", quantity=100)
     world.position(day(1), "DC", "A", quantity=112)
-    world.position(day(1), "DC", "A", code="02", quantity=-1)
+    world.position(day(1), "DC", "A", code="A5", quantity=-1)
     world.order("PO1", day(-3), "A", 4, source="SUP", site="DC", wanted=day(1), known=at(day(-3)))
     world.answer("PO1", day(-2), "A", 48, source="SUP", promised=day(0), known=at(day(-2)))
     world.shipment("H1", day(-1), "A", 25, order="PO1", source="SUP", site="DC", expected=day(1), known=at(day(-1)))

@@ -155,8 +155,33 @@ def test_invrpt_units_codes_and_newline_terminators() -> None:
     rows = one(content, "inventory_positions")
     assert [(r["site_id"], r["item_id"], r["quantity_code"], r["quantity"]) for r in rows] == [
         ("W1", "P1", "17", 850.0),
-        ("W2", "P2", "20", 0.0),
+        ("W2", "P2", "198", 0.0),  # in transit: not on the shelf
     ]
+
+
+def test_what_is_on_hand_is_not_sold_beside_what_was_sold() -> None:
+    lines = ("LIN+1++1:EN", "QTY+153:4:PCE", "QTY+152:90:PCE", "QTY+150:3:PCE", "LIN+2++2:EN", "QTY+152:80:PCE")
+    rows = one(edifact("SLSRPT", "BGM+563+1+9", "DTM+356:20260103:102", "LOC+162+S1", *lines), "product_activity")
+    assert [(r["item_id"], r["activity_code"], r["quantity"]) for r in rows] == [
+        ("1", "QS", 4.0),
+        ("1", "152", 90.0),
+        ("1", "150", 3.0),
+        ("2", "152", 80.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        ("QTY+145:9:PCE", "QTY+191:2:PCE", "INV+1", "QTY+191:5:PCE", "INV+2", "QTY+156:7:PCE", "INV+1"),
+        ("INV+2+++1", "QTY+145:9:PCE", "INV+1", "QTY+191:2:PCE", "INV+2", "QTY+191:5:PCE", "INV+1", "QTY+156:7:PCE"),
+    ],
+    ids=["up to D.96A", "since D.01B"],
+)
+def test_adjustments_have_the_direction_of_their_inv(counted: tuple[str, ...]) -> None:
+    content = edifact("INVRPT", "BGM+35+1+9", "DTM+366:20260104:102", "NAD+WH+W1::92", "LIN+1++P1:VN", *counted)
+    rows = one(content, "inventory_positions")
+    assert [(r["quantity_code"], r["quantity"]) for r in rows] == [("17", 9.0), ("A5", -2.0), ("A5", 5.0), ("156", 7.0)]
 
 
 def test_desadv_recadv_invoic_iftsta() -> None:

@@ -72,7 +72,7 @@ def test_facts_of_clean_documents_are_the_truth(tiny, read) -> None:
         )
         assert both.height > 10 and (both["quantity_ea"] == both[column]).all(), code
     counted = facts("raw_edi__inventory_positions").with_columns(pl.col("site_id").replace(sites))
-    for code, column in (("17", "closing_qty_ea"), ("02", "adjustments_qty_ea")):
+    for code, column in (("17", "closing_qty_ea"), ("A5", "adjustments_qty_ea")):
         mine = counted.filter((pl.col("quantity_code") == code) & (pl.col("item_id") != "X99999"))
         both = mine.join(
             stock, left_on=["item_id", "site_id", "position_date"], right_on=["item_id", "site_id", "date"]

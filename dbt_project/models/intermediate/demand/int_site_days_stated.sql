@@ -24,12 +24,12 @@ positions as (
             sum(quantity_ea) filter (quantity_code = '17'),
             sum(quantity_ea) filter (quantity_code = '33')
         ) as closing_qty_ea,
-        sum(quantity_ea) filter (quantity_code = '02') as adjustments_qty_ea
+        sum(quantity_ea) filter (quantity_code = 'A5') as adjustments_qty_ea
     from {{ ref('int_positions_conformed') }}
-    where reject_code is null and quantity_code in ('17', '33', '02')
+    where reject_code is null and quantity_code in ('17', '33', 'A5')
     group by item_id, site_id, position_date, set_rank
     -- A message that adjusts without counting moves stock (int_stock_moves_dated); it does not replace the count.
-    having count(*) filter (quantity_code <> '02') > 0
+    having count(*) filter (quantity_code <> 'A5') > 0
 ),
 
 -- A site that reported sales that day, and counted an item without selling it, sold none of it.

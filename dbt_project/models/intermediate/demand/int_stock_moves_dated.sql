@@ -26,9 +26,9 @@ adjustments as (
         item_id, site_id, position_date as business_date, cast(null as varchar) as reference_id, set_rank,
         min(segment_no) as segment_no, sum(quantity_ea) as quantity_ea
     from {{ ref('int_positions_conformed') }}
-    where reject_code is null and quantity_code in ('17', '33', '02')
+    where reject_code is null and quantity_code in ('17', '33', 'A5')
     group by item_id, site_id, position_date, set_rank
-    having count(*) filter (quantity_code <> '02') = 0
+    having count(*) filter (quantity_code <> 'A5') = 0
 ),
 
 moves as (
