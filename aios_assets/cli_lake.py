@@ -132,6 +132,10 @@ def listen(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="port; the protocol's usual one when 0")] = 0,
     stream: Annotated[str, typer.Option(help="NATS stream")] = "TELEMETRY",
     token_file: Annotated[Path | None, typer.Option(help="http: file with the bearer token senders must show")] = None,
+    user: Annotated[str, typer.Option(help="mqtt and nats: user name, for brokers that ask")] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help="mqtt and nats: file with the password of that user")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="stop after so long; 0 listens until interrupted")] = 0.0,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +148,7 @@ def listen(
 
     conf = _settings()
     prepare_home(conf)
-    transport = _transport(way, topic, host, port, stream, token_file, conf)
+    transport = _transport(way, topic, host, port, stream, token_file, _login(way, user, password_file), conf)
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda caught, _frame: stopped.append(caught))
@@ -155,29 +159,59 @@ def listen(
 
 
 def _transport(
-    way: str, topic: str, host: str, port: int, stream: str, token_file: Path | None, conf: Settings
+    way: str,
+    topic: str,
+    host: str,
+    port: int,
+    stream: str,
+    token_file: Path | None,
+    login: tuple[str, str],
+    conf: Settings,
 ) -> Transport:
     from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry
     from aios_assets.resources.http_inbox import HttpInbox
 
     if way == "http":
-        token = _token(token_file) if token_file else ""
+        token = _secret(token_file, "token") if token_file else ""
         return HttpInbox(port or 8321, host, conf.document_cap_mb * 1_000_000, token)
     if way == "mqtt":
-        return MqttTelemetry(topic or "sensors/#", host, port or 1883)
+        name, password = login
+        return MqttTelemetry(
+            topic or "sensors/#",
+            host,
+            port or 1883,
+            username=name,
+            password=password,
+            say=lambda line: _say(f"aios: {line}"),
+        )
     if way == "nats":
-        return NatsTelemetry(topic or "sensors.>", stream, f"nats://{host}:{port or 4222}")
+        name, password = login
+        servers = f"nats://{host}:{port or 4222}"
+        return NatsTelemetry(topic or "sensors.>", stream, servers, username=name, password=password)
     raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt or nats")
 
 
-def _token(path: Path) -> str:
+def _login(way: str, user: str, password_file: Path | None) -> tuple[str, str]:
+    """Name and password for a broker; both empty where none is given.
+
+    Raises:
+        UsageError: they go together, and not with http.
+    """
+    if way == "http" and (user or password_file):
+        raise UsageError("--user and --password-file are for brokers", todo="use --token-file with http")
+    if bool(user) != bool(password_file):
+        raise UsageError("--user and --password-file go together", todo="give both, or none")
+    return (user, _secret(password_file, "password")) if password_file else ("", "")
+
+
+def _secret(path: Path, what: str) -> str:
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError("the token file cannot be read", where=str(path), todo="check path and rights") from error
-    if not token:
-        raise BadInputError("the token file is empty", where=str(path), todo="put the token in it")
-    return token
+        raise BadInputError(f"the {what} file cannot be read", where=str(path), todo="check path and rights") from error
+    if not secret:
+        raise BadInputError(f"the {what} file is empty", where=str(path), todo=f"put the {what} in it")
+    return secret
 
 
 def rebuild_after_raw(conf: Settings) -> dict[str, Any]:

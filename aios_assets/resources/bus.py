@@ -7,11 +7,12 @@ document, whose readings are known already.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from aios_assets.contracts.errors import AiosError
+from aios_assets.contracts.errors import AiosError, UsageError
 from aios_assets.resources.transport import Incoming, Store
 
 BUNDLE_MESSAGES = 5_000
@@ -23,9 +24,32 @@ def bundle(payloads: list[bytes]) -> bytes:
     return b"".join(p.strip() + b"\n" for p in payloads if p.strip())
 
 
+def is_topic_filter(text: str) -> bool:
+    """Whether MQTT takes `text` as a topic filter: `+` and `#` stand alone in their level, `#` in the last one.
+
+    >>> [is_topic_filter(t) for t in ("sensors/#", "sensors/+/t", "sensors/#/t", "sensors/t#", "")]
+    [True, True, False, False, False]
+    """
+    levels = text.split("/")
+    alone = all(level in ("+", "#") or not set(level) & {"+", "#", "\0"} for level in levels)
+    return 0 < len(text.encode()) <= 65_535 and alone and "#" not in levels[:-1]
+
+
+@dataclass(slots=True)
+class _Session:
+    """What the broker said so far, from paho's thread."""
+
+    arrived: queue.Queue[Any] = field(default_factory=queue.Queue)
+    refused: list[str] = field(default_factory=list)
+    is_answered: bool = False
+    is_lost: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class MqttTelemetry:
     """A subscription with a lasting session: the broker keeps what comes while nobody listens.
+
+    A broker that goes away is tried again every 1 to 30 seconds, and both are told.
 
     Attributes:
         topic: topic filter, such as `sensors/#`.
@@ -35,6 +59,8 @@ class MqttTelemetry:
         linger_s: a bundle is stored when it is full, or when nothing came for so long.
         username: for brokers that ask.
         password: for brokers that ask.
+        say: takes a line for the person.
+        answer_s: seconds in which a broker answers a connection.
     """
 
     topic: str
@@ -44,33 +70,23 @@ class MqttTelemetry:
     linger_s: float = 0.5
     username: str = ""
     password: str = ""
+    say: Callable[[str], object] = str
+    answer_s: float = 10.0
 
     def serve(self, store: Store, until: Callable[[], bool]) -> int:
         """Receive until `until()`; returns messages acknowledged.
 
         Raises:
-            AiosError: the broker cannot be reached or refuses the session.
+            UsageError: the topic filter is none.
+            AiosError: the broker cannot be reached, does not answer, or refuses session or subscription.
         """
-        import paho.mqtt.client as mqtt
-
-        arrived: queue.Queue[Any] = queue.Queue()
-        refused: list[str] = []
-        client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=self.client_id, clean_session=False, manual_ack=True
-        )
-
-        def on_connect(c: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-            if reason.is_failure:
-                refused.append(str(reason))
-            else:
-                c.subscribe(self.topic, qos=1)
-
-        client.on_connect = on_connect
-        client.on_message = lambda _client, _data, message: arrived.put(message)
-        if self.username:
-            client.username_pw_set(self.username, self.password)
-        # Unacknowledged messages are bounded by what one bundle holds.
-        client.max_inflight_messages_set(BUNDLE_MESSAGES)
+        if not is_topic_filter(self.topic):
+            raise UsageError(
+                f"'{self.topic}' is no MQTT topic filter",
+                todo="let + and # stand alone between slashes, and # at the end",
+            )
+        session = _Session()
+        client = self._client(session)
         try:
             client.connect(self.host, self.port, keepalive=30)
         except OSError as error:
@@ -79,22 +95,67 @@ class MqttTelemetry:
             ) from error  # fmt: skip
         client.loop_start()
         try:
-            return self._pump(client, arrived, refused, store, until)
+            self._await_answer(session)
+            return self._pump(client, session, store, until)
         finally:
+            client.on_disconnect = None
             client.disconnect()
             client.loop_stop()
 
-    def _pump(
-        self, client: Any, arrived: queue.Queue[Any], refused: list[str], store: Store, until: Callable[[], bool]
-    ) -> int:
+    def _client(self, session: _Session) -> Any:
+        import paho.mqtt.client as mqtt
+
+        def on_connect(c: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            if reason.is_failure:
+                session.refused.append(f"the session: {reason}")
+                return
+            if session.is_lost:
+                self.say(f"the MQTT broker is back ({self.host}:{self.port})")
+            session.is_answered, session.is_lost = True, False
+            c.subscribe(self.topic, qos=1)
+
+        def on_subscribe(_client: Any, _data: Any, _mid: Any, reasons: Any, _properties: Any) -> None:
+            session.refused.extend(f"the subscription to {self.topic}: {r}" for r in reasons if r.is_failure)
+
+        def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            if session.is_answered and not session.is_lost and not session.refused:
+                session.is_lost = True
+                self.say(
+                    f"the MQTT broker went away ({reason}, {self.host}:{self.port}); trying again until it is back"
+                )
+
+        client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2, client_id=self.client_id, clean_session=False, manual_ack=True
+        )
+        client.on_connect, client.on_subscribe, client.on_disconnect = on_connect, on_subscribe, on_disconnect
+        client.on_message = lambda _client, _data, message: session.arrived.put(message)
+        client.reconnect_delay_set(1, 30)
+        if self.username:
+            client.username_pw_set(self.username, self.password)
+        # Unacknowledged messages are bounded by what one bundle holds.
+        client.max_inflight_messages_set(BUNDLE_MESSAGES)
+        return client
+
+    def _await_answer(self, session: _Session) -> None:
+        end = time.monotonic() + self.answer_s
+        while not session.is_answered and not session.refused:
+            if time.monotonic() >= end:
+                raise AiosError(
+                    f"what listens there took the connection and did not answer as an MQTT broker within {self.answer_s:g} s",
+                    where=f"{self.host}:{self.port}",
+                    todo="correct host and port",
+                )
+            time.sleep(0.02)
+
+    def _pump(self, client: Any, session: _Session, store: Store, until: Callable[[], bool]) -> int:
         count = 0
         while True:
-            messages = _drain(arrived, self.linger_s)
-            if refused:
+            messages = _drain(session.arrived, self.linger_s)
+            if session.refused:
                 raise AiosError(
-                    f"the MQTT broker refused the session: {refused[0]}",
+                    f"the MQTT broker refused {session.refused[0]}",
                     where=f"{self.host}:{self.port}",
-                    todo="see the broker's log for the reason",
+                    todo="check --user and --password-file, and see the broker's log for the reason",
                 )
             if messages:
                 content = bundle([m.payload for m in messages])
@@ -132,6 +193,8 @@ class NatsTelemetry:
         durable: name of the consumer; the same name goes on where it stopped.
         linger_s: seconds to wait for a bundle.
         ack_wait_s: seconds after which the server offers an unacknowledged message again.
+        username: for servers that ask.
+        password: for servers that ask.
     """
 
     subject: str
@@ -140,6 +203,8 @@ class NatsTelemetry:
     durable: str = "aios-telemetry"
     linger_s: float = 0.5
     ack_wait_s: float = 60.0
+    username: str = ""
+    password: str = ""
 
     def serve(self, store: Store, until: Callable[[], bool]) -> int:
         """Receive until `until()`; returns messages acknowledged.
@@ -163,8 +228,11 @@ class NatsTelemetry:
             nonlocal last
             last = str(error)
 
+        login = {"user": self.username, "password": self.password} if self.username else {}
         try:
-            connection = await nats.connect(self.servers, connect_timeout=3, max_reconnect_attempts=3, error_cb=keep)
+            connection = await nats.connect(
+                self.servers, connect_timeout=3, max_reconnect_attempts=3, error_cb=keep, **login
+            )
         except (OSError, nats.errors.Error) as error:
             raise AiosError(
                 f"the NATS server does not answer ({last or error})",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import hashlib
 import json
 import queue
+import shutil
+import socket
+import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +21,10 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
-from aios_assets.contracts.errors import AiosError
+from aios_assets.cli import app
+from aios_assets.contracts.errors import AiosError, UsageError
 from aios_assets.resources.as2 import build_mdn, mic_of, parse_mdn, read_request, request_headers
 from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry, bundle
 from aios_assets.resources.http_inbox import HttpInbox
@@ -112,6 +119,99 @@ def test_mqtt_survives_a_crash_before_acknowledging(lake: Lake) -> None:
 def test_an_mqtt_broker_that_is_not_there_is_said(lake: Lake) -> None:
     with pytest.raises(AiosError, match="the MQTT broker does not answer"):
         MqttTelemetry("x", port=1).serve(store(lake), lambda: True)
+
+
+@contextmanager
+def broker(folder: Path, port: int = 0) -> Iterator[tuple[int, Callable[[], None], Callable[[], None]]]:
+    """A Mosquitto of our own that asks for a password: its port, and how to stop and start it."""
+    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    if not Path(program).exists():
+        pytest.skip("Mosquitto is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))
+        port = probe.getsockname()[1]
+    # user listener, password secret, as `mosquitto_passwd` writes them
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(folder / "passwords"), "listener", "secret"], check=True)
+    said = f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder}/passwords\nuser {getpass.getuser()}\n"
+    (folder / "broker.conf").write_text(said)
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        running.append(subprocess.Popen([program, "-c", str(folder / "broker.conf")], stderr=subprocess.DEVNULL))
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("Mosquitto did not start")
+
+    def stop() -> None:
+        running[-1].terminate()
+        running[-1].wait(20)
+
+    start()
+    try:
+        yield port, stop, start
+    finally:
+        stop()
+
+
+def test_an_mqtt_broker_that_refuses_is_said_and_the_right_password_is_taken(lake: Lake, tmp_path: Path) -> None:
+    with broker(tmp_path) as (port, _stop, _start):
+        for login in ({}, {"username": "listener", "password": "wrong"}):
+            with pytest.raises(AiosError, match="the MQTT broker refused the session: Not authorized"):
+                MqttTelemetry("x", port=port, **login).serve(store(lake), lambda: True)
+        secret = tmp_path / "secret"
+        secret.write_text("secret\n")
+        words = ["listen", "mqtt", "--port", str(port), "--user", "listener", "--seconds", "0.1", "--json"]
+        done = CliRunner().invoke(
+            app, [*words, "--password-file", str(secret)], env={"AIOS_HOME": str(tmp_path / "home")}
+        )
+        assert done.exit_code == 0 and '"acknowledged": 0' in done.stdout, done.output
+        alone = CliRunner().invoke(app, words, env={"AIOS_HOME": str(tmp_path / "home")})
+        assert alone.exit_code == 2 and "go together" in alone.stderr
+
+
+def test_an_mqtt_broker_that_went_away_is_told_and_listened_to_again(lake: Lake, tmp_path: Path) -> None:
+    told: list[str] = []
+    with broker(tmp_path) as (port, stop, start):
+        listen = MqttTelemetry("x", port=port, username="listener", password="secret", linger_s=0.1, say=told.append)
+        ended = threading.Event()
+        thread = threading.Thread(target=listen.serve, args=(store(lake), ended.is_set))
+        thread.start()
+        try:
+            time.sleep(1)
+            stop()
+            wait_for(lambda: len(told) == 1)
+            start()
+            wait_for(lambda: len(told) == 2)
+        finally:
+            ended.set()
+            thread.join(20)
+    assert "went away" in told[0] and "is back" in told[1] and str(port) in told[0], told
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 40
+    while not what():
+        assert time.monotonic() < end, "waited 40 s in vain"
+        time.sleep(0.05)
+
+
+def test_what_is_no_mqtt_broker_is_said(lake: Lake) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        with pytest.raises(AiosError, match=r"did not answer as an MQTT broker within 0\.2 s"):
+            MqttTelemetry("x", port=port, answer_s=0.2).serve(store(lake), lambda: True)
+
+
+def test_a_filter_that_mqtt_does_not_know_is_refused_before_anything_is_asked(lake: Lake) -> None:
+    for topic in ("sensors/#/x", "sensors/t#", "a+b", ""):
+        with pytest.raises(UsageError, match="is no MQTT topic filter"):
+            MqttTelemetry(topic, port=1).serve(store(lake), lambda: True)
 
 
 # -- NATS --------------------------------------------------------------------------------------------------------------
