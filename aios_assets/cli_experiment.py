@@ -52,8 +52,8 @@ def run(
     settings, lake, tracking = _open()
     versions = {name: lake.version(name) for name in TABLES}
     trained = _train(experiment, settings, lake, versions)
-    judged = _register(experiment, trained, versions) if register else {}
     run_id = _record(experiment, trained, versions, tracking)
+    judged = _register(experiment, trained, versions, run_id) if register else {}
     emit(
         {"run_id": run_id, "digest": trained.digest, "data_versions": versions, **judged, **_headline(trained.metrics)},
         as_json,
@@ -165,8 +165,8 @@ def _stated(lake: Lake, name: str, versions: dict[str, int], cutoff: Any) -> Any
     return rows.sort(*keys, "available_at_utc").unique(keys, keep="last", maintain_order=True)
 
 
-def _register(experiment: Experiment, trained: TrainedModel, versions: dict[str, int]) -> dict[str, str]:
-    """Register the model and let the first gates judge it; a person promotes it, or nobody.
+def _register(experiment: Experiment, trained: TrainedModel, versions: dict[str, int], run_id: str) -> dict[str, str]:
+    """Register the model below its experiment's run and let the first gates judge it; a person promotes it, or nobody.
 
     Returns:
         version, and what the gates decided and why.
@@ -190,7 +190,8 @@ def _register(experiment: Experiment, trained: TrainedModel, versions: dict[str,
             data_versions=versions,
             as_of=experiment.as_of,
             reason=f"experiment {experiment.name}",
-            run_name=experiment.name,
+            run_name=f"{experiment.name}, registered",
+            parent_run_id=run_id,
         )
         world.tracking.set_alias(ref.name, "challenger", ref.version)
         instant = instant_of_change(world.lake.read("mon_deployments"), ref.name)

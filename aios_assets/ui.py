@@ -37,6 +37,8 @@ def serve(settings: Settings, port: int, mlflow_port: int, pages_port: int) -> N
             "server",
             "--backend-store-uri",
             settings.tracking_uri,
+            "--workers",
+            "1",  # one person's pages; each further worker holds another 250 MB
             "--host",
             "127.0.0.1",
             "--port",

@@ -28,6 +28,8 @@ from ml.tracking_form import ARTIFACT, DIGEST_TAG, MANIFEST, Plain, Trained, fla
 __all__ = ["ARTIFACT", "DIGEST_TAG", "ModelRef", "Plain", "RunRecord", "Tracking", "Trained", "flat", "source_hash"]
 
 EXPERIMENT = "aios"
+# Without it MLflow's pages take the experiment for one of language models and open on empty pages about traces.
+KIND = ("mlflow.experimentKind", "custom_model_development")
 KEY_TAG = "training_key"
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -108,7 +110,7 @@ class Tracking:
             training_key: names this training; a version already registered under it is returned and nothing is written.
             as_of: last business day learned from.
             reason: why it was trained.
-            run_name: shown in the MLflow UI.
+            run_name: shown in the MLflow UI; by default the model's name and `as_of`.
             tags: further tags.
             parent_run_id: run to nest this one under.
 
@@ -138,9 +140,8 @@ class Tracking:
         all_tags |= {"reason": reason, "as_of": as_of.isoformat() if as_of else "", KEY_TAG: training_key}
         all_tags |= {f"delta.{table}": str(version) for table, version in data_versions.items()}
         params = flat({**trained.params, "seed": trained.seed, "features": len(trained.feature_names)})
-        run_id = self.log_run(
-            run_name or f"train {trained.name}", params, trained.metrics, files, all_tags, parent_run_id
-        )
+        run_name = run_name or f"{trained.name} {as_of or 'training'}"
+        run_id = self.log_run(run_name, params, trained.metrics, files, all_tags, parent_run_id)
         return self._signed(self._register(trained, run_id, training_key), trained.artifact)
 
     def log_artifact(
@@ -417,11 +418,12 @@ class Tracking:
             found = client.get_experiment_by_name(self.experiment)
             self.artifact_root.mkdir(parents=True, exist_ok=True)
             root = self.artifact_root.resolve().as_uri()
-            made = (
-                found.experiment_id
-                if found is not None
-                else client.create_experiment(self.experiment, artifact_location=root)
-            )
+            if found is None:
+                made = client.create_experiment(self.experiment, artifact_location=root, tags=dict([KIND]))
+            else:
+                made = found.experiment_id
+                if KIND[0] not in found.tags:  # made before the kind was written down
+                    client.set_experiment_tag(made, *KIND)
         self._opened = (client, str(made))
         return self._opened
 

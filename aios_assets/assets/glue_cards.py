@@ -145,11 +145,25 @@ def file_papers(world: World, ref: Any, papers: dict[str, Any], decisions: list[
     for name, data in files.items():
         (folder / Path(name).name).write_bytes(data)
     stored = json.dumps(papers, default=str).encode()
-    tags = {"model_card": "cards/model_card.html", "data_sheet": "cards/data_sheet.html"}
+    tags = {"model_card": "cards/model_card.html", "data_sheet": "cards/data_sheet.html", "gates": said_of(decisions)}
     world.tracking.attach(ref, {**files, SECTIONS_FILE: stored}, tags)
     return {
         f"{n} {ref.name} v{ref.version}": folder / f"{n.replace(' ', '_')}.html" for n in ("model card", "data sheet")
     }
+
+
+def said_of(decisions: list[GateDecision]) -> str:
+    """What the gates found so far, in one line for the registry's page; the reasons stand on the model card.
+
+    >>> said_of([])
+    'not judged yet'
+    """
+    if not decisions:
+        return "not judged yet"
+    day = max(d.verdict_date for d in decisions)
+    failed = sorted(d.gate_code for d in decisions if not d.is_passed)
+    passed = f"{len(decisions) - len(failed)} of {len(decisions)} gates passed by {day}"
+    return f"{passed}; failed: {', '.join(failed)}" if failed else passed
 
 
 def cards_after(world: World, judged: Any) -> dict[str, Path]:

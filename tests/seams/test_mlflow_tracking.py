@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,16 @@ def test_bytes_alone_are_registered_and_loaded_by_name_version_and_digest(tracki
         tracking.load_artifact("lead_time", ref.version, "0" * 64)
     with pytest.raises(RefusedError, match="no version 9"):
         tracking.load_artifact("lead_time", "9", ref.digest)
+
+
+def test_the_pages_open_on_trainings_and_name_each_by_its_day(tracking: Tracking, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking.uri)
+    old = client.create_experiment("aios")  # by a version that did not say what kind it is
+    ref = tracking.log_training(candidate(), data_versions={}, as_of=date(2026, 1, 14))
+    assert client.get_run(ref.run_id).info.run_name == "demand 2026-01-14"
+    fresh = Tracking(f"sqlite:///{tmp_path}/new/mlflow.db", tmp_path / "b")
+    fresh.log_run("backtest", {}, {})
+    for found in (client.get_experiment(old), MlflowClient(tracking_uri=fresh.uri).get_experiment_by_name("aios")):
+        assert found is not None and found.tags["mlflow.experimentKind"] == "custom_model_development"
