@@ -6,7 +6,6 @@ from typing import Any
 import polars as pl
 
 from aios_assets.contracts.decision_tables import MON_FINDINGS
-from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
@@ -54,7 +53,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
     )
     excursions = world.lake.read("raw_telemetry__excursions", where=pl.col("available_at_utc") <= cutoff)
     curated = world.lake.read("int_findings_detected", where=as_known.known_at(cutoff))
-    orders = open_orders_as_of(as_known.events_as_known(world.lake, cutoff), cutoff, include_closed=True)
+    orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)
     parts = [
         curated.with_columns(pl.lit(cutoff).cast(pl.Datetime("us", "UTC")).alias("available_at_utc")),
         _demand(world, day),

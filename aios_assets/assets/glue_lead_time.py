@@ -5,7 +5,6 @@ from typing import Any
 
 import polars as pl
 
-from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
@@ -22,7 +21,7 @@ def lead_time_rows(world: World, day: date) -> tuple[pl.DataFrame, pl.DataFrame]
     from ml.lead_time import fit_lead_times, predict_lanes, predict_open_orders
 
     cutoff = world.cutoff(day)
-    orders = open_orders_as_of(as_known.events_as_known(world.lake, cutoff), cutoff, include_closed=True)
+    orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)
     try:
         model, naming = _champion(world, day)
     except AiosError as why:

@@ -218,13 +218,11 @@ def _lead_time_as_trained(model: Any, scores: pl.DataFrame) -> LeadTimeTraining:
 
 def train_lead_time_if_due(world: World, day: date, force: bool, why: str, say: Callable[[str], None]) -> Outcome:
     """Fit, register and score a lead-time challenger when that is due."""
-    from aios_assets.marts.open_orders import open_orders_as_of
-
     reason = due(world, LEAD_TIME, day, LEAD_TIME_DAYS, force, why)
     if not reason:
         return Outcome(LEAD_TIME, day, False, "not due")
     cutoff = world.cutoff(day)
-    orders = open_orders_as_of(as_known.events_as_known(world.lake, cutoff), cutoff, include_closed=True)
+    orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)
     try:
         from ml.lead_time import fit_lead_times
         from ml.lead_time.backtest import backtest_lead_times

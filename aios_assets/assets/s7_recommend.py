@@ -16,7 +16,6 @@ from aios_assets.assets.glue_policy import decide_night
 from aios_assets.assets.pictures import decisions_picture
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import REC_DECISIONS
-from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
@@ -34,7 +33,7 @@ def plan_inputs(world: World, day: date) -> Any:
         lead_times=lake.read("pred_lead_time__lane", where=origin),
         arrivals=lake.read("pred_order__arrival", where=origin),
         stock=as_known.stock_as_known(lake, cutoff, day - STALE_AFTER, day),
-        open_orders=open_orders_as_of(as_known.events_as_known(lake, cutoff), cutoff),
+        open_orders=as_known.orders_as_known(lake, cutoff),
         items=as_known.items_as_known(lake, cutoff),
         sites=as_known.sites_as_known(lake, cutoff),
         suppliers=as_known.suppliers_as_known(lake, cutoff),

@@ -14,10 +14,14 @@ import polars as pl
 
 from aios_assets.contracts.mart_tables import DIM_ITEM, DIM_SITE, DIM_SUPPLIER
 from aios_assets.contracts.table import Table
+from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.marts.versions import known_at as known_at
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
+
+# The order lines last asked for, by lake, instant and files.
+_FOLDED: dict[tuple[object, ...], pl.DataFrame] = {}
 
 
 def demand_as_known(
@@ -82,6 +86,25 @@ def stock_as_known(lake: Lake, instant: datetime, since: date, until: date) -> p
 def events_as_known(lake: Lake, instant: datetime) -> pl.DataFrame:
     """Order events as they were best known at `instant`."""
     return lake.read("fct_order_events", where=known_at(instant))
+
+
+def orders_as_known(lake: Lake, instant: datetime, *, include_closed: bool = False) -> pl.DataFrame:
+    """Order lines as they were known at `instant`, by `open_orders_as_of`.
+
+    Several steps of a night ask for the same lines, and years of events take long to fold: the newest answer is kept, for as long as
+    the table holds the same files.
+
+    Args:
+        lake: the lake.
+        instant: moment of knowledge.
+        include_closed: also lines of which nothing is to come.
+    """
+    asked = (str(lake.root), instant, *(f.path for f in lake.files("fct_order_events")))
+    if asked not in _FOLDED:
+        _FOLDED.clear()
+        _FOLDED[asked] = open_orders_as_of(events_as_known(lake, instant), instant, include_closed=True)
+    lines = _FOLDED[asked]
+    return lines if include_closed else lines.filter(pl.col("open_qty_ea") > 0)
 
 
 def master_as_known(lake: Lake, name: str, keys: Sequence[str], instant: datetime) -> pl.DataFrame:
