@@ -236,7 +236,7 @@ def responses(view: View) -> list[Typed]:
     rff = having(references(view), "kind", "ON", "CO")
     base = scoped(base, rff, "order_number", "value")
     base = attach(base, lines(rff), "line", "position")
-    refused = pl.col("purpose").is_in(["27"]) | pl.col("answer").is_in(["NA", "RE"])
+    refused = pl.any_horizontal(pl.col("purpose", "answer").is_in(list(EDIFACT_REFUSES)))
     whole = pl.when(refused.fill_null(value=False)).then(pl.lit("IR")).otherwise(pl.lit("IA"))
     base = base.with_columns(
         order_number=pl.coalesce("order_number", "number"),

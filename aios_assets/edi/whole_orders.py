@@ -8,10 +8,10 @@ from aios_assets.contracts.edi_tables import RAW_EDI_WHOLE_ORDERS
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, header
 
-# X12 353 of BEG01 and BCH01, 587 of BAK02 and BCA02; EDIFACT 1225 and 4343 of BGM.
+# X12 353 of BEG01 and BCH01, 587 of BAK02 and BCA02; EDIFACT 1225 and 4343 of BGM (NA asks for no answer, and is none).
 X12_CANCELS, EDIFACT_CANCELS = ("01", "03"), ("1",)
-X12_REFUSES, EDIFACT_REFUSES = ("RD", "RF", "RJ", "RO"), ("27", "NA", "RE")
-X12_ACCEPTS, EDIFACT_ACCEPTS = ("AC", "AD", "AE", "AK", "AT"), ("6", "29", "AP", "AC")
+X12_REFUSES, EDIFACT_REFUSES = ("RD", "RF", "RJ", "RO"), ("27", "RE")
+X12_ACCEPTS, EDIFACT_ACCEPTS = ("AC", "AD", "AE", "AK", "AT"), ("6", "29", "AP", "AC", "AD")
 
 
 def says(column: str, action: str, *codes: str) -> pl.Expr:

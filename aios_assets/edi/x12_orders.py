@@ -191,7 +191,7 @@ def responses(view: View, code: str) -> list[Typed]:
     base = with_date(base, dates(view), "promised_date", *PROMISED)
     ack = lines(view.pick("ACK", response_code=1, ack_quantity=2, ack_unit=3, ack_kind=4, ack_day=5))
     base = base.join(ack.drop("set").rename({"row": "ack_row"}), on="line", how="left", maintain_order="left_right")
-    refused = pl.col("verdict").is_in(["RD", "RJ", "RO", "RF"])
+    refused = pl.col("verdict").is_in(list(X12_REFUSES))
     base = base.with_columns(
         row=pl.coalesce("ack_row", "row"),
         response_code=pl.coalesce("response_code", pl.when(refused).then(pl.lit("IR")).otherwise(pl.lit("IA"))),

@@ -93,6 +93,12 @@ def test_ordrsp_answers_in_x12_terms() -> None:
     ]
 
 
+@pytest.mark.parametrize(("answer", "code"), [("NA", "IA"), ("RE", "IR"), ("AP", "IA")])
+def test_an_answer_that_asks_for_none_is_no_refusal(answer: str, code: str) -> None:
+    said = edifact("ORDRSP", f"BGM+231+R1+9+{answer}", "DTM+137:20260103:102", "RFF+ON:PO7", "LIN+1++1:EN", "QTY+21:4")
+    assert [r["response_code"] for r in one(said, "order_responses")] == [code]
+
+
 def test_slsrpt_place_of_sale_holds_until_the_next() -> None:
     rows = one(
         edifact(

@@ -46,6 +46,7 @@ def test_a_message_that_names_lines_or_says_nothing_is_no_word_about_the_whole()
     assert said(x12("860", "BCH*01*SA*P1**1*20260101", "POC*1*DI*1*0*EA***IN*A"))[0] == []
     assert said(x12("860", "BCH*04*SA*P1**1*20260101"))[0] == []
     assert said(x12("855", "BAK*00*AH*P1*20260101"))[0] == []
+    assert said(edifact("ORDRSP", "BGM+231+R1+9+NA", "DTM+137:20260101:102", "RFF+ON:P1"))[0] == []
 
 
 def test_a_whole_order_without_its_number_is_set_aside_with_its_reason() -> None:
