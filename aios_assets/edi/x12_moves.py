@@ -15,8 +15,8 @@ from aios_assets.edi.delims import COMP
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
-from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
+from aios_assets.edi.zones import to_utc
 
 _DEEPEST = 12
 _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -160,23 +160,6 @@ def invoices(view: View) -> list[Typed]:
     return [finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 2, "unit_price": 4, "item_id": 7}, may_be_negative=True)]
 
 
-# X12 element 623: hours from UTC. Local or unknown time is taken as UTC.
-ZONES = {
-    "ES": -5,
-    "ED": -4,
-    "CS": -6,
-    "CD": -5,
-    "MS": -7,
-    "MD": -6,
-    "PS": -8,
-    "PD": -7,
-    "AS": -4,
-    "AD": -3,
-    "UT": 0,
-    "GM": 0,
-    **{f"{n:02d}": n for n in range(1, 13)},
-    **{f"{n + 12:02d}": n - 12 for n in range(1, 12)},
-}
 ESTIMATES = ("AG", "AB", "X9", "AJ", "SP")
 
 
@@ -213,13 +196,9 @@ def statuses(view: View) -> list[Typed]:
         .otherwise("status_at_utc")
     )
     typed = finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 1, "status_at_utc": 5})
-    zones = base.select(
-        "row", hours=pl.col("zone").replace_strict(ZONES, default=0, return_dtype=pl.Int32).fill_null(0)
-    )
-    facts = typed.facts.join(
-        zones.unique("row", keep="first"), on="row", how="left", maintain_order="left"
-    ).with_columns(status_at_utc=pl.col("status_at_utc").dt.offset_by(say("{}h", -pl.col("hours"))))
-    return [Typed(typed.table, facts.drop("hours"), typed.rejects, typed.seen)]
+    zones = base.select("row", pl.col("zone").str.to_uppercase()).unique("row", keep="first")
+    facts = to_utc(typed.facts.join(zones, on="row", how="left", maintain_order="left"), "status_at_utc", "zone")
+    return [Typed(typed.table, facts.drop("zone"), typed.rejects, typed.seen)]
 
 
 def acknowledgements(view: View) -> list[Typed]:
