@@ -25,7 +25,8 @@ from aios_assets.edi.view import (
 from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
 
 REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
-PROMISED = ("69", "67", "2", "79", "17", "10", "76", "44")
+# Days of delivery before days of shipment (2005: 69, 67, 76 and 17 promised, scheduled and estimated delivery, 79 shipment).
+PROMISED = ("69", "67", "76", "17", "2", "79", "10", "44")
 # Who issued an item number, the one that names it best first (7143; MF is the maker's article number here).
 NUMBERS = (("buyer_item", BUYER), ("vendor_item", (*VENDOR, "MF")), ("gtin", GTIN), ("design", DESIGN))
 QUANTITY_SENT = ("21", "1", "11", "46", "131")

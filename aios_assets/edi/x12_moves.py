@@ -21,7 +21,7 @@ from aios_assets.edi.zones import to_utc
 _DEEPEST = 12
 _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shipped_date", ("011", "010")),
-    ("expected_date", ("017", "067", "002", "371", "068", "056")),
+    ("expected_date", ("017", "067", "371", "002", "068", "056")),
 )
 
 

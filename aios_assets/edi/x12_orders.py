@@ -13,7 +13,8 @@ from aios_assets.edi.whole_orders import X12_ACCEPTS, X12_CANCELS, X12_REFUSES, 
 
 REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
 OPENERS = {"850": "PO1", "860": "POC", "875": "G68"}
-PROMISED = ("067", "068", "017", "002", "079", "010", "011", "038", "037", "063")
+# Days of delivery before days of shipment (374: 067 and 017 scheduled and estimated delivery, 068 and 079 shipment).
+PROMISED = ("067", "017", "002", "068", "079", "010", "011", "038", "037", "063")
 
 
 def parties(view: View) -> pl.DataFrame:
