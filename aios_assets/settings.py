@@ -21,7 +21,7 @@ PREFIX = "AIOS_"
 # Variables that are read elsewhere: limits of EDI documents, what a night hands to dbt, and what tests and benchmarks look for.
 OTHER_VARIABLES = (
     "AIOS_EDI_MAX_DOCUMENT_MB", "AIOS_LAKE_ROOT", "AIOS_CODE_ROOT", "AIOS_STEP_TIMES",
-    "AIOS_DBT_PLUGINS", "AIOS_DBT_THREADS", "AIOS_DBT_MEMORY", "AIOS_DBT_SPILL", "AIOS_WINDOW_START", "AIOS_WINDOW_END",
+    "AIOS_DBT_PARENT", "AIOS_DBT_PLUGINS", "AIOS_DBT_THREADS", "AIOS_DBT_MEMORY", "AIOS_DBT_SPILL", "AIOS_WINDOW_START", "AIOS_WINDOW_END",
     "AIOS_SHARED", "AIOS_FUZZ_SECONDS", "AIOS_TEST_KILLS",
 )  # fmt: skip
 # Letters in common, as a share, from which on another name is taken for a slip.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CODE_ROOT = Path(__file__).resolve().parents[2]
 PROJECT_DIR = CODE_ROOT / "dbt_project"
+LEAST_MEMORY_MB = 1_500
 # Facts whose business day decides which days of the windowed marts must be made again.
 DATED_FACTS = {
     "raw_edi__product_activity": "activity_date",
@@ -73,6 +74,20 @@ def target_root(home: Path | None = None) -> Path:
     return Path(tempfile.gettempdir()) / f"aios-dbt-{os.getuid()}"
 
 
+def dbt_memory(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> str:
+    """What DuckDB may hold before it spills to disk: a quarter of the machine's or the container's memory, at least 1500 MB.
+
+    A fixed limit that suits a small machine cannot sort two years of 30,000 series at all, spilled or not (measured: docs/sandbox.md).
+
+    Args:
+        cgroup: file in which the kernel says what a container may use; a number of bytes, or `max`.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = cgroup.read_text().strip() if cgroup.is_file() else "max"
+    held = min(memory, int(limit)) if limit.isdigit() else memory
+    return f"{max(LEAST_MEMORY_MB, held // 4_000_000)}MB"
+
+
 def dbt_environment(
     home: Path,
     lake_root: Path,
@@ -100,6 +115,7 @@ def dbt_environment(
         "AIOS_CODE_ROOT": str(CODE_ROOT),
         "AIOS_DBT_PLUGINS": str(PROJECT_DIR / "plugins"),
         "AIOS_DBT_SPILL": str(target / "spill"),
+        "AIOS_DBT_MEMORY": os.environ.get("AIOS_DBT_MEMORY") or dbt_memory(),
         "DBT_PROJECT_DIR": str(PROJECT_DIR),
         "DBT_PROFILES_DIR": str(PROJECT_DIR),
         "DBT_TARGET_PATH": str(target / "target"),
@@ -232,7 +248,7 @@ class FastDbt(DbtCliResource):
         values = dbt_environment(
             Path(self.home), Path(self.lake_root), window=window, business_tz=self.business_tz, cutoff=self.cutoff
         )
-        with _environment(values):
+        with _environment(values | {"AIOS_DBT_PARENT": str(os.getpid())}):
             return self.cli(args, context=context, target_path=target_root(Path(self.home)) / "target")
 
 

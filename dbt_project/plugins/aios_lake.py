@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 from aios_assets.contracts.errors import AiosError, NotSupportedError, UsageError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.contracts.table import Column, Table
+from aios_assets.resources.processes import end_with
 
 if TYPE_CHECKING:
     from dbt.adapters.duckdb.utils import TargetConfig
@@ -126,6 +127,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Take the lake's folder from the environment; without one (parsing, docs) every table is empty."""
+        if parent := os.environ.get("AIOS_DBT_PARENT", ""):
+            end_with(int(parent))
         root = os.environ.get("AIOS_LAKE_ROOT", "")
         self.root = Path(root) if root else None
         self.connection: Any = None

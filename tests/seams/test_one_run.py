@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -237,3 +238,60 @@ def test_homes_made_before_let_one_run_wait_for_another_too(home: Path) -> None:
     yaml.write_text("telemetry:\n  enabled: false\n")  # somebody's own stays
     prepare_home(Settings())
     assert yaml.read_text() == "telemetry:\n  enabled: false\n"
+
+
+HELPER = """
+import os, subprocess, sys, time
+from aios_assets.resources.processes import end_with
+if len(sys.argv) > 1:
+    end_with(int(sys.argv[1]))
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+else:
+    subprocess.run([sys.executable, __file__, str(os.getpid())])
+"""
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_a_helper_of_a_killed_run_does_not_go_on_without_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text(HELPER)
+    with subprocess.Popen([sys.executable, str(tmp_path / "helper.py")], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        helper = int(run.stdout.readline())
+        assert is_there(helper)
+        run.kill()
+        run.wait(30)
+        end = time.monotonic() + 30
+        while is_there(helper):
+            assert time.monotonic() < end, "the helper outlived its run"
+            time.sleep(0.05)
+    late = subprocess.run(
+        [sys.executable, str(tmp_path / "helper.py"), "1"], capture_output=True, text=True, timeout=60
+    )
+    assert late.returncode != 0 and "nothing was written" in late.stderr
+
+
+def test_dbt_ends_with_the_run_that_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dbt is told when a run starts it, and that its door to the lake asks for it."""
+    from dagster_dbt import DbtCliResource
+
+    from aios_assets.resources.dbt import PROJECT_DIR, dbt_resource
+
+    told: dict[str, str] = {}
+    monkeypatch.setattr(DbtCliResource, "cli", lambda *_words, **_more: told.update(os.environ))
+    dbt_resource(tmp_path).start(["build"], window=None)
+    assert told["AIOS_DBT_PARENT"] == str(os.getpid()) and "AIOS_DBT_PARENT" not in os.environ
+    monkeypatch.setenv("AIOS_DBT_PARENT", "4711")
+    monkeypatch.syspath_prepend(str(PROJECT_DIR / "plugins"))
+    import aios_lake
+
+    asked: list[int] = []
+    monkeypatch.setattr(aios_lake, "end_with", asked.append)
+    aios_lake.Plugin.__new__(aios_lake.Plugin).initialize({})
+    assert asked == [4711]
