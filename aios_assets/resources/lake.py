@@ -28,7 +28,7 @@ from aios_assets.resources.lake_files import (
     write_frame,
 )
 from aios_assets.resources.lake_journal import Entry, Journal, commit_name
-from aios_assets.resources.lake_plan import Plan, plan_append, plan_full, plan_window, scan_files
+from aios_assets.resources.lake_plan import PART_ROWS, Plan, plan_append, plan_full, plan_window, plans_full, scan_files
 from aios_assets.resources.lake_schema import check_window, conform, content_digest
 from aios_assets.resources.lake_write import commit_files, create_table, mirror_files, widen_table
 from aios_assets.resources.locks import file_lock
@@ -51,8 +51,6 @@ MIRRORED = frozenset(
     }
 )
 _ATTEMPTS = 6
-# Rows that are looked at together where a table is looked at in parts.
-PART_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +344,44 @@ class Lake:
             if before.version < 0:
                 before = self._create(contract)
             version, files = self._apply(contract, before, plans(), metadata or {})
+        return Commit(contract.name, version, before.version, given, written, given - written, files)
+
+    def write_ordered(self, table: Table | str, parts: Iterable[pl.DataFrame]) -> Commit:
+        """`write` of a full table without partitions, of more rows than memory holds: parts ascend by key, each is written and forgotten.
+
+        Args:
+            table: contract or name; of mode full.
+            parts: all rows of the table.
+
+        Returns:
+            What was done. The rows that are there already: nothing, at the same version.
+
+        Raises:
+            UsageError: another mode, or partitions.
+            ContractError: parts do not ascend; and as `write`.
+            ConflictError, IntegrityError: as `write`.
+        """
+        contract, given = _named(table), 0
+        if contract.write != "full" or contract.partition_by:
+            raise UsageError(
+                "only a full table without partitions is written in the order of its key", where=contract.name
+            )
+
+        def conformed() -> Iterator[pl.DataFrame]:
+            nonlocal given
+            for part in parts:
+                rows = conform(contract, part)
+                given += rows.height
+                yield rows
+
+        with self._lock(contract):
+            before = self._open(contract)
+            if before.version < 0:
+                before = self._create(contract)
+            self._verify(contract, before.files)
+            plans = plans_full(contract, self.folder(contract), before.files, conformed())
+            version, files = self._apply(contract, before, plans, {})
+        written = given if version != before.version else 0
         return Commit(contract.name, version, before.version, given, written, given - written, files)
 
     def drop(self, table: Table | str) -> None:

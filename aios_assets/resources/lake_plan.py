@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from aios_assets.contracts.errors import ContractError
 from aios_assets.contracts.table import Table
 from aios_assets.resources.lake_files import DataFile, limits_of, overlapping
 from aios_assets.resources.lake_schema import content_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
     from pathlib import Path
+
+# Rows that are looked at together where a table is looked at in parts.
+PART_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,47 @@ def plan_full(table: Table, folder: Path, files: Sequence[DataFile], rows: pl.Da
         if content_digest(table, stored) == content_digest(table, rows):
             return Plan(rows.clear(), (), 0)
     return Plan(rows, tuple(files), rows.height)
+
+
+def plans_full(table: Table, folder: Path, files: Sequence[DataFile], parts: Iterable[pl.DataFrame]) -> Iterator[Plan]:
+    """`plan_full` of rows that come in parts, ascending by key: one plan per part, the last one removes all files.
+
+    As long as parts say what is stored they are compared and not written; what was equal is written again from the files as soon as
+    something is not. Equal to the end: no plan.
+
+    Raises:
+        ContractError: a part does not begin behind the one before it.
+    """
+    ordered = sorted(files, key=lambda f: f.path)
+    stored = scan_files(table, folder, ordered)
+    same, step, end, is_same = 0, PART_ROWS, None, True
+    for rows in parts:
+        keys = rows.select(table.key)
+        if rows.height and end is not None and keys.row(0) <= end:
+            raise ContractError(
+                f"the key ({', '.join(table.key)}) does not ascend from part to part",
+                where=table.name,
+                todo="sort by the key",
+            )
+        end = keys.row(-1) if rows.height else end
+        if is_same:
+            there = stored.slice(same, rows.height).collect()
+            if there.height == rows.height and content_digest(table, there) == content_digest(table, rows):
+                same += rows.height
+                continue
+            is_same = False
+            yield from (_again(stored, low, min(step, same - low)) for low in range(0, same, step))
+        yield Plan(rows, (), rows.height)
+    if is_same and same == sum(f.rows for f in files):
+        return
+    if is_same:
+        yield from (_again(stored, low, min(step, same - low)) for low in range(0, same, step))
+    yield Plan(table.empty(), tuple(files), 0)
+
+
+def _again(stored: pl.LazyFrame, low: int, rows: int) -> Plan:
+    """Stored rows that are written again as they are."""
+    return Plan(stored.slice(low, rows).collect(), (), rows)
 
 
 def plan_window(

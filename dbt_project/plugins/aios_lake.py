@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 from dbt.adapters.duckdb.plugins import BasePlugin
 from deltalake import DeltaTable
 
@@ -164,7 +165,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
                 days = window() or ALL_DAYS
                 lake_of(self.root).write_parts(table, parts(cursor, relation, table, days))
             else:
-                lake_of(self.root).write(table, _rows(cursor, relation, table, "true"))
+                lake_of(self.root).write_ordered(table, in_order(cursor, relation, table))
         except AiosError as error:
             raise RuntimeError(str(error)) from error
         finally:
@@ -202,10 +203,30 @@ def parts(
         yield (start, end), _rows(cursor, relation, table, f"({low} and {high}){lost}")
 
 
+def in_order(cursor: Any, relation: str, table: Table, most_rows: int = PART_ROWS) -> Iterator[pl.DataFrame]:
+    """All rows of a finished model in the order of its key, cut every `most_rows` rows; at least one part."""
+    reader = cursor.sql(_query(relation, table, "true")).to_arrow_reader(most_rows)
+    held: list[pa.RecordBatch] = []
+    for batch in reader:
+        held.append(batch)
+        while sum(b.num_rows for b in held) >= most_rows:
+            whole = pa.Table.from_batches(held)
+            yield _frame(whole.slice(0, most_rows), table)
+            held = whole.slice(most_rows).to_batches()
+    yield _frame(pa.Table.from_batches(held, reader.schema), table)
+
+
 def _rows(cursor: Any, relation: str, table: Table, where: str) -> pl.DataFrame:
     """Rows of a finished model in its contract's columns and types, in the order of its key."""
+    return _frame(cursor.sql(_query(relation, table, where)).to_arrow_table(), table)
+
+
+def _query(relation: str, table: Table, where: str) -> str:
     columns, order = (", ".join(f'"{name}"' for name in names) for names in (table.names, table.key))
-    arrow = cursor.sql(f"select {columns} from {relation} where {where} order by {order}").to_arrow_table()
+    return f"select {columns} from {relation} where {where} order by {order}"
+
+
+def _frame(arrow: pa.Table, table: Table) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(arrow)).cast(dict(table.schema.items()))  # type: ignore[arg-type]
 
 
