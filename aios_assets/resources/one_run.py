@@ -129,9 +129,10 @@ def _had_the_lock(run: DagsterRun) -> bool:
 
 
 def end_killed_runs(instance: DagsterInstance, *, but: str = "") -> int:
-    """End every run that was killed and give back its places in the pools; else all later runs would wait for them for ever.
+    """End every run that was killed and give back all places in the pools; else later runs would wait for them for ever.
 
-    Only for a caller that holds the night's lock.
+    Only for a caller that holds the night's lock: no other run is inside a step. A killed run whose end Dagster noticed itself
+    counts as failed and holds its places all the same.
 
     Args:
         instance: Dagster's instance.
@@ -145,5 +146,15 @@ def end_killed_runs(instance: DagsterInstance, *, but: str = "") -> int:
         instance.report_run_canceled(
             run, message="the process was killed before the run ended; the next run takes up its work"
         )
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    _free_places(instance, but)
     return len(killed)
+
+
+def _free_places(instance: DagsterInstance, but: str) -> None:
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    pools = [storage.get_concurrency_info(key) for key in sorted(storage.get_concurrency_keys())]
+    holders = {run_id for pool in pools for run_id in (*pool.active_run_ids, *pool.pending_run_ids)}
+    for run_id in sorted(holders - {but}):
+        storage.free_concurrency_slots_for_run(run_id)

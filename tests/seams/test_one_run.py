@@ -156,6 +156,18 @@ def test_a_killed_run_of_a_page_is_ended_by_the_next(home: Path) -> None:
         assert instance.event_log_storage.get_concurrency_info("dbt").active_slot_count == 0
 
 
+def test_a_killed_run_that_dagster_calls_failed_gives_back_its_places(home: Path) -> None:
+    with run_from_a_page(home) as child:
+        child.send_signal(signal.SIGKILL)
+        child.wait(30)
+    with DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        instance.report_run_failed(run)  # as the server of the code location does
+        assert instance.event_log_storage.get_concurrency_info("dbt").active_slot_count == 1
+        assert page_job(home).execute_in_process(instance=instance).success  # type: ignore[attr-defined]
+        assert instance.event_log_storage.get_concurrency_info("dbt").active_slot_count == 0
+
+
 def test_the_sensor_ends_killed_runs_and_only_those(home: Path) -> None:
     with DagsterInstance.get() as instance:
 
