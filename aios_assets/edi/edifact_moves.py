@@ -22,7 +22,7 @@ from aios_assets.edi.edifact_orders import (
     quantities,
     references,
 )
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines, scoped
 
 
@@ -89,17 +89,22 @@ def receipts(view: View) -> list[Typed]:
     return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
 
 
+# 1001: credit notes for goods, financial adjustments, self-billed, consolidated, of a third party, factored.
+CREDITS = ("81", "83", "261", "262", "381", "396")
+
+
 def invoices(view: View) -> list[Typed]:
-    """INVOIC to invoice lines: one row per LIN.
+    """INVOIC to invoice lines: one row per LIN; a credit note's quantities are below zero.
 
     Args:
         view: messages; lines opened by LIN.
     """
     base = _ordered(lin_items(view), view)
-    base = attach(base, opening(view), "set", "number").rename({"number": "invoice_number"})
+    base = attach(base, opening(view), "set", "document", "number").rename({"number": "invoice_number"})
     base = attach(
         base, having(quantities(view), "kind", "47", "46", "12", "21", "1", "136"), "line", "quantity", "unit_code"
     )
+    base = base.with_columns(quantity=below_zero("quantity", pl.col("document").is_in(list(CREDITS))))
     base = price(base, view)
     base = day(base, header(dtm(view)), "invoice_date", "137", "3", "263")
     base = party(base, header(parties(view)), "seller_id", "SU", "SE", "II")

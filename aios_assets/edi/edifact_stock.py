@@ -6,7 +6,7 @@ import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
 from aios_assets.edi.edifact_orders import dtm, lin_items, parties, price, quantities
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines
 
 PLACES = ("162", "14", "18", "7", "198")
@@ -104,9 +104,7 @@ def _directed(qty: pl.DataFrame, view: View) -> pl.DataFrame:
     own = after.select(pl.when((pl.col("inv_row") < next_qty) | next_qty.is_null()).then("direction")).to_series()
     leads = pl.col("first_inv") < pl.col("row").min().over("line")
     goes_out = pl.when(leads).then(before["direction"]).otherwise(own) == "1"
-    is_down = (pl.col("kind") == "191") & goes_out & ~pl.col("quantity").str.starts_with("-")
-    below = pl.lit("-") + pl.col("quantity").str.strip_prefix("+")
-    return qty.with_columns(quantity=pl.when(is_down).then(below).otherwise("quantity")).drop("first_inv")
+    return qty.with_columns(quantity=below_zero("quantity", (pl.col("kind") == "191") & goes_out)).drop("first_inv")
 
 
 def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:

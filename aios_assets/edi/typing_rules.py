@@ -67,6 +67,13 @@ def read_time(text: pl.Expr) -> pl.Expr:
     return pl.when(at.dt.year().is_between(_EARLIEST, _LATEST)).then(at).dt.replace_time_zone("UTC")
 
 
+def below_zero(column: str, when: pl.Expr) -> pl.Expr:
+    """A number as text, with a minus where it is wanted and there is none."""
+    text = pl.col(column).str.strip_chars()
+    is_plain = when.fill_null(value=False) & ~text.str.starts_with("-")
+    return pl.when(is_plain).then(pl.lit("-") + text.str.strip_prefix("+")).otherwise(column)
+
+
 def read_number(text: pl.Expr) -> pl.Expr:
     """X12 R/N and EDIFACT n to a float; null for anything that is not a plain finite decimal number."""
     number = text.cast(pl.Float64, strict=False)

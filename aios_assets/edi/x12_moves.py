@@ -13,7 +13,7 @@ from aios_assets.contracts.edi_tables import (
 )
 from aios_assets.edi.delims import COMP
 from aios_assets.edi.price_basis import x12_per_unit
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
 from aios_assets.edi.zones import to_utc
@@ -141,16 +141,20 @@ def receipts(view: View) -> list[Typed]:
     return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})]
 
 
+CREDITS = ("CR", "CN")  # 640: credit memo, credit invoice
+
+
 def invoices(view: View) -> list[Typed]:
-    """810 to invoice lines: one row per IT1.
+    """810 to invoice lines: one row per IT1; quantities of a credit are below zero.
 
     Args:
         view: 810 sets; lines opened by IT1.
     """
     base = view.pairs("IT1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(first_component(item(base), "unit_code"))
-    head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4)
-    base = with_currency(attach(base, head, "set", "invoice_date", "invoice_number", "order_number"), view)
+    head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4, kind=7)
+    base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number", "kind")
+    base = with_currency(base, view).with_columns(quantity=below_zero("quantity", pl.col("kind").is_in(list(CREDITS))))
     base = scoped(base, having(view.pick("REF", kind=1, value=2), "kind", "PO"), "ref_order", "value")
     base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN", "RI", "RE")
     base = base.with_columns(

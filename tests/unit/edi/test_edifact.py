@@ -390,3 +390,17 @@ def test_deljit_pricat_remadv_aperak_iftmin() -> None:
     assert [
         (r["shipment_id"], r["stop_no"], r["stop_code"], r["site_id"], r["stop_date"], r["carrier_id"]) for r in rows
     ] == [("T1", "1", "CZ", "W1", None, "CARR"), ("T1", "2", "CN", "S1", date(2026, 1, 5), "CARR")]
+
+
+@pytest.mark.parametrize(("document", "stated", "want"), [("380", "5", 5.0), ("381", "5", -5.0), ("381", "-5", -5.0)])
+def test_a_credit_note_takes_back(document: str, stated: str, want: float) -> None:
+    said = edifact("INVOIC", f"BGM+{document}+I1+9", "DTM+137:20260103:102", "LIN+1++1:EN", f"QTY+47:{stated}:PCE")
+    assert [r["quantity"] for r in one(said, "invoice_lines")] == [want]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated", "want"), [("", "5", 5.0), ("DI", "5", 5.0), ("CR", "5", -5.0), ("CN", "-5", -5.0)]
+)
+def test_a_credit_memo_takes_back(kind: str, stated: str, want: float) -> None:
+    said = x12("810", f"BIG*20260103*I1**P1***{kind}", f"IT1*1*{stated}*EA*2**IN*A", "TDS*1000")
+    assert [r["quantity"] for r in one(said, "invoice_lines")] == [want]
