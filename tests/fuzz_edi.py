@@ -34,6 +34,19 @@ SEEDS = [
         una="UNA:+.? '",
     ),
     edifact("SLSRPT", "BGM+73E+1+9", "DTM+137:20260104:102", "LOC+162+S1::9", "LIN+1++1:EN", "QTY+153:2:PCE"),
+    edifact(
+        "INVRPT",
+        "DTM+366:20260104:102",
+        "NAD+WH+W1::9",
+        "LIN+1++P1:MF",
+        "QTY+145:9",
+        "QTY+191:2",
+        "INV+1",
+        "INV+2",
+        "QTY+191:1",
+    ),
+    x12("810", "BIG*20260103*I1**P1***CR", "IT1*1*5*HC*2*HP*VA*S*BO*RED*UP*012345678905", "TDS*1000"),
+    x12("214", "B10*REF*SH1*SCAC", "LX*1", "AT7*X3*NS***20260308*0230*ET", "MS1*MEMPHIS*TN"),
     edifact("CONTRL", "UCI+77+A:14+B:14+7", "UCM+1+ORDERS:D:96A:UN+4+29", version="D:3:UN"),
 ]
 PIECES = [
