@@ -53,7 +53,7 @@ def run(
     versions = {name: lake.version(name) for name in TABLES}
     trained = _train(experiment, settings, lake, versions)
     run_id = _record(experiment, trained, versions, tracking)
-    judged = _register(experiment, trained, versions, run_id) if register else {}
+    judged = _register(experiment, trained, versions, run_id, lake) if register else {}
     emit(
         {"run_id": run_id, "digest": trained.digest, "data_versions": versions, **judged, **_headline(trained.metrics)},
         as_json,
@@ -165,18 +165,26 @@ def _stated(lake: Lake, name: str, versions: dict[str, int], cutoff: Any) -> Any
     return rows.sort(*keys, "available_at_utc").unique(keys, keep="last", maintain_order=True)
 
 
-def _register(experiment: Experiment, trained: TrainedModel, versions: dict[str, int], run_id: str) -> dict[str, str]:
+def _register(
+    experiment: Experiment, trained: TrainedModel, versions: dict[str, int], run_id: str, lake: Lake
+) -> dict[str, str]:
     """Register the model below its experiment's run and let the first gates judge it; a person promotes it, or nobody.
 
     Returns:
         version, and what the gates decided and why.
     """
+    from dataclasses import replace
+    from datetime import date
+
     from aios_assets.assets.glue_promotion import judge_registered
     from aios_assets.cli import settings
     from aios_assets.cli_model import instant_of_change
     from aios_assets.definitions import world_of
     from aios_assets.night import only_one
     from aios_assets.nights import newest_night
+
+    def recipe(since: date) -> TrainedModel:
+        return _train(replace(experiment, as_of=since), conf, lake, versions)
 
     conf = settings()
     try:
@@ -195,7 +203,7 @@ def _register(experiment: Experiment, trained: TrainedModel, versions: dict[str,
         )
         world.tracking.set_alias(ref.name, "challenger", ref.version)
         instant = instant_of_change(world.lake.read("mon_deployments"), ref.name)
-        return {"version": ref.version, "gates": judge_registered(world, day, trained, ref, instant)}
+        return {"version": ref.version, "gates": judge_registered(world, day, trained, ref, instant, recipe)}
 
 
 def _record(experiment: Experiment, trained: TrainedModel, versions: dict[str, int], tracking: Tracking) -> str:

@@ -5,6 +5,7 @@ the nights that follow, on what earlier nights wrote. The state a night starts f
 cut-off, so that a night run again decides the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -24,6 +25,8 @@ from aios_assets.contracts.decision_tables import (
 )
 from aios_assets.contracts.gates import Evidence, GateDecision, judge, verdict_frame
 from aios_assets.resources.handles import World
+
+INSTANT = pl.Datetime("us", "UTC")
 
 
 @dataclass(slots=True)
@@ -120,10 +123,12 @@ def _judge_trained(
     result.add(decisions, added, instant, f"{subject}: {decision}, {reason}")
 
 
-def judge_registered(world: World, day: date, trained: Any, ref: Any, instant: datetime) -> str:
-    """Judge a demand version that a person registered, on the first rung, and keep the verdicts for whoever wants to promote it.
+def judge_registered(
+    world: World, day: date, trained: Any, ref: Any, instant: datetime, recipe: Callable[[date], Any]
+) -> str:
+    """Judge a demand version that a person registered on quality and cost, and keep the verdicts for whoever wants to promote it.
 
-    It climbs no further: the later rungs play the recipe of the nights, which is not the one it was trained by.
+    As in the nights, cost is judged where quality passed and a champion is live. It climbs no further by itself.
 
     Args:
         world: handles.
@@ -131,20 +136,35 @@ def judge_registered(world: World, day: date, trained: Any, ref: Any, instant: d
         trained: the model with its backtest.
         ref: the registered version.
         instant: from when the verdicts are known.
+        recipe: trains as the version was trained, on what was known on a day.
 
     Returns:
         What was decided and why, in plain words.
     """
     from aios_assets.assets.glue_training import backtest_scores
+    from ml.promotion.deployments import champion_at
     from ml.promotion.judge import judge_challenger
     from monitoring.gates import load_thresholds
 
     scores = backtest_scores(world, day + timedelta(days=1), trained, ref)
     details: dict[str, Any] = {"delta_versions": world.data_versions(), "model_digest": ref.digest}
-    subject = f"{DEMAND}:{ref.version}"
-    verdict = judge_challenger(scores, subject=subject, as_of=day, limits=load_thresholds().gates, details=details)
-    world.lake.write(MON_PROMOTION_VERDICTS, verdict_frame(list(verdict.decisions), available_at_utc=instant))
-    return f"{verdict.decision}: {verdict.reason}"
+    row = {"model_name": DEMAND, "model_version": ref.version, "model_digest": ref.digest}
+    subject, limits = rollout_code(row), load_thresholds()
+    verdict = judge_challenger(scores, subject=subject, as_of=day, limits=limits.gates, details=details)
+    decisions, said = list(verdict.decisions), f"{verdict.decision}: {verdict.reason}"
+    if verdict.decision == "promote" and champion_at(world.lake.read("mon_deployments"), instant, DEMAND) is not None:
+        trials, evidence = cost_trial(world, day, row, recipe)
+        costs = [limits.judge(gate, found, subject=subject, as_of=day) for gate, found in sorted(evidence.items())]
+        world.lake.write(MON_COST_TRIALS, trials.with_columns(pl.lit(instant).cast(INSTANT).alias("available_at_utc")))
+        dear = "; ".join(f"{d.gate_code} failed: {d.reason}" for d in costs if not d.is_passed)
+        decisions, said = decisions + costs, f"reject: {dear}" if dear else f"promote: {costs_said(costs)}"
+    world.lake.write(MON_PROMOTION_VERDICTS, verdict_frame(decisions, available_at_utc=instant))
+    return said
+
+
+def costs_said(costs: list[GateDecision]) -> str:
+    """What the cost trial found, in plain words."""
+    return "; ".join(d.reason for d in costs if d.gate_code == "promote_cost")
 
 
 def _challenge(

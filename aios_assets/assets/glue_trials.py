@@ -6,6 +6,7 @@ is old now: then a fresh model plays against one of the champion's age, both on 
 champion's forecasts on both sides.
 """
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,20 +28,23 @@ MOST_UNKNOWN_FRAC = 0.1
 KEYS = ["item_id", "site_id"]
 
 
-def cost_trial(world: World, day: date, row: dict[str, Any]) -> tuple[pl.DataFrame, dict[str, Evidence]]:
+def cost_trial(
+    world: World, day: date, row: dict[str, Any], recipe: Callable[[date], Any] | None = None
+) -> tuple[pl.DataFrame, dict[str, Evidence]]:
     """Play challenger and champion over the same weeks.
 
     Args:
         world: handles.
         day: last business day known.
         row: the challenger: `model_name, model_version, model_digest`.
+        recipe: trains a demand challenger on what was known on a day; that of the nights when None.
 
     Returns:
         Rows of `mon_cost_trials`, and the evidence by gate code: `promote_cost` and the fairness gates that apply. A trial that
         is not possible gives no rows and evidence that is refused with the reason.
     """
     try:
-        trial, sides, details = _sides(world, day, row)
+        trial, sides, details = _sides(world, day, row, recipe)
         costs = _play(world, day, row, trial, sides)
     except AiosError as why:
         return MON_COST_TRIALS.empty(), {"promote_cost": Evidence(None, None, day, problem=str(why))}
@@ -76,7 +80,7 @@ def trial_evidence(costs: pl.DataFrame, world: World, day: date, details: dict[s
 
 
 def _sides(
-    world: World, day: date, row: dict[str, Any]
+    world: World, day: date, row: dict[str, Any], recipe: Callable[[date], Any] | None
 ) -> tuple[Any, dict[str, tuple[pl.DataFrame, Any]], dict[str, Any]]:
     """What is played, forecasts and rules by role, and what an auditor wants to know of it."""
     since = day - timedelta(days=7 * TRIAL_WEEKS)
@@ -92,7 +96,7 @@ def _sides(
     details: dict[str, Any] = {"first_origin": str(since), "weeks_played": TRIAL_WEEKS, "champion_version": own.version,
                                "champion_policy": rules_name, "seed": world.seed, "delta_versions": world.data_versions()}  # fmt: skip
     if row["model_name"] == DEMAND:
-        challenger, rules_new = twin(world, since), rules
+        challenger, rules_new = scorer_of(recipe(since)) if recipe else twin(world, since), rules
         learned = _trained_on(world, champion)
         if learned > since:
             aged = since - (day - learned)
@@ -122,9 +126,14 @@ def twin(world: World, since: date) -> Any:
         AiosError: too little was known then.
     """
     from aios_assets.assets.glue_training import recipe_as_of
+
+    return scorer_of(recipe_as_of(world, since))
+
+
+def scorer_of(trained: Any) -> Any:
+    """The scorer of a model that was trained and not registered."""
     from ml.scoring import Scorer
 
-    trained = recipe_as_of(world, since)
     return Scorer.of(trained.artifact, DEMAND, "0", trained.digest)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,9 @@ from dagster import RunConfig, build_sensor_context, materialize
 from typer.testing import CliRunner
 
 from aios_assets.assets.glue_canary import canary_assignment, tick_all
+from aios_assets.assets.glue_promotion import judge_registered
 from aios_assets.assets.glue_rollout import live_row
+from aios_assets.assets.glue_training import recipe_as_of
 from aios_assets.assets.s4_train import train
 from aios_assets.assets.s5_promote import promote
 from aios_assets.assets.s6_score import pred_demand__28d
@@ -208,6 +211,38 @@ def test_a_trained_challenger_meets_quality_and_then_the_cost_trial(climb: Climb
     details = json.loads(cost["evidence_json"])
     assert "its recipe, trained on what was known on" in details["challenger"] and "champion" in details
     assert (live is not None) == bool(verdicts["is_passed"].all()), "nobody stands in shadow without a saving"
+
+
+def test_a_registered_experiment_is_judged_on_cost_by_its_own_recipe(
+    climb: Climb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = DAY0 + timedelta(days=11)
+    world = copied(climb, 11, tmp_path / "home")
+    deploy(world, climb.weak, "champion", day - timedelta(days=1), "promote")
+    trained, asked = recipe_as_of(world, day), []
+    ref = world.tracking.log_training(trained, data_versions={}, as_of=day, run_name="an experiment")
+
+    def recipe(since: date) -> Any:
+        asked.append(since)
+        return recipe_as_of(world, since)
+
+    def judged() -> tuple[str, pl.DataFrame]:
+        said = judge_registered(world, day, trained, ref, world.cutoff(day) + timedelta(hours=1), recipe)
+        return said, world.lake.read("mon_promotion_verdicts", where=pl.col("subject") == f"demand:{ref.version}")
+
+    deployments = world.lake.read("mon_deployments")
+    said, verdicts = judged()
+    assert said.startswith("reject: ") and asked == [], "what fails on quality is not trained again to play its cost"
+    assert not any(code.startswith(("promote_cost", "fairness")) for code in verdicts["gate_code"])
+    passed = SimpleNamespace(decision="promote", reason="good", decisions=())
+    monkeypatch.setattr("ml.promotion.judge.judge_challenger", lambda *_scores, **_more: passed)
+    said, verdicts = judged()
+    cost = verdicts.filter(pl.col("gate_code") == "promote_cost").row(0, named=True)
+    dear = verdicts.filter(pl.col("gate_code").str.contains("cost|fairness") & ~pl.col("is_passed"))
+    assert asked == [day - timedelta(days=7 * 8)] and said.startswith("reject: " if dear.height else "promote: "), said
+    trial = world.lake.read("mon_cost_trials", where=pl.col("rollout_code") == f"demand:{ref.version}")
+    assert set(trial["role"]) == {"champion", "challenger"} and trial["week_date"].n_unique() == 8, cost["reason"]
+    assert world.lake.read("mon_deployments").equals(deployments), "a person promotes it, or nobody"
 
 
 def test_the_cost_verdict_is_the_bootstrap_of_the_stored_trial(climb: Climb) -> None:
