@@ -13,6 +13,9 @@ from pathlib import Path
 from aios_assets.contracts.errors import ConflictError, UsageError
 from aios_assets.settings import Settings
 
+# The page of trainings in a store of our own (its first experiment); MLflow's own first page is about language models.
+TRAININGS = "/#/experiments/1?workflowType=machine_learning"
+
 
 def serve(settings: Settings, port: int, mlflow_port: int, pages_port: int) -> None:
     """Start all three and wait until they are stopped with Ctrl-C.
@@ -55,8 +58,9 @@ def serve(settings: Settings, port: int, mlflow_port: int, pages_port: int) -> N
             str(settings.at_home("reports").resolve()),
         ],
     ]
+    trainings = "" if settings.mlflow_uri else TRAININGS
     print(
-        f"Dagster  http://127.0.0.1:{port}\nMLflow   http://127.0.0.1:{mlflow_port}\n"
+        f"Dagster  http://127.0.0.1:{port}\nMLflow   http://127.0.0.1:{mlflow_port}{trainings}\n"
         f"Reports  http://127.0.0.1:{pages_port}\nCtrl-C stops all.",
         file=sys.stderr,
     )

@@ -28,8 +28,6 @@ from ml.tracking_form import ARTIFACT, DIGEST_TAG, MANIFEST, Plain, Trained, fla
 __all__ = ["ARTIFACT", "DIGEST_TAG", "ModelRef", "Plain", "RunRecord", "Tracking", "Trained", "flat", "source_hash"]
 
 EXPERIMENT = "aios"
-# Without it MLflow's pages take the experiment for one of language models and open on empty pages about traces.
-KIND = ("mlflow.experimentKind", "custom_model_development")
 KEY_TAG = "training_key"
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -418,12 +416,11 @@ class Tracking:
             found = client.get_experiment_by_name(self.experiment)
             self.artifact_root.mkdir(parents=True, exist_ok=True)
             root = self.artifact_root.resolve().as_uri()
-            if found is None:
-                made = client.create_experiment(self.experiment, artifact_location=root, tags=dict([KIND]))
-            else:
-                made = found.experiment_id
-                if KIND[0] not in found.tags:  # made before the kind was written down
-                    client.set_experiment_tag(made, *KIND)
+            made = (
+                found.experiment_id
+                if found is not None
+                else client.create_experiment(self.experiment, artifact_location=root)
+            )
         self._opened = (client, str(made))
         return self._opened
 

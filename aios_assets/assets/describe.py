@@ -25,13 +25,18 @@ def asset_spec(name: str, deps: list[str] | None = None, **extra: Any) -> AssetS
         key=name,
         deps=deps or [],
         group_name=table.stage,
-        description=f"One row is {table.grain}. Source: {table.source}.",
+        description=what_it_holds(table),
         metadata=contract_metadata(table),
         owners=[f"team:{table.owner}"],
         partitions_def=DAILY,
         kinds={"deltalake", "polars"},
         **extra,
     )
+
+
+def what_it_holds(table: Table) -> str:
+    """The description of a table's asset: its grain and where its rows come from."""
+    return f"One row is {table.grain}. Source: {table.source}."
 
 
 def contract_metadata(table: Table) -> dict[str, Any]:

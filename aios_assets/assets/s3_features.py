@@ -14,7 +14,7 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write_parts
-from aios_assets.assets.describe import contract_metadata, plain
+from aios_assets.assets.describe import contract_metadata, plain, what_it_holds
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
 from aios_assets.resources import as_known
@@ -32,6 +32,7 @@ LOOKBACK = timedelta(days=400)
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRY,
     metadata=contract_metadata(FEAT_ITEM_SITE_DEMAND),
+    description=what_it_holds(FEAT_ITEM_SITE_DEMAND),
     kinds={"deltalake", "polars"},
     pool="feat_item_site__demand",
 )

@@ -12,7 +12,7 @@ import polars as pl
 from dagster import AssetExecutionContext, MaterializeResult, asset, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
-from aios_assets.assets.describe import asset_spec, contract_metadata, png_metadata
+from aios_assets.assets.describe import asset_spec, contract_metadata, png_metadata, what_it_holds
 from aios_assets.assets.glue_lead_time import lead_time_rows
 from aios_assets.assets.glue_scoring import demand_rows, recent_sales
 from aios_assets.assets.pictures import forecast_picture
@@ -29,6 +29,7 @@ from aios_assets.resources.handles import World
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRY,
     metadata=contract_metadata(PRED_DEMAND_28D),
+    description=what_it_holds(PRED_DEMAND_28D),
     kinds={"deltalake", "lightgbm"},
     pool="pred_demand__28d",
     owners=["team:data-science"],

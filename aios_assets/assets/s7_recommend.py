@@ -11,7 +11,7 @@ import polars as pl
 from dagster import AssetExecutionContext, FreshnessPolicy, MaterializeResult, asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
-from aios_assets.assets.describe import contract_metadata, png_metadata
+from aios_assets.assets.describe import contract_metadata, png_metadata, what_it_holds
 from aios_assets.assets.glue_policy import decide_night
 from aios_assets.assets.pictures import decisions_picture
 from aios_assets.automation.partitions import DAILY
@@ -56,6 +56,7 @@ def _stamped(frame: pl.DataFrame, world: World, day: date) -> pl.DataFrame:
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRY,
     metadata=contract_metadata(REC_DECISIONS),
+    description=what_it_holds(REC_DECISIONS),
     kinds={"deltalake", "polars"},
     pool="rec_decisions",
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=30)),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aios_assets.contracts.errors import IntegrityError, RefusedError
+from aios_assets.ui import TRAININGS
 from ml.tracking import ARTIFACT, Tracking
 
 
@@ -121,14 +122,10 @@ def test_bytes_alone_are_registered_and_loaded_by_name_version_and_digest(tracki
         tracking.load_artifact("lead_time", "9", ref.digest)
 
 
-def test_the_pages_open_on_trainings_and_name_each_by_its_day(tracking: Tracking, tmp_path: Path) -> None:
+def test_a_training_is_named_by_its_day(tracking: Tracking) -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=tracking.uri)
-    old = client.create_experiment("aios")  # by a version that did not say what kind it is
     ref = tracking.log_training(candidate(), data_versions={}, as_of=date(2026, 1, 14))
-    assert client.get_run(ref.run_id).info.run_name == "demand 2026-01-14"
-    fresh = Tracking(f"sqlite:///{tmp_path}/new/mlflow.db", tmp_path / "b")
-    fresh.log_run("backtest", {}, {})
-    for found in (client.get_experiment(old), MlflowClient(tracking_uri=fresh.uri).get_experiment_by_name("aios")):
-        assert found is not None and found.tags["mlflow.experimentKind"] == "custom_model_development"
+    run = MlflowClient(tracking_uri=tracking.uri).get_run(ref.run_id)
+    assert run.info.run_name == "demand 2026-01-14"
+    assert TRAININGS.startswith(f"/#/experiments/{run.info.experiment_id}?"), "what `aios ui` prints opens its list"
