@@ -141,6 +141,7 @@ def judge_registered(
     Returns:
         What was decided and why, in plain words.
     """
+    from aios_assets.assets.glue_cards import said_of
     from aios_assets.assets.glue_training import backtest_scores
     from ml.promotion.deployments import champion_at
     from ml.promotion.judge import judge_challenger
@@ -159,6 +160,7 @@ def judge_registered(
         dear = "; ".join(f"{d.gate_code} failed: {d.reason}" for d in costs if not d.is_passed)
         decisions, said = decisions + costs, f"reject: {dear}" if dear else f"promote: {costs_said(costs)}"
     world.lake.write(MON_PROMOTION_VERDICTS, verdict_frame(decisions, available_at_utc=instant))
+    world.tracking.attach(ref, {}, {"gates": said_of(decisions)})
     return said
 
 

@@ -73,6 +73,7 @@ def test_an_experiment_is_recorded_and_reproduced_identically(home: Path) -> Non
     assert report["version"] == "1" and report["gates"].startswith(("promote: ", "reject: "))
     tracking = world_of(Settings()).tracking
     registered = tracking.run(tracking.get_version("demand", "1").run_id)
+    assert "gates passed by" in tracking.version_tags(tracking.get_version("demand", "1"))["gates"]
     assert registered.tags["mlflow.parentRunId"] == report["run_id"], "one experiment is one line of MLflow's list"
     assert report["data_versions"]["fct_demand_daily"] >= 0 and any(k.startswith("pinball.") for k in report)
     late = versions().with_columns((pl.col("sales_qty_ea") + 1).alias("sales_qty_ea"))
