@@ -28,7 +28,9 @@ ORIGIN: tuple[Column, ...] = (
 )
 _ITEM = (
     Column(
-        "item_id", "str", "item as named by the buyer (IN, BP, SK), else vendor part (VN, VP), else the GTIN or UPC, else a style (VA)"
+        "item_id",
+        "str",
+        "item as named by the buyer (IN, BP, SK), else vendor part (VN, VP), else the GTIN or UPC, else a style (VA)",
     ),
     Column("item_gtin", "str", "GTIN, EAN or UPC", null_means="none was sent"),
 )
