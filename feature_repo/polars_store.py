@@ -24,6 +24,7 @@ from aios_assets.contracts.errors import BadInputError, NotSupportedError
 from feature_repo.point_in_time import as_known, by_stretches, instant, newest_known
 
 EVENT_TIMESTAMP = "event_timestamp"
+STRETCHES_FROM = 3_000_000  # feature rows; fewer are joined at once, which is twice as fast
 
 
 class PolarsOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
@@ -266,16 +267,17 @@ def _joined(
     stored = [renames.get(f, f) for f in features]
     ttl = view.ttl if view.ttl and view.ttl > timedelta(0) else None
     names_ours = dict(zip(stored_keys, asked_keys, strict=True)) | dict(zip(stored, features, strict=True))
-    wanted = _columns(stored_keys, stored, event, created)
+    rows = scan(source, config)
+    wanted = rows.select(_columns(stored_keys, stored, event, created))
 
     def known(part: pl.DataFrame) -> pl.DataFrame:
         moments = part.select(instant(at, part.schema[at]).alias(at))[at]
         first = moments.min() - ttl if ttl and len(moments) else None  # type: ignore[operator]
-        rows = scan(source, config).select(wanted).filter(_between(event, source, config, first, moments.max()))  # type: ignore[arg-type]
-        frame = rows.collect().rename(names_ours)
+        frame = wanted.filter(_between(event, source, config, first, moments.max())).collect().rename(names_ours)  # type: ignore[arg-type]
         return as_known(part, frame, keys=asked_keys, at=at, features=features, event=event, created=created, ttl=ttl)
 
-    result = by_stretches(asked, at, known) if ttl else known(asked)
+    is_long = ttl is not None and rows.select(pl.len()).collect().item() > STRETCHES_FROM
+    result = by_stretches(asked, at, known) if is_long else known(asked)
     names = [f"{view.projection.name_to_use()}__{f}" if full_names else f for f in features]
     return result.rename(dict(zip(features, names, strict=True)))
 

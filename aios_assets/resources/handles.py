@@ -216,7 +216,7 @@ class World(ConfigurableResource[Any]):
     def blocking_faults(self, day: date) -> list[str]:
         """Contract faults of the tables that decide something, as `table fault`; empty when there is none."""
         names = ("fct_demand_daily", "fct_inventory_daily", "pred_demand__28d", "rec_decisions")
-        return [f"{n} {fault}" for n in names for fault in contract_faults(TABLES[n], self.lake.scan(n))]
+        return [f"{n} {fault}" for n in names for fault in contract_faults(TABLES[n], *self.lake.scan_parts(n))]
 
     @property
     def blocking_checks(self) -> int:

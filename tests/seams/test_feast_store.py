@@ -18,7 +18,7 @@ from aios_assets.resources.feature_store import Features
 from aios_assets.resources.lake import Lake
 
 DEMAND, LANE, ATTRIBUTES = "feat_item_site__demand", "feat_supplier_lane__lead_time", "feat_item__attributes"
-FIRST, DAYS = date(2026, 1, 1), 20
+FIRST, DAYS = date(2025, 12, 24), 20  # two calendar months
 LAG = f"{DEMAND}:sales_qty_ea_lag_0"
 
 
@@ -108,11 +108,15 @@ def test_no_rows_asked_gives_no_rows_with_the_columns(features: Features) -> Non
     assert got.height == 0 and got.schema["sales_qty_ea_lag_0"] == pl.Float32
 
 
-def test_the_answer_is_dask_s_row_for_row_where_dask_is_right(features: Features, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stretches_from", [0, 1_000_000], ids=["month by month", "at once"])
+def test_the_answer_is_dask_s_row_for_row_where_dask_is_right(
+    stretches_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Same rows, clocks and ttl in a Parquet file; dask ignores the known clock and drops unknown rows, so neither is asked for."""
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
     from feast.types import Float32
 
+    monkeypatch.setattr("feature_repo.polars_store.STRETCHES_FROM", stretches_from)
     names = ["sales_qty_ea_lag_0", "sales_qty_ea_mean_28d"]
     frame = demand_rows().with_columns(pl.col("available_at_utc").alias("event_at_utc"))
     frame.select("item_id", "site_id", *names, "event_at_utc").write_parquet(tmp_path / "rows.parquet")
