@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from aios_assets.contracts.faults import contract_faults
 from aios_assets.contracts.mart_tables import FCT_INVENTORY_DAILY as STOCK
-from aios_assets.resources import lake as lake_module
+from aios_assets.resources import lake_read
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.lake_files import DataFile, in_parts, newest_files
 
@@ -44,7 +44,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_the_newest_rows_are_the_same_whatever_is_looked_at(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lake_module, "PART_ROWS", 1)
+    monkeypatch.setattr(lake_read, "PART_ROWS", 1)
     for rows in (1, 3, 12, 35, 1_000):
         monkeypatch.setattr(plausibility, "NEWEST_ROWS", rows)
         found = plausibility.newest(SimpleNamespace(lake=lake), STOCK)
