@@ -85,6 +85,17 @@ def fill(world: World) -> World:
     world.activity(day(3), "S1", "B", QA=23, QR=6)
     world.receipt("R3", day(3), "B", 4, site="S2", order="SD1")
     world.split_order("SD2", day(0), "A", {"S1": 6, "S2": 10}, source="SUP", total=20)
+    # Two suppliers number their shipments alike; the carrier's word comes when only the first one's notice is known.
+    for order, sender, days in (("PO8", "FIRST", 1), ("PO9", "SECOND", 3)):
+        notice = {
+            "order_number": order,
+            "shipment_id": "77",
+            "shipped_date": day(days),
+            "item_id": "B",
+            "quantity": 2.0,
+        }
+        world.message("raw_edi__shipment_lines", at(day(days)), notice | {"sender_id": sender}, set_code="856")
+    world.status("77", datetime(2026, 3, 4, 12, tzinfo=UTC), estimated=day(5))
     # Orders and sales that name the currency of their prices.
     for n, currency in enumerate(("USD", "EUR"), 701):
         head = (f"BEG*00*SA*{currency}**{day(0):%Y%m%d}", f"CUR*BY*{currency}", "N1*SE*X*92*SUP", "N1*ST*X*92*S2")
@@ -395,3 +406,8 @@ def test_an_imported_order_that_names_no_supplier_has_none(tmp_path: Path) -> No
     lines = built.read("fct_purchase_order_lines").sort("order_number")
     assert lines.select("order_number", "source_id", "open_qty_ea").rows() == [("P1", None, 5), ("P2", "0007", 5)]
     assert built.read("dim_supplier")["supplier_id"].to_list() == ["0007"]
+
+
+def test_a_status_is_about_the_sender_whose_shipment_of_that_number_was_known(lake: Lake) -> None:
+    events = lake.read("fct_order_events", where=(pl.col("event_code") == "status") & (pl.col("shipment_id") == "77"))
+    assert events.select("order_number", "expected_date").rows() == [("PO8", day(5))]

@@ -86,6 +86,7 @@ received_in_store as (
     from {{ ref('int_store_receipts_matched') }}
 ),
 
+-- Two suppliers may number their shipments alike: a status is about the sender whose notice came last before it, else first after it.
 travelled as (
     select
         shipments.order_number, shipments.item_id, 'status', cast(statuses.status_at_utc as date), null, statuses.estimated_date,
@@ -95,6 +96,14 @@ travelled as (
     inner join {{ ref('int_sets_ranked') }} as sets
         on statuses.document_id = sets.document_id and statuses.interchange_no = sets.interchange_no and statuses.set_no = sets.set_no
     inner join {{ ref('int_shipments_first') }} as shipments on statuses.shipment_id = shipments.shipment_id
+    inner join {{ ref('int_sets_ranked') }} as notices on shipments.set_rank = notices.set_rank
+    qualify notices.sender_id is not distinct from first_value(notices.sender_id) over (
+        partition by sets.set_rank, statuses.segment_no, statuses.line_no
+        order by
+            notices.available_at_utc > sets.available_at_utc,
+            abs(epoch_us(notices.available_at_utc) - epoch_us(sets.available_at_utc)),
+            notices.set_rank
+    )
 ),
 
 events as (
