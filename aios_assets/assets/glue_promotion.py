@@ -150,23 +150,30 @@ def judge_registered(
     scores = backtest_scores(world, day + timedelta(days=1), trained, ref)
     details: dict[str, Any] = {"delta_versions": world.data_versions(), "model_digest": ref.digest}
     row = {"model_name": DEMAND, "model_version": ref.version, "model_digest": ref.digest}
-    subject, limits = rollout_code(row), load_thresholds()
-    verdict = judge_challenger(scores, subject=subject, as_of=day, limits=limits.gates, details=details)
+    subject, limits = rollout_code(row), load_thresholds().gates
+    verdict = judge_challenger(scores, subject=subject, as_of=day, limits=limits, details=details)
     decisions, said = list(verdict.decisions), f"{verdict.decision}: {verdict.reason}"
     if verdict.decision == "promote" and champion_at(world.lake.read("mon_deployments"), instant, DEMAND) is not None:
-        trials, evidence = cost_trial(world, day, row, recipe)
-        costs = [limits.judge(gate, found, subject=subject, as_of=day) for gate, found in sorted(evidence.items())]
+        trials, costs = _judged_cost(world, day, row, recipe)
         world.lake.write(MON_COST_TRIALS, trials.with_columns(pl.lit(instant).cast(INSTANT).alias("available_at_utc")))
+        saved = "; ".join(d.reason for d in costs if d.gate_code == "promote_cost")
         dear = "; ".join(f"{d.gate_code} failed: {d.reason}" for d in costs if not d.is_passed)
-        decisions, said = decisions + costs, f"reject: {dear}" if dear else f"promote: {costs_said(costs)}"
+        decisions, said = decisions + costs, f"reject: {dear}" if dear else f"promote: {saved}"
     world.lake.write(MON_PROMOTION_VERDICTS, verdict_frame(decisions, available_at_utc=instant))
     world.tracking.attach(ref, {}, {"gates": said_of(decisions)})
     return said
 
 
-def costs_said(costs: list[GateDecision]) -> str:
-    """What the cost trial found, in plain words."""
-    return "; ".join(d.reason for d in costs if d.gate_code == "promote_cost")
+def _judged_cost(
+    world: World, day: date, row: dict[str, Any], recipe: Callable[[date], Any] | None = None
+) -> tuple[pl.DataFrame, list[GateDecision]]:
+    """The cost trial of a challenger, and what its gates say of it; arguments as of `cost_trial`."""
+    from monitoring.gates import load_thresholds
+
+    limits, subject = load_thresholds(), rollout_code(row)
+    trials, evidence = cost_trial(world, day, row, recipe)
+    judged = [limits.judge(gate, found, subject=subject, as_of=day) for gate, found in sorted(evidence.items())]
+    return trials, judged
 
 
 def _challenge(
@@ -174,11 +181,9 @@ def _challenge(
 ) -> None:
     """The second rung: the cost trial. Passed, the shadow nights begin and an older climb ends."""
     from ml.promotion.ladder import climb, supersede
-    from monitoring.gates import load_thresholds
 
-    subject, instant, limits = rollout_code(row), world.cutoff(day), load_thresholds()
-    trials, evidence = cost_trial(world, day, row)
-    judged = [limits.judge(gate, found, subject=subject, as_of=day) for gate, found in sorted(evidence.items())]
+    subject, instant = rollout_code(row), world.cutoff(day)
+    trials, judged = _judged_cost(world, day, row)
     moved = climb(before, verdicts=[*quality, *judged], nights_on_rung=0, instant=instant, **row)
     rows = moved.deployments
     if moved.rung == "shadow":

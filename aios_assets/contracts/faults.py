@@ -21,7 +21,7 @@ def contract_faults(table: Table, *parts: pl.LazyFrame) -> dict[str, int]:
         if not c.nullable and c.type != "bytes"
     ]
     codes = [(~pl.col(c.name).is_in(list(c.codes))).sum().alias(f"code:{c.name}") for c in table.columns if c.codes]
-    hashes, counted = [pl.Series(dtype=pl.UInt64)], dict.fromkeys(["duplicate_key"], 0)
+    hashes, counted = [pl.Series(dtype=pl.UInt64)], {"duplicate_key": 0}
     for part in parts:
         rows = part.select(pl.struct(table.key).hash().alias("hash"), *nulls, *codes).collect()
         hashes.append(rows["hash"])

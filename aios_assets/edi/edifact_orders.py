@@ -44,19 +44,18 @@ def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
         base = base.with_columns(
             pl.coalesce(pl.when(pl.col("kind").is_in(list(kinds))).then("number"), name).alias(name)
         )
-    base = attach(
-        base,
-        pia.filter(~pl.col("q").is_in(list(TELLING)).fill_null(value=False)).select("line", any_item="v"),
-        "line",
-        "any_item",
-    )
+    base = attach(base, pia.filter(_names("q")).select("line", any_item="v"), "line", "any_item")
     base = attach(base, pia.select("line", telling="v"), "line", "telling")
-    named = pl.when(~pl.col("kind").is_in(list(TELLING)).fill_null(value=False)).then("number")
-    found = [name for name, _ in NUMBERS]
+    found, own = [name for name, _ in NUMBERS], pl.when(_names("kind")).then("number")
     base = base.with_columns(
-        item_id=pl.coalesce(*found, named, "any_item", "number", "telling"), item_gtin=pl.col("gtin")
+        item_id=pl.coalesce(*found, own, "any_item", "number", "telling"), item_gtin=pl.col("gtin")
     )
     return base.drop(*found, "any_item", "telling", "number", "kind")
+
+
+def _names(qualifier: str) -> pl.Expr:
+    """Whether a number of this qualifier names an item, and does not only tell of it."""
+    return ~pl.col(qualifier).is_in(list(TELLING)).fill_null(value=False)
 
 
 def _further_numbers(view: View) -> pl.DataFrame:

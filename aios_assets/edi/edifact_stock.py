@@ -69,10 +69,10 @@ def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
     base = _sited(pl.concat([base, silent], how="diagonal"), view, sender)
     base = attach(price(base, view), lin_items(view), "line", "item_id", "item_gtin")
     base = _sold_on(base, view)
-    sold = pl.col("kind").replace_strict(SOLD, default=None, return_dtype=pl.String) == "QS"
-    alone = (pl.col("kind") == LOOSE) & ~sold.fill_null(value=False).any().over("set")
+    code = pl.col("kind").replace(SOLD)
+    alone = (pl.col("kind") == LOOSE) & ~(code == "QS").any().over("set")
     base = base.with_columns(
-        activity_code=pl.when(alone).then(pl.lit("QS")).otherwise(pl.col("kind").replace(SOLD)),
+        activity_code=pl.when(alone).then(pl.lit("QS")).otherwise(code),
         unit_code=pl.when(pl.col("kind").is_not_null()).then(pl.col("unit_code").fill_null("EA")),
     ).with_columns(pl.col("activity_code").fill_null("QS"), pl.col("unit_code").fill_null("EA"))
     at = {"quantity": 1, "item_id": 3}

@@ -45,11 +45,11 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
     # Nothing of one order depends on another: years of them are folded some at a time, in the memory of some.
     share = pl.col("order_number").hash() % max(shares, 1)
     parts = (known.filter(share == n) if shares > 1 else known for n in range(shares))
-    folded = [_kept(_folded(part, last), include_closed=include_closed) for part in parts]
+    folded = [wanted(_folded(part, last), include_closed=include_closed) for part in parts]
     return pl.concat([FCT_PURCHASE_ORDER_LINES.empty(), *folded]).sort(SITE)
 
 
-def _kept(lines: pl.DataFrame, *, include_closed: bool) -> pl.DataFrame:
+def wanted(lines: pl.DataFrame, *, include_closed: bool) -> pl.DataFrame:
     """All lines, or those of which something is still to come."""
     return lines if include_closed else lines.filter(pl.col("open_qty_ea") > 0)
 

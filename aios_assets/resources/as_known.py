@@ -14,7 +14,7 @@ import polars as pl
 
 from aios_assets.contracts.mart_tables import DIM_ITEM, DIM_SITE, DIM_SUPPLIER
 from aios_assets.contracts.table import Table
-from aios_assets.marts.open_orders import open_orders_as_of
+from aios_assets.marts.open_orders import open_orders_as_of, wanted
 from aios_assets.marts.versions import known_at as known_at
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FOLDED: dict[tuple[object, ...], pl.DataFrame] = {}
 
 
 def demand_as_known(
-    lake: Lake, first: date, last: date, instant: datetime, columns: Sequence[str] | None = None
+    lake: Lake, first: date, last: date, instant: datetime, columns: list[str] | None = None
 ) -> pl.DataFrame:
     """Demand between two business days (both included) as known at `instant`, without what curation suspects.
 
@@ -38,8 +38,7 @@ def demand_as_known(
         instant: moment of knowledge.
         columns: columns wanted, all by default; years of all of them are more than memory should hold.
     """
-    rows = lake.scan("fct_demand_daily").filter(_believed(first, last) & known_at(instant))
-    return (rows.select(columns) if columns is not None else rows).collect()
+    return lake.read("fct_demand_daily", columns=columns, where=_believed(first, last) & known_at(instant))
 
 
 def _believed(first: date, last: date) -> pl.Expr:
@@ -103,8 +102,7 @@ def orders_as_known(lake: Lake, instant: datetime, *, include_closed: bool = Fal
     if asked not in _FOLDED:
         _FOLDED.clear()
         _FOLDED[asked] = open_orders_as_of(events_as_known(lake, instant), instant, include_closed=True)
-    lines = _FOLDED[asked]
-    return lines if include_closed else lines.filter(pl.col("open_qty_ea") > 0)
+    return wanted(_FOLDED[asked], include_closed=include_closed)
 
 
 def master_as_known(lake: Lake, name: str, keys: Sequence[str], instant: datetime) -> pl.DataFrame:

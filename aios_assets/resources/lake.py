@@ -117,9 +117,7 @@ class Lake(LakeReader):
         check_window(contract, rows, window)
         with self._lock(contract):
             for attempt in range(_ATTEMPTS):
-                before = self._open(contract)
-                if before.version < 0:
-                    before = self._create(contract)
+                before = self._ready(contract)
                 plan = self._plan(contract, before, rows, window)
                 if plan.is_empty:
                     return _commit(contract, before.version, before.version, rows, plan, 0)
@@ -182,9 +180,7 @@ class Lake(LakeReader):
                 del plan
 
         with self._lock(contract):
-            before = self._open(contract)
-            if before.version < 0:
-                before = self._create(contract)
+            before = self._ready(contract)
             version, files = self._apply(contract, before, plans(), metadata or {})
         return Commit(contract.name, version, before.version, given, written, given - written, files)
 
@@ -217,9 +213,7 @@ class Lake(LakeReader):
                 yield rows
 
         with self._lock(contract):
-            before = self._open(contract)
-            if before.version < 0:
-                before = self._create(contract)
+            before = self._ready(contract)
             self._verify(contract, before.files)
             plans = plans_full(contract, self.folder(contract), before.files, conformed())
             version, files = self._apply(contract, before, plans, {})
@@ -273,6 +267,11 @@ class Lake(LakeReader):
         entries = self._journalled(contract.name)
         lake_log.check_log(contract.name, self.folder(contract), entries)
         return lake_log.replay(entries)
+
+    def _ready(self, contract: Table) -> lake_log.Snapshot:
+        """The newest snapshot of a table, which is made where there is none, for the holder of its lock."""
+        before = self._open(contract)
+        return before if before.version >= 0 else self._create(contract)
 
     def _create(self, contract: Table) -> lake_log.Snapshot:
         create_table(contract, self.folder(contract), self.root)

@@ -9,6 +9,8 @@ import pytest
 from aios_assets.edi import read_documents
 from tests.unit.edi.make import edifact, frame, x12
 
+ANSWERED = ("ORDRSP", "BGM+231+R1+4", "DTM+137:20260103:102", "RFF+ON:PO7", "LIN+1+5+1:EN", "QTY+21:4")
+
 
 def one(content: bytes, table: str) -> list[dict[str, object]]:
     batch = read_documents(frame(content))
@@ -71,12 +73,7 @@ def test_ordchg_names_the_order_by_reference() -> None:
 def test_ordrsp_answers_in_x12_terms() -> None:
     rows = one(
         edifact(
-            "ORDRSP",
-            "BGM+231+R1+4",
-            "DTM+137:20260103:102",
-            "RFF+ON:PO7",
-            "LIN+1+5+1:EN",
-            "QTY+21:4",
+            *ANSWERED,
             "DTM+69:20260120:102",
             "LIN+2+7+2:EN",
             "QTY+21:1",
@@ -94,16 +91,7 @@ def test_ordrsp_answers_in_x12_terms() -> None:
 
 
 def test_a_promise_is_the_day_of_delivery_where_both_are_told() -> None:
-    said = edifact(
-        "ORDRSP",
-        "BGM+231+R1+4",
-        "DTM+137:20260103:102",
-        "RFF+ON:PO7",
-        "LIN+1+5+1:EN",
-        "QTY+21:4",
-        "DTM+79:20260110:102",
-        "DTM+17:20260114:102",
-    )
+    said = edifact(*ANSWERED, "DTM+79:20260110:102", "DTM+17:20260114:102")
     assert [r["promised_date"] for r in one(said, "order_responses")] == [date(2026, 1, 14)]
     said = x12("855", "BAK*00*AD*PO7*20260103", "PO1*1*4*EA*2**IN*A", "DTM*068*20260110", "DTM*017*20260114")
     assert [r["promised_date"] for r in one(said, "order_responses")] == [date(2026, 1, 14)]
