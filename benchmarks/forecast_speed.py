@@ -190,10 +190,10 @@ def new_day(series: int) -> list[dict[str, Any]]:
 
 def scoring(series: int = M5_SERIES) -> list[dict[str, Any]]:
     """28 days of every series: ours direct (matrix, mean, spread, quantiles) beside mlforecast's recursive mean."""
-    from ml.datasets import Covariates, Encoding, demand_frame, labels_as_of
+    from ml.datasets import Covariates, Encoding, demand_frame
     from ml.features import demand_features
     from ml.models.boosted import BoostedModel, BoostSpec, booster_of
-    from tests.unit.ml.conftest import cutoff
+    from tests.unit.ml.conftest import cutoff, labels_as_of
 
     frame = m5_shape(series, 200)
     versions, last = mart(frame), START + timedelta(days=199)

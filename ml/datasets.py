@@ -23,6 +23,7 @@ from ml.models.statistical import demand_class
 from ml.own_features import LAGS, WINDOWS
 
 KEYS = ("item_id", "site_id")
+LABELS = (*KEYS, "demand_date", "sales_qty_ea", "is_stockout", "is_suspect")
 HORIZON = 28
 EPOCH = date(2000, 1, 1)
 SCALE_FLOOR_EA = 0.1
@@ -124,15 +125,6 @@ def training_origins(as_of: date, history_days: int, stride_days: int, horizon: 
     return [newest - timedelta(days=k) for k in range(0, max(history_days - horizon, 1), stride_days)][::-1]
 
 
-def labels_as_of(versions: pl.DataFrame, instant: datetime) -> pl.DataFrame:
-    """What is known at `instant` of every day: item_id, site_id, demand_date, sales_qty_ea, is_stockout (and is_suspect)."""
-    known = (pl.col("available_at_utc") <= instant) & (
-        pl.col("superseded_at_utc").is_null() | (pl.col("superseded_at_utc") > instant)
-    )
-    flags = [c for c in ("is_stockout", "is_suspect") if c in versions.columns]
-    return versions.filter(known).select(*KEYS, "demand_date", "sales_qty_ea", *flags)
-
-
 def demand_frame(
     features: pl.DataFrame,
     covariates: Covariates,
@@ -149,7 +141,7 @@ def demand_frame(
         features: rows of `feat_item_site__demand` (item attributes may be joined), one per item, site and `feature_date`.
         covariates: promotions and holidays.
         encoding: codes of categorical values.
-        labels: see `labels_as_of`; None when scoring.
+        labels: `LABELS` of every day, one row each, as known when the model learns; None when scoring.
         horizon: horizons 1 … `horizon`.
         most_rows: keep a random sample of about so many rows (learning only).
         seed: seed of the sample.

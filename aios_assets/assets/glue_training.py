@@ -23,7 +23,6 @@ MIN_HISTORY_DAYS = 84
 LEAD_TIME_HOLDOUT_DAYS = 56
 RETRY_DAYS = 7
 NOT_FEATURES = ("item_id", "site_id", "feature_date", "available_at_utc", "feature_month")
-LABELS = ["item_id", "site_id", "demand_date", "sales_qty_ea", "is_stockout", "is_suspect"]
 FEATURES = [
     *(f"feat_item_site__demand:{c.name}" for c in FEAT_ITEM_SITE_DEMAND.columns if c.name not in NOT_FEATURES),
     "feat_item__attributes:category_code",
@@ -112,11 +111,11 @@ def recipe_as_of(world: World, day: date) -> Any:
 
 def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[Any, int]:
     from aios_assets.contracts.errors import BadInputError
-    from ml.datasets import training_origins, training_request
+    from ml.datasets import LABELS, training_origins, training_request
     from ml.training import TrainSpec, train_demand
 
     since = day - timedelta(days=world.training_days)
-    labels = as_known.demand_as_known(world.lake, since, day, world.cutoff(day), LABELS)
+    labels = as_known.demand_as_known(world.lake, since, day, world.cutoff(day), list(LABELS))
     first = labels.group_by("item_id", "site_id").agg(pl.col("demand_date").min().alias("first_date"))
     oldest = labels["demand_date"].min()
     days = (day - oldest).days if isinstance(oldest, date) else 0

@@ -10,12 +10,13 @@ import pytest
 
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D
 from aios_assets.contracts.errors import BadInputError, IntegrityError
-from ml.datasets import Covariates, labels_as_of, training_origins, training_request
+from ml.datasets import Covariates, training_origins, training_request
 from ml.features import demand_features
 from ml.models.boosted import BoostedModel, BoostSpec
 from ml.scoring import Scorer, score_demand
 from ml.training import TrainedModel, TrainSpec, gain_over, train_demand
 from tests.model.demand_world import FIRST, DemandWorld, cutoff, make_world
+from tests.unit.ml.conftest import labels_as_of
 
 DAYS = 420
 SPEC = TrainSpec(boost=BoostSpec(trees=90, spread_trees=30), most_rows=60_000)

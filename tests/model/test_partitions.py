@@ -11,7 +11,7 @@ from aios_assets.contracts.errors import UsageError
 from aios_assets.settings import Settings
 from ml import partitions
 from ml.backtest import backtest_panel
-from ml.datasets import labels_as_of, training_origins
+from ml.datasets import training_origins
 from ml.features import demand_features
 from ml.forecasting import PanelSpec
 from ml.models.boosted import BoostSpec
@@ -19,6 +19,7 @@ from ml.partitions import by_series, map_partitions, score_on, score_parts
 from ml.scoring import Scorer, score_demand
 from ml.training import TrainSpec, train_demand
 from tests.model.demand_world import FIRST, cutoff, make_world
+from tests.unit.ml.conftest import labels_as_of
 from tests.unit.ml.test_forecasting import panel
 
 

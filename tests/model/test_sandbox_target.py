@@ -5,11 +5,12 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ml.datasets import labels_as_of, training_origins
+from ml.datasets import training_origins
 from ml.features import demand_features
 from ml.training import TrainSpec, gain_over, train_demand
 from tests.model.demand_world import cutoff
 from tests.model.sandbox_world import sandbox_world
+from tests.unit.ml.conftest import labels_as_of
 
 
 @pytest.mark.slow

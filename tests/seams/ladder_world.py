@@ -21,11 +21,12 @@ from aios_assets.assets.s7_shadow import shadow
 from aios_assets.checks.ladder_checks import LADDER_CHECKS
 from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.handles import World
-from ml.datasets import Encoding, demand_frame, labels_as_of
+from ml.datasets import Encoding, demand_frame
 from ml.features import demand_features
 from ml.models.boosted import BoostedModel, BoostSpec
 from ml.promotion.deployments import deployment_row
 from tests.model.demand_world import DemandWorld, make_world
+from tests.unit.ml.conftest import labels_as_of
 
 ITEMS, SITES, DAYS = 35, 3, 190
 DAY0 = date(2023, 1, 1) + timedelta(days=165)

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from aios_assets.contracts.mart_tables import FCT_DEMAND_DAILY
+from aios_assets.marts.versions import known_at
+from ml.datasets import LABELS
 
 FIRST = date(2023, 1, 1)
 
@@ -16,6 +18,11 @@ FIRST = date(2023, 1, 1)
 def cutoff(day: date) -> datetime:
     """02:00 of the next day, in UTC for simplicity."""
     return datetime.combine(day + timedelta(days=1), time(2), UTC)
+
+
+def labels_as_of(versions: pl.DataFrame, instant: datetime) -> pl.DataFrame:
+    """What a model may learn from at `instant`: of every day the version known then."""
+    return versions.filter(known_at(instant)).select(c for c in LABELS if c in versions.columns)
 
 
 def make_versions(seed: int, items: int = 3, sites: int = 2, days: int = 60, late_frac: float = 0.1) -> pl.DataFrame:
