@@ -6,7 +6,8 @@ mart stands at the newest thing known; this stands at any moment before, which i
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -16,7 +17,6 @@ from aios_assets.marts.versions import known_at
 LINE = ["order_number", "item_id"]
 SITE = [*LINE, "ship_to_no"]
 SHORT_CLOSE_DAYS = 14
-SHARE_EVENTS = 1_000_000
 PLACED = ("ordered", "changed", "cancelled")
 HEARD = ("confirmed", "shipped", "received", "status")
 _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "set_no"]
@@ -40,13 +40,18 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
         Lines sorted by order, item and receiving site.
     """
     known = events.filter(known_at(instant))
-    last = known["available_at_utc"].dt.date().max()
-    shares = -(-known.height // SHARE_EVENTS)
-    # Nothing of one order depends on another: years of them are folded some at a time, in the memory of some.
-    share = pl.col("order_number").hash() % max(shares, 1)
-    parts = (known.filter(share == n) if shares > 1 else known for n in range(shares))
-    folded = [wanted(_folded(part, last), include_closed=include_closed) for part in parts]
-    return pl.concat([FCT_PURCHASE_ORDER_LINES.empty(), *folded]).sort(SITE)
+    return wanted(fold_parts([known], known["available_at_utc"].max()), include_closed=include_closed)  # type: ignore[arg-type]
+
+
+def fold_parts(parts: Iterable[pl.DataFrame], newest: datetime | None) -> pl.DataFrame:
+    """All order lines from events that come some whole orders at a time: nothing of one order depends on another.
+
+    Args:
+        parts: what is known of the orders of a part; every order is in one of them.
+        newest: newest instant at which anything became known, in any of them; None where there is nothing.
+    """
+    last = newest.date() if newest else None
+    return pl.concat([FCT_PURCHASE_ORDER_LINES.empty(), *(_folded(part, last) for part in parts)]).sort(SITE)
 
 
 def wanted(lines: pl.DataFrame, *, include_closed: bool) -> pl.DataFrame:
@@ -54,7 +59,7 @@ def wanted(lines: pl.DataFrame, *, include_closed: bool) -> pl.DataFrame:
     return lines if include_closed else lines.filter(pl.col("open_qty_ea") > 0)
 
 
-def _folded(known: pl.DataFrame, last: object) -> pl.DataFrame:
+def _folded(known: pl.DataFrame, last: date | None) -> pl.DataFrame:
     """The lines of whole orders from all that is known of them; `last` is the newest day on which anything became known."""
     ranked = _ranked(known)
     orders = _orders(ranked)
@@ -228,7 +233,7 @@ def _estimates(heard: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_open_quantity(lines: pl.DataFrame, last_known: object) -> pl.DataFrame:
+def _with_open_quantity(lines: pl.DataFrame, last_known: date | None) -> pl.DataFrame:
     """What is still to come: an answer counts unless the order changed after it; a forgotten remainder is closed."""
     answered = pl.col("confirmed_rank").is_not_null() & (
         pl.col("changed_rank").is_null() | (pl.col("confirmed_rank") > pl.col("changed_rank"))

@@ -14,7 +14,7 @@ import polars as pl
 
 from aios_assets.contracts.mart_tables import DIM_ITEM, DIM_SITE, DIM_SUPPLIER
 from aios_assets.contracts.table import Table
-from aios_assets.marts.open_orders import open_orders_as_of, wanted
+from aios_assets.marts.open_orders import fold_parts, wanted
 from aios_assets.marts.versions import known_at as known_at
 
 if TYPE_CHECKING:
@@ -82,13 +82,8 @@ def stock_as_known(lake: Lake, instant: datetime, since: date, until: date) -> p
     )
 
 
-def events_as_known(lake: Lake, instant: datetime) -> pl.DataFrame:
-    """Order events as they were best known at `instant`."""
-    return lake.read("fct_order_events", where=known_at(instant))
-
-
 def orders_as_known(lake: Lake, instant: datetime, *, include_closed: bool = False) -> pl.DataFrame:
-    """Order lines as they were known at `instant`, by `open_orders_as_of`.
+    """Order lines as they were known at `instant`: what `open_orders_as_of` makes of all events.
 
     Several steps of a night ask for the same lines, and years of events take long to fold: the newest answer is kept, for as long as
     the table holds the same files.
@@ -101,8 +96,26 @@ def orders_as_known(lake: Lake, instant: datetime, *, include_closed: bool = Fal
     asked = (str(lake.root), instant, *(f.path for f in lake.files("fct_order_events")))
     if asked not in _FOLDED:
         _FOLDED.clear()
-        _FOLDED[asked] = open_orders_as_of(events_as_known(lake, instant), instant, include_closed=True)
+        _FOLDED[asked] = fold_parts(*_known_orders(lake, instant))
     return wanted(_FOLDED[asked], include_closed=include_closed)
+
+
+def _known_orders(lake: Lake, instant: datetime) -> tuple[Iterator[pl.DataFrame], datetime | None]:
+    """Events known at `instant`, some files' worth of whole orders at a time, and when the newest of them became known.
+
+    The table lies in the order of its key: a stretch of orders is read from a part or two, wherever a file ends.
+    """
+    number = pl.col("order_number")
+    known = lake.scan("fct_order_events").filter(known_at(instant))
+    firsts = (part.select(number.min()).collect().item() for part in lake.scan_parts("fct_order_events"))
+    starts = sorted({first for first in firsts if first is not None})[1:]
+
+    def stretches() -> Iterator[pl.DataFrame]:
+        for low, high in zip(["", *starts], [*starts, None], strict=True):
+            held = number >= low
+            yield known.filter(held if high is None else held & (number < high)).collect()
+
+    return stretches(), known.select(pl.col("available_at_utc").max()).collect().item()
 
 
 def master_as_known(lake: Lake, name: str, keys: Sequence[str], instant: datetime) -> pl.DataFrame:

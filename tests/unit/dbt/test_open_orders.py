@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from aios_assets.contracts.mart_tables import FCT_ORDER_EVENTS, FCT_PURCHASE_ORDER_LINES
-from aios_assets.marts import open_orders
-from aios_assets.marts.open_orders import SHORT_CLOSE_DAYS, open_orders_as_of
+from aios_assets.marts.open_orders import SHORT_CLOSE_DAYS, fold_parts, open_orders_as_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
@@ -240,7 +239,7 @@ def test_a_cancellation_without_a_site_ends_the_line_at_every_store() -> None:
     assert by_site(rows) == {"S1": 0, "S2": 0} and set(by_site(rows, "is_cancelled").values()) == {True}
 
 
-def test_orders_folded_some_at_a_time_are_those_folded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_folded_some_at_a_time_are_those_folded_at_once() -> None:
     stretch = [("ordered", 9, 0, 1), ("confirmed", 7, 5, 1), ("shipped", 7, 20, 1), ("received", 7, 60, 1)]
     rows = [
         row | {"order_number": f"P{n}", "item_id": item}
@@ -251,8 +250,8 @@ def test_orders_folded_some_at_a_time_are_those_folded_at_once(monkeypatch: pyte
     rows.append(
         event(99, "status", None, sent=2_000, known=2_000)
     )  # the newest word decides what was forgotten, whoever's it is
-    whole = {closed: open_orders_as_of(frame(rows), FAR, include_closed=closed) for closed in (True, False)}
-    assert whole[True].height == 20 and 0 < whole[False].height < 20
-    monkeypatch.setattr(open_orders, "SHARE_EVENTS", 7)
-    for closed, lines in whole.items():
-        assert_frame_equal(open_orders_as_of(frame(rows), FAR, include_closed=closed), lines)
+    known = frame(rows)
+    parts = [part for _, part in known.group_by("order_number")]
+    folded = fold_parts(parts, known["available_at_utc"].max())
+    assert folded.height == 20 and 0 < open_orders_as_of(known, FAR).height < 20
+    assert_frame_equal(folded, open_orders_as_of(known, FAR, include_closed=True))
