@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,9 @@ from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.gates import Evidence, GateDecision, Limit, judge, verdict_frame
 
 THRESHOLDS_FILE = Path(__file__).with_name("thresholds.yaml")
+# Limits that are measured against and not only judged by: without them there is no drift to speak of.
+NEEDED = ("drift_psi", "drift_wasserstein", "drift_missing", "drift_night", "promote_lead_time")
+SETTINGS = {"drift": ("bins", "discovery_rate"), "retrain": ("nights", "window_nights", "cooldown_days")}
 __all__ = [
     "Thresholds",
     "champion_age",
@@ -34,7 +38,7 @@ class Thresholds:
 
     Attributes:
         gates: limit by gate code.
-        drift: settings of the drift engine (`bins`, `discovery_rate`, `design_effect`).
+        drift: settings of the drift engine (`bins`, `discovery_rate`).
         retrain: `nights` of `window_nights`, `cooldown_days`.
     """
 
@@ -67,10 +71,31 @@ def load_thresholds(path: Path = THRESHOLDS_FILE) -> Thresholds:
             "thresholds need the parts gates, drift and retrain", where=str(path), todo="restore the file"
         )
     gates = {str(code): _limit(str(code), entry, path) for code, entry in body["gates"].items()}
-    for part in ("drift", "retrain"):
-        _reasons(part, body[part], path)
-    numbers = {p: {k: v for k, v in body[p].items() if isinstance(v, int | float)} for p in ("drift", "retrain")}
+    absent = [code for code in NEEDED if code not in gates]
+    if absent:
+        raise BadInputError(
+            f"no limit is named {', '.join(absent)}", where=str(path), count=len(absent), todo="restore the entries"
+        )
+    numbers = {part: _settings(part, body[part], path) for part in SETTINGS}
     return Thresholds(gates, numbers["drift"], {k: int(v) for k, v in numbers["retrain"].items()})
+
+
+def _settings(part: str, entry: Any, path: Path) -> dict[str, float]:
+    """The numbers of a part, every one of them there and above zero."""
+    _reasons(part, entry, path)
+    wrong = [
+        k
+        for k in SETTINGS[part]
+        if isinstance(entry.get(k), bool) or not isinstance(entry.get(k), int | float) or not 0 < entry[k] < math.inf
+    ]
+    if wrong:
+        raise BadInputError(
+            f"{part} needs numbers above zero for {', '.join(wrong)}",
+            where=str(path),
+            count=len(wrong),
+            todo="set them",
+        )
+    return {k: entry[k] for k in SETTINGS[part]}
 
 
 def _reasons(code: str, entry: Any, path: Path) -> None:
@@ -86,6 +111,8 @@ def _limit(code: str, entry: Any, path: Path) -> Limit:
     try:
         if entry["side"] not in ("at_most", "at_least") or isinstance(entry["value"], bool):
             raise ValueError(entry["side"])
+        if not math.isfinite(float(entry["value"])):
+            raise ValueError(f"{entry['value']} is no limit")
         if not isinstance(entry["dated"], date):
             raise ValueError(entry["dated"])
         return Limit(
@@ -152,7 +179,7 @@ def quality_gates(
     baseline_name: str,
     as_of: date,
     thresholds: Thresholds,
-    newest: date | None = None,
+    newest: date | None,
 ) -> list[GateDecision]:
     """Judge matured forecasts: against the baseline, coverage and bias, over all classes.
 
@@ -162,7 +189,7 @@ def quality_gates(
         baseline_name: baseline it must beat.
         as_of: business day.
         thresholds: limits.
-        newest: newest actual used; the quality date when not given.
+        newest: newest actual that the forecasts were judged by; unknown is refused.
     """
     rows = {r["model_name"]: r for r in quality.filter(pl.col("demand_class") == "all").iter_rows(named=True)}
     model, base = rows.get(model_name), rows.get(baseline_name)
@@ -173,7 +200,7 @@ def quality_gates(
         return Evidence(
             value,
             int(row["rows"]),
-            newest or row["quality_date"],
+            newest,
             details={"model": model_name, "baseline": baseline_name},
         )
 

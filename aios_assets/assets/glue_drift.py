@@ -153,6 +153,7 @@ def pinned_references(world: World, day: date, subject: Subject) -> list[Any]:
 def _pin(world: World, day: date, subject: Subject, champion: str, window: str, days: tuple[date, date]) -> Path | None:
     """The file of a pinned window, made on first use; None where the data does not reach back to all of it."""
     from monitoring.drift import build_reference
+    from monitoring.gates import load_thresholds
 
     path = Path(world.home) / "references" / f"{subject.name}__{champion}__{window}.json"
     if path.exists():
@@ -164,7 +165,7 @@ def _pin(world: World, day: date, subject: Subject, champion: str, window: str, 
         return None
     reference = build_reference(
         rows, subject=subject.name, columns=subject.columns, date_column=subject.date_column,
-        segment_column=SEGMENT, window_days=CURRENT_DAYS,
+        segment_column=SEGMENT, window_days=CURRENT_DAYS, bins=int(load_thresholds().drift["bins"]),
     )  # fmt: skip
     _keep(path, reference.to_bytes())
     return path

@@ -1,12 +1,13 @@
 """What monitoring looks at in a night: matured forecasts, gates, the request to retrain, the pages."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from aios_assets.assets.glue_drift import CURRENT_DAYS, FEATURES, WATCHED, reference_sample, subjects, watched_rows
+from aios_assets.contracts.decision_tables import MON_RETRAIN_REQUESTS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
@@ -43,8 +44,7 @@ def gate_rows(world: World, day: date) -> pl.DataFrame:
     quality = world.lake.read("mon_forecast_quality", where=pl.col("quality_date") == day)
     drift = world.lake.read("mon_drift", where=pl.col("drift_date") == day)
     name = _judged_model(quality)
-    newest = current_demand(world, day, CURRENT_DAYS)["demand_date"].max()
-    assert newest is None or isinstance(newest, date)
+    newest = newest_actual(world, day)
     verdicts = [
         *quality_gates(
             quality, model_name=name, baseline_name="seasonal_naive", as_of=day, thresholds=limits, newest=newest
@@ -60,6 +60,15 @@ def gate_rows(world: World, day: date) -> pl.DataFrame:
         data_quality(world.blocking_faults(day), world.blocking_checks, as_of=day, thresholds=limits),
     ]
     return verdict_frame(verdicts, available_at_utc=world.cutoff(day))
+
+
+def newest_actual(world: World, day: date) -> date | None:
+    """Newest day of the quality window whose demand is known; None when none of it is."""
+    for days in (CURRENT_DAYS, QUALITY_DAYS):
+        newest = current_demand(world, day, days)["demand_date"].max()
+        if isinstance(newest, date):
+            return newest
+    return None
 
 
 def drifted_columns(drift: pl.DataFrame, subject: str, day: date) -> Any:
@@ -78,23 +87,42 @@ def _judged_model(quality: pl.DataFrame) -> str:
 
 
 def _trained_on(world: World, day: date) -> date | None:
+    """When the champion of `day` was trained; where that was not recorded, when it first went live. A rollback makes no model young."""
     from aios_assets.contracts.errors import RefusedError
 
     try:
-        return world.champion_since("demand", day)
+        version = world.deployment("demand", day)["model_version"]
     except RefusedError:
         return None
+    mine = (pl.col("model_name") == "demand") & (pl.col("model_version") == version)
+    trained = world.lake.read("mon_backtest_scores", columns=["trained_on_date"], where=mine)["trained_on_date"].min()
+    if isinstance(trained, date):
+        return trained
+    live = world.lake.read("mon_deployments", where=mine & (pl.col("alias") == "champion"))["valid_from_utc"].min()
+    return world.business_day_of(live) if isinstance(live, datetime) else None
 
 
-def retrain_rows(world: World, day: date, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The row of `mon_retrain_requests` that this day adds, or none: N of M nights, latched, with a cooldown."""
+def retrain_rows(world: World, days: list[date], verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `mon_retrain_requests` that these days add, oldest first: N of M nights, latched, with a cooldown."""
+    added = MON_RETRAIN_REQUESTS.empty()
+    for day in days:
+        added = pl.concat([added, _retrain_row(world, day, verdicts, added)])
+    return added
+
+
+def _retrain_row(world: World, day: date, verdicts: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """The row that one day adds, or none; `earlier` holds what days before it in the same run asked for."""
     from monitoring.gates import load_thresholds
     from monitoring.retrain import decide_retrain
 
     limits = load_thresholds()
-    window = int(limits.retrain["window_nights"])
-    drift = world.lake.read("mon_drift", where=pl.col("drift_date").is_between(day - timedelta(days=window), day))
-    requests = world.lake.read("mon_retrain_requests", where=pl.col("request_date") < day)
+    stored = world.lake.read("mon_retrain_requests", where=pl.col("request_date") <= day)
+    requests = pl.concat([stored, earlier]).unique("request_id", keep="first", maintain_order=True)
+    # whether it was quiet since the last request is seen on the nights since then, however long ago
+    last = requests.filter(pl.col("request_date") < day)["request_date"].max()
+    first = day - timedelta(days=int(limits.retrain["window_nights"]))
+    first = min(first, last) if isinstance(last, date) else first
+    drift = world.lake.read("mon_drift", where=pl.col("drift_date").is_between(first, day))
     good = verdicts.filter((pl.col("verdict_date") == day) & (pl.col("gate_code") == "data_quality"))
     return decide_retrain(
         drift,

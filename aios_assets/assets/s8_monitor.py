@@ -89,8 +89,7 @@ def judge_the_night(context: AssetExecutionContext, world: World) -> Iterator[Ma
         window=(days[0], days[-1] + DAY),
         refused=int((~verdicts["is_passed"]).sum()),
     )
-    asked = pl.concat([retrain_rows(world, day, verdicts) for day in days])
-    yield write(world, "mon_retrain_requests", asked)
+    yield write(world, "mon_retrain_requests", retrain_rows(world, days, verdicts))
 
 
 @asset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -75,6 +75,28 @@ def test_a_broken_threshold_file_is_one_clear_sentence(tmp_path: Path, text: str
         load_thresholds(path)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("    value: 0.1\n", "    value: .nan\n", "drift_psi"),
+        ("    value: 0.1\n", "    value: .inf\n", "drift_psi"),
+        ("  drift_psi:", "  drift_ps:", "drift_psi"),
+        ("  promote_lead_time:", "  promote_leadtime:", "promote_lead_time"),
+        ("  nights: 3", "  night: 3", "nights"),
+        ("  cooldown_days: 14", "  cooldown_days: two weeks", "cooldown_days"),
+        ("  discovery_rate: 0.01", "  discovery_rate: 0", "discovery_rate"),
+        ("  bins: 20", "  bin: 20", "bins"),
+    ],
+)
+def test_a_slip_of_the_pen_is_refused_by_name(tmp_path: Path, right: str, wrong: str, words: str) -> None:
+    source = (Path(__file__).parents[3] / "monitoring" / "thresholds.yaml").read_text()
+    assert source.count(right) >= 1
+    path = tmp_path / "t.yaml"
+    path.write_text(source.replace(right, wrong, 1))
+    with pytest.raises(BadInputError, match=words):
+        load_thresholds(path)
+
+
 def test_an_entry_with_a_wrong_side_is_refused(tmp_path: Path) -> None:
     source = (Path(__file__).parents[3] / "monitoring" / "thresholds.yaml").read_text()
     path = tmp_path / "t.yaml"
@@ -127,8 +149,10 @@ def quality(
 def test_quality_gates_judge_against_the_baseline_and_refuse_when_it_is_missing() -> None:
     t = load_thresholds()
 
-    def run(q: pl.DataFrame) -> dict[str, bool]:
-        found = quality_gates(q, model_name="lgbm", baseline_name="seasonal_naive", as_of=DAY, thresholds=t)
+    def run(q: pl.DataFrame, newest: date | None = DAY) -> dict[str, bool]:
+        found = quality_gates(
+            q, model_name="lgbm", baseline_name="seasonal_naive", as_of=DAY, thresholds=t, newest=newest
+        )
         return {d.gate_code: d.is_passed for d in found}
 
     assert all(run(quality(0.8, 1.0)).values())
@@ -140,6 +164,8 @@ def test_quality_gates_judge_against_the_baseline_and_refuse_when_it_is_missing(
     assert not run(quality(0.8, 1.0).filter(pl.col("model_name") == "lgbm"))["forecast_vs_naive"]
     assert not any(run(quality(0.8, 1.0).clear()).values())
     assert not any(run(quality(0.8, 1.0, rows=3)).values())
+    assert not any(run(quality(0.8, 1.0), newest=None).values())
+    assert not any(run(quality(0.8, 1.0), newest=DAY - timedelta(days=5)).values())
 
 
 def test_schema_problem_names_the_column() -> None:
