@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,26 @@ from planning.rationale import words
 
 
 @dataclass(slots=True)
+class Rest:
+    """What the other lines of a line's lane bring to its order, and what is free beside them. USD and eaches.
+
+    Attributes:
+        always: the lane orders on every order day, whatever waiting would save.
+        waiting: what the others risk by waiting; deferred: what waiting saves with the others alone.
+        value: worth of the others; least: minimum value of the source, 0 for none.
+        truck: eaches of the line's item that the truck still takes, −1 when it is overfull; room: that the site still stores.
+    """
+
+    always: bool
+    waiting: float
+    deferred: float
+    value: float
+    least: float
+    truck: float = float("inf")
+    room: float = float("inf")
+
+
+@dataclass(slots=True)
 class Line:
     """One item × site after its own solution. Money in USD, quantities in packs unless said otherwise.
 
@@ -25,9 +46,12 @@ class Line:
         packs: packs to order; wanted: before the centre's stock was shared.
         saving: expected cost avoided against doing nothing; waiting: expected cost of waiting one review.
         had: eaches the centre had for all, NaN where it did not bind.
+        one_pack: expected cost avoided by the smallest order that may be made, against none.
         flip: change of on-hand stock that flips the decision, NaN for none.
         late: number of the open order likeliest to be late, and its probability, where that reaches the threshold.
         limit: the constraint that changed the line, in words.
+        left: eaches that its centre has left for a further order; infinite where it has no centre.
+        rest: what the other lines of its lane bring; None where nothing can be decided.
     """
 
     row: int
@@ -50,6 +74,8 @@ class Line:
     late: tuple[str, float] | None = None
     limit: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
+    left: float = float("inf")
+    rest: Rest | None = None
 
     def revalue(self) -> None:
         """Saving, its probability and units saved for the packs now ordered."""
@@ -68,11 +94,26 @@ class Line:
         self.revalue()
 
 
-def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None:
-    """Apply shelf life, minimum order values with fixed costs, trucks, storage and the daily cap, in that order; lines change in place."""
+def rooms(book: pl.DataFrame) -> dict[str, float]:
+    """Eaches that still fit at every site that states its storage, beside what is there or on the way."""
+    held = (pl.col("on_hand_qty_ea").fill_null(0.0) + pl.col("on_order_qty_ea")).clip(lower_bound=0.0)
+    sites = book.filter(pl.col("storage_capacity_ea").is_not_null()).group_by("site_id").agg(
+        (pl.col("storage_capacity_ea").first() - held.sum()).clip(lower_bound=0.0)
+    )  # fmt: skip
+    return dict(sites.iter_rows())
+
+
+def decide_groups(
+    lines: list[Line], book: pl.DataFrame, spec: PlanSpec, offers: Sequence[tuple[int, Offer]] = ()
+) -> None:
+    """Apply shelf life, minimum order values with fixed costs, trucks, storage and the daily cap, in that order; lines change in place.
+
+    Args:
+        offers: what was chosen beside the lines, by row of the book: goods moved or bought elsewhere take room at their site.
+    """
     columns = ["source_id", "site_id", "minimum_order_usd", "cost_per_order_usd", "cycle_days", "unit_cost_usd",
                "storage_capacity_ea", "order_day", "next_order_day", "daily_qty_ea_mean", "item_id", "shelf_life_days",
-               "minimum_order_ea", *(f"truck_capacity_{m}" for m in TRUCKS), *filter(None, TRUCKS.values())]  # fmt: skip
+               "minimum_order_ea", "discontinued_date", *(f"truck_capacity_{m}" for m in TRUCKS), *filter(None, TRUCKS.values())]  # fmt: skip
     facts = book.select(columns).to_dict(as_series=False)
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
@@ -80,25 +121,53 @@ def decide_groups(lines: list[Line], book: pl.DataFrame, spec: PlanSpec) -> None
         if line.need is not None:
             groups.setdefault((facts["source_id"][line.row], facts["site_id"][line.row]), []).append(line)
     for key in sorted(groups):
+        _rest(groups[key], facts, spec.order_cost_share_frac)
         _release(groups[key], facts, spec.order_cost_share_frac)
         _fit_truck([line for line in groups[key] if line.packs > 0], facts)
+        _rest_of_truck(groups[key], facts)
     by_site: dict[str, list[Line]] = {}
     for line in lines:
-        if line.limits.get("minimum_order_usd") is not None:
-            _fit_shelf(line, facts)  # what was filled up must be sold in time as well
         by_site.setdefault(facts["site_id"][line.row], []).append(line)
     position = (book["on_hand_qty_ea"].fill_null(0.0) + book["on_order_qty_ea"]).to_list()
+    moved = dict.fromkeys(by_site, 0.0)
+    for row, offer in offers:
+        moved[facts["site_id"][row]] += offer.quantity if offer.decision != "expedite" else 0.0
     for site in sorted(by_site):
-        _fit_room(by_site[site], facts, position)
+        _fit_room(by_site[site], facts, position, moved[site])
     _cap(lines, spec)
+    for key in sorted(groups):
+        _keep_minimum(groups[key], facts)
+
+
+def _keep_minimum(group: list[Line], facts: dict[str, list[Any]]) -> None:
+    """Order nothing of a lane whose order storage or the day's limits left below the source's minimum value: it would be refused."""
+    live = [line for line in group if line.packs > 0]
+    value = sum(line.packs * line.pack * facts["unit_cost_usd"][line.row] for line in live)
+    least = (facts["minimum_order_usd"][live[0].row] or 0.0) if live else 0.0
+    if value >= least - 1e-6:
+        return
+    for line in live:
+        line.drop(
+            f"what storage and the day's limits leave of the order from {facts['source_id'][line.row]} is worth {words(value)} USD, its "
+            f"minimum is {words(least)} USD",
+            group_value_usd=value, minimum_order_usd=least,
+        )  # fmt: skip
+
+
+def _sells(line: Line, facts: dict[str, list[Any]]) -> float:
+    """Eaches expected to sell before they spoil, stock that is sold before them counted; infinite where nothing spoils."""
+    days = facts["shelf_life_days"][line.row]
+    if days is None:
+        return float("inf")
+    return float(max(facts["daily_qty_ea_mean"][line.row] * days - line.stats["stock_at_arrival_ea"], 0.0))
 
 
 def _fit_shelf(line: Line, facts: dict[str, list[Any]]) -> None:
     """Cut an order to what is expected to sell before it spoils, stock that is sold before it counted."""
-    days, daily = facts["shelf_life_days"][line.row], facts["daily_qty_ea_mean"][line.row]
+    days = facts["shelf_life_days"][line.row]
     if days is None or line.packs == 0 or line.need is None:
         return
-    sells = max(daily * days - line.stats["stock_at_arrival_ea"], 0.0)
+    sells = _sells(line, facts)
     fits = min(line.packs, float(np.floor(sells / line.pack + 1e-9)))
     if fits == line.packs:
         return
@@ -111,6 +180,32 @@ def _fit_shelf(line: Line, facts: dict[str, list[Any]]) -> None:
         line.packs, line.limit = fits, text[0].upper() + text[1:]
         line.limits.update(figures)
         line.revalue()
+
+
+def _rest(group: list[Line], facts: dict[str, list[Any]], share: float) -> None:
+    """Write into every line what the other lines of its lane bring, before the order is released."""
+    row = group[0].row
+    cycle, review = facts["cycle_days"][row], facts["next_order_day"][row] - facts["order_day"][row]
+    saved = facts["cost_per_order_usd"][row] * share * review / cycle
+    own = [
+        (line.waiting, units * line.holding_day * review, units * facts["unit_cost_usd"][line.row]) if units else (0.0, 0.0, 0.0)
+        for line in group for units in (line.packs * line.pack,)
+    ]  # fmt: skip
+    waiting, held, value = (sum(part) for part in zip(*own, strict=True))
+    least = facts["minimum_order_usd"][row] or 0.0
+    for line, (w, h, v) in zip(group, own, strict=True):
+        line.rest = Rest(cycle <= review, waiting - w, saved + held - h, value - v, least)
+
+
+def _rest_of_truck(group: list[Line], facts: dict[str, list[Any]]) -> None:
+    """Write into every line what the truck still takes of its item; −1 where it was too small for what was wanted."""
+    over = any("truck_capacity" in name for line in group for name in line.limits)
+    units = np.array([line.packs * line.pack for line in group])
+    for limit in _truck_limits(group, facts):
+        left = float(limit.room[0] - limit.taken(units)[0])
+        for line, use in zip(group, limit.use, strict=True):
+            if line.rest is not None:
+                line.rest.truck = -1.0 if over else min(line.rest.truck, left / use if use > 0 else float("inf"))
 
 
 def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> None:
@@ -129,19 +224,24 @@ def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> No
         for line in live:
             line.drop(
                 f"waiting for the next order day of {source} risks {words(waiting)} USD and saves {words(deferred)} USD",
-                waiting_risk_usd=waiting, waiting_saves_usd=deferred,
+                group_waiting_risk_usd=waiting, waiting_saves_usd=deferred,
             )  # fmt: skip
         return
     if value < least:
-        added = _top_up(group, facts, least - value)
-        if waiting <= deferred + added:
+        added, lacking = _top_up(group, facts, least - value)
+        figures = {"group_value_usd": value, "minimum_order_usd": least}
+        text = f"the order from {source} would be worth {words(value)} USD, its minimum is {words(least)} USD"
+        if lacking > 0:
+            text += f", and what can be added still sells in time only up to {words(least - lacking)} USD"
+            figures["group_most_usd"] = least - lacking
+        elif waiting <= deferred + added:
+            text += f"; filling it up costs {words(added)} USD in holding, waiting risks only {words(waiting)} USD"
+            figures |= {"filling_up_usd": added, "group_waiting_risk_usd": waiting}
+        if lacking > 0 or waiting <= deferred + added:
             for line in group:
+                line.limits.pop("topped_up", None)
                 if line.packs > 0:
-                    line.drop(
-                        f"the order from {source} would be worth {words(value)} USD, its minimum is {words(least)} USD; filling it up costs "
-                        f"{words(added)} USD in holding, waiting risks only {words(waiting)} USD",
-                        group_value_usd=value, minimum_order_usd=least, filling_up_usd=added, waiting_risk_usd=waiting,
-                    )  # fmt: skip
+                    line.drop(text, **figures)
             return
         for line in group:
             if line.limits.pop("topped_up", None):
@@ -149,28 +249,41 @@ def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> No
                 line.limits["minimum_order_usd"] = least
 
 
-def _top_up(group: list[Line], facts: dict[str, list[Any]], missing: float) -> float:
-    """Add packs where the stock would last shortest until `missing` USD are reached; returns the holding cost of the added units."""
+def _top_up(group: list[Line], facts: dict[str, list[Any]], missing: float) -> tuple[float, float]:
+    """Add packs where the stock would last shortest until `missing` USD are reached, no more of an item than sells in time.
+
+    Items whose last selling day is stated are not filled up, and a line that was not ordered begins with its own minimum.
+
+    Returns:
+        (holding cost of the added units, USD still missing when nothing more can be added).
+    """
     cover = []
     for line in group:
         daily = facts["daily_qty_ea_mean"][line.row]
-        if daily > 0:
+        if daily > 0 and facts["discontinued_date"][line.row] is None:
             left = line.packs * line.pack - float(np.mean(line.need if line.need is not None else 0.0))
             cover.append([left / daily, line.row, line])
     cost = 0.0
     while missing > 1e-9 and cover:
         cover.sort(key=lambda c: (c[0], c[1]))
         days, _, line = cover[0]
+        packs = 1.0
+        if line.packs == 0:
+            packs = max(1.0, float(np.ceil((facts["minimum_order_ea"][line.row] or 0.0) / line.pack - 1e-9)))
+        units = packs * line.pack
+        if line.packs * line.pack + units > _sells(line, facts) + 1e-9:
+            cover.pop(0)
+            continue
         daily = facts["daily_qty_ea_mean"][line.row]
-        cost += line.pack * line.holding_day * max(days + line.pack / daily / 2, 0.0)
-        line.packs += 1
+        cost += units * line.holding_day * max(days + units / daily / 2, 0.0)
+        line.packs += packs
         line.limits["topped_up"] = True
-        cover[0][0] = days + line.pack / daily
-        missing -= line.pack * facts["unit_cost_usd"][line.row]
+        cover[0][0] = days + units / daily
+        missing -= units * facts["unit_cost_usd"][line.row]
     for line in group:
         if line.limits.get("topped_up"):
             line.revalue()
-    return cost
+    return cost, max(missing, 0.0) if missing > 1e-9 else 0.0
 
 
 def _truck_limits(lines: list[Line], facts: dict[str, list[Any]]) -> list[Limit]:
@@ -230,15 +343,16 @@ def _cut(line: Line, units: float, text: str, figures: dict[str, float]) -> None
     line.revalue()
 
 
-def _fit_room(lines: list[Line], facts: dict[str, list[Any]], position: list[float]) -> None:
-    """Cut the lines worth least per each until the site's storage holds position plus orders."""
+def _fit_room(lines: list[Line], facts: dict[str, list[Any]], position: list[float], moved: float) -> None:
+    """Cut the lines worth least per each until the site's storage holds position, what is moved there tonight, and orders."""
     capacity = facts["storage_capacity_ea"][lines[0].row]
     if capacity is None:
         return
-    held = sum(max(position[line.row], 0.0) for line in lines)
+    held = sum(max(position[line.row], 0.0) for line in lines) + moved
     room = max(capacity - held, 0.0)
     for line in sorted((x for x in lines if x.packs > 0), key=lambda x: (-x.saving / (x.packs * x.pack), x.row)):
         fits = min(line.packs, float(np.floor(room / line.pack + 1e-9)))
+        fits = fits if fits * line.pack >= (facts["minimum_order_ea"][line.row] or 0.0) - 1e-9 else 0.0
         if fits < line.packs:
             text = f"storage at {facts['site_id'][line.row]} holds {words(capacity)} and {words(held)} are there or on the way"
             wanted = line.packs * line.pack
@@ -249,13 +363,18 @@ def _fit_room(lines: list[Line], facts: dict[str, list[Any]], position: list[flo
                 line.limits.update(storage_capacity_ea=capacity, storage_held_ea=held, wanted_ea=wanted)
                 line.revalue()
         room -= line.packs * line.pack
+    cut = any(line.limits.get("storage_capacity_ea") is not None for line in lines)
+    for line in lines:
+        if line.rest is not None:
+            line.rest.room = -1.0 if cut else room
 
 
 def _cap(lines: list[Line], spec: PlanSpec) -> None:
     """Keep the lines worth most money; the rest waits and says so."""
     live = sorted((x for x in lines if x.packs > 0), key=lambda x: (-x.saving, x.row))
     for line in live:
-        if line.saving < spec.min_line_gain_usd:
+        filled_up = line.limits.get("minimum_order_usd") is not None  # with the order it fills up it pays
+        if line.saving < spec.min_line_gain_usd and not filled_up:
             line.drop(
                 f"it would save {words(line.saving)} USD, less than the {words(spec.min_line_gain_usd)} USD a line must be worth",
                 line_saving_usd=line.saving, min_line_gain_usd=spec.min_line_gain_usd,

@@ -118,7 +118,7 @@ class PlanSpec:
     site_correlation: float = 0.10
     receipt_to_shelf_days: int = 0
     max_stock_age_days: int = 3
-    max_horizon_days: int = 90
+    max_horizon_days: int = 180
     late_threshold_frac: float = 0.5
     min_gain_usd: float = 1.0
     min_line_gain_usd: float = 0.0

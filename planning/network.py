@@ -204,7 +204,8 @@ def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
 def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.DataFrame) -> pl.DataFrame:
     """The planner's book: one row per item × site with source, calendar, lead time, costs, stock, position and `missing`.
 
-    Grain: one item and site, sorted. `missing` is null where an order can be decided.
+    Grain: one item and site, sorted. `missing` is null where an order can be decided; `selling_days` counts the days from
+    `as_of` to the item's last selling day, null where none is stated.
     """
     frame = _sources(universe(inputs), inputs)
     frame = frame.join(lane_lead_times(inputs), on=["source_id", "site_id"], how="left")
@@ -238,7 +239,30 @@ def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.Da
             & ((pl.lit(as_of) - pl.col("stock_date")).dt.total_days() <= spec.max_stock_age_days)
         ).fill_null(False).alias("stock_known"),
         (pl.col("forecast_days").is_not_null() | pl.col("serves").fill_null(False)).alias("has_demand"),
-    ).with_columns(_missing(spec, as_of).alias("missing")).pipe(_cycles, inputs, spec).sort("item_id", "site_id")  # fmt: skip
+        (pl.col("discontinued_date") - pl.lit(as_of)).dt.total_days().alias("selling_days"),
+    ).with_columns(_missing(spec, as_of).alias("missing")).pipe(_cycles, inputs, spec).with_columns(
+        pl.coalesce("missing", _beyond(spec)).alias("missing")
+    ).sort("item_id", "site_id")  # fmt: skip
+
+
+def _beyond(spec: PlanSpec) -> pl.Expr:
+    """Why an order cannot be judged: it must last beyond the days looked ahead, in words; null where it need not.
+
+    A lead time cut to what is looked ahead would order too little or, where it is longer still, nothing.
+    """
+    last = (
+        pl.col("order_day")
+        + pl.col("lead_time_days_p95").ceil()
+        + spec.receipt_to_shelf_days
+        + pl.col("cycle_days")
+        - 1
+    ).cast(pl.Int64)
+    text = (
+        "an order from {} takes up to {} days and must last until day {} from now, and only {} days are looked ahead "
+        "(max_horizon_days)"
+    )
+    figures = [pl.col("source_id"), pl.col("lead_time_days_p95").round(2), last, pl.lit(spec.max_horizon_days)]
+    return pl.when(last > spec.max_horizon_days).then(pl.format(text, *figures))
 
 
 def _cycles(frame: pl.DataFrame, inputs: PlanInputs, spec: PlanSpec) -> pl.DataFrame:

@@ -39,7 +39,8 @@ class World:
         forecast_days: (series,) days forecast, 0 for none.
         periods: days looked ahead.
         lanes: lead-time quantiles by (source, site).
-        orders: open order lines with `row` (book row), `lane`, `due_day`, `p50`, `p90`, `qty`, sorted.
+        orders: open order lines with `row` (book row), `lane`, `due_day`, `asked_day`, `p50`, `p90`, `qty`, sorted.
+        room: eaches that still fit at a site that states its storage, beside stock, orders and the moves chosen so far.
     """
 
     spec: PlanSpec
@@ -48,6 +49,7 @@ class World:
     periods: int
     lanes: dict[tuple[str, str], tuple[float, ...]]
     orders: pl.DataFrame
+    room: dict[str, float] = field(default_factory=dict)
     _weights: dict[str, tuple[F32, F32]] = field(default_factory=dict)
     _leads: dict[tuple[str, str], I64] = field(default_factory=dict)
 
@@ -151,7 +153,8 @@ def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, sam
 
     With an arrival forecast: its median and 90 % point, at the lane's own uniforms. Else the expected, promised or requested
     day, or order date plus lead time, moved by how much the lane is late in that scenario. An order never arrives after a new
-    one from the same source would: lateness is a reason to expedite, not to order twice.
+    one from the same source would: lateness is a reason to expedite, not to order twice. What was asked for a later day than the
+    lane takes is not late: it comes on that day at the earliest, whatever a new order would do.
     """
     scenarios = world.spec.scenarios
     uniforms = np.stack(
@@ -167,8 +170,14 @@ def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, sam
         np.isfinite(due)[:, None], np.nan_to_num(due)[:, None] + leads - median, np.nan_to_num(ordered)[:, None] + leads
     )
     day = np.where(forecast[:, None], timed, stated) + world.spec.receipt_to_shelf_days
-    day = np.maximum(np.rint(day), 1)
-    day = np.where(same_lane[:, None], np.minimum(day, arrive), day)
+    asked = lines["asked_day"].to_numpy()
+    planned = asked - ordered > np.quantile(leads, 0.95, axis=1) if lines.height else np.zeros(0, dtype=bool)
+    earliest = (
+        np.where(planned, np.fmin(asked, due), 1.0)[:, None]
+        + np.where(planned, world.spec.receipt_to_shelf_days, 0)[:, None]
+    )
+    day = np.maximum(np.rint(day), np.maximum(earliest, 1))
+    day = np.where(same_lane[:, None], np.minimum(day, np.maximum(arrive, earliest)), day)
     return np.asarray(day, dtype=np.int64)
 
 
@@ -208,9 +217,14 @@ def build_chunk(world: World, book: pl.DataFrame, rows: I64) -> tuple[Chunk, dic
         if a is not None and (a, b) in world.lanes:
             leads[i] = world.lead(a, b)
     arrive = number["order_day"].astype(np.int64)[:, None] + leads + spec.receipt_to_shelf_days
+    # the longest lead times in the tail count as long as we look ahead, so that the days to cover stay whole
+    arrive = np.minimum(arrive, spec.max_horizon_days + 1 - number["cycle_days"].astype(np.int64)[:, None])
     wait = arrive + (number["next_order_day"] - number["order_day"]).astype(np.int64)[:, None]
     until = arrive + number["cycle_days"].astype(np.int64)[:, None]
     demand = sample_demand(world, rows, site)
+    for i, left in enumerate(part["selling_days"]):
+        if left is not None:
+            demand[i, :, max(left, 0) :] = 0.0  # nothing is sold after the last selling day
     local = {int(r): i for i, r in enumerate(rows)}
     lines = world.orders.filter(pl.col("row").is_in(rows.tolist()))
     where = np.array([local[r] for r in lines["row"]], dtype=np.int64)
@@ -266,19 +280,21 @@ def solve(chunk: Chunk, on_hand: F64 | None = None) -> tuple[Projection, F64]:
     return seen, np.where(chunk.ok, packs, 0.0)
 
 
-def ration(chunk: Chunk, seen: Projection, packs: F64) -> tuple[F64, F64]:
+def ration(chunk: Chunk, seen: Projection, packs: F64) -> tuple[F64, F64, F64]:
     """Share a centre's stock, and what it most likely receives in the morning, among its stores by marginal value of each pack.
 
     Returns:
-        (packs granted, stock the centre had or NaN where it did not bind), both (n,).
+        (packs granted, stock the centre had or NaN where it did not bind, eaches it has left for a further order), all (n,).
     """
-    granted, had = packs.copy(), np.full(len(packs), np.nan)
-    for c in np.unique(chunk.centre_row[(chunk.centre_row >= 0) & (packs > 0)]):
+    granted, had, left = packs.copy(), np.full(len(packs), np.nan), np.full(len(packs), np.inf)
+    for c in np.unique(chunk.centre_row[chunk.centre_row >= 0]):
         stores = np.flatnonzero((chunk.centre_row == c) & (packs > 0))
         # what most likely comes in on the day the stores' orders are picked can go out that day
         today = float(np.median(chunk.receipts[c, :, 0]))
         stock = max(chunk.on_hand[c], 0.0) + today
-        if not chunk.stock_known[c] or (packs[stores] * chunk.pack[stores]).sum() <= stock + 1e-9:
+        wanted = (packs[stores] * chunk.pack[stores]).sum()
+        left[chunk.centre_row == c] = max(stock - wanted, 0.0) if chunk.stock_known[c] else np.inf
+        if not chunk.stock_known[c] or wanted <= stock + 1e-9:
             continue
         offers = []
         for i in stores:
@@ -292,32 +308,4 @@ def ration(chunk: Chunk, seen: Projection, packs: F64) -> tuple[F64, F64]:
             if k == granted[i] and chunk.pack[i] <= stock + 1e-9:
                 granted[i] += 1
                 stock -= chunk.pack[i]
-    return granted, had
-
-
-def flips(chunk: Chunk, packs: F64, steps: int) -> F64:
-    """Smallest change of stock on hand (eaches, signed) that turns an order into none, or none into an order; NaN if none.
-
-    Found by solving again: an order is tried with up to what it orders (or twice its need) more, none with down to an empty shelf.
-    """
-    if steps == 0:
-        return np.full(len(packs), np.nan)
-    ordering = packs > 0
-    seen, _ = solve(chunk)
-    # an order goes away once the stock covers the worst scenario; searching further is of no use
-    top = np.where(
-        ordering,
-        np.maximum(seen.need.max(axis=1), 0) + chunk.demand.sum(axis=2).max(axis=1),
-        np.maximum(chunk.on_hand, 0),
-    )
-    top = np.ceil(top)
-    sign = np.where(ordering, 1.0, -1.0)
-    flipped = (solve(chunk, chunk.on_hand + sign * top)[1] > 0) != ordering
-    low, high = np.zeros_like(top), top.copy()
-    for _ in range(steps + 6):
-        if np.all(high - low <= 1):
-            break
-        middle = np.floor((low + high) / 2)
-        turned = (solve(chunk, chunk.on_hand + sign * middle)[1] > 0) != ordering
-        high, low = np.where(turned, middle, high), np.where(turned, low, middle)
-    return np.where(flipped & chunk.ok & (top > 0), sign * high, np.nan)
+    return granted, had, left

@@ -157,7 +157,8 @@ def transfer_offers(world: World, chunk: Chunk, i: int, spare: F64, routes: Rout
         if j < 0 or origin == chunk.source[i] or spare[j] < 1:
             continue
         day = 1 + world.lead(origin, chunk.site[i]) + world.spec.receipt_to_shelf_days
-        quantity = min(_gap_quantity(chunk, i, day, per_each, 1.0, 0.0), float(np.floor(spare[j])))
+        most = np.floor(min(spare[j], world.room.get(chunk.site[i], np.inf)))
+        quantity = min(_gap_quantity(chunk, i, day, per_each, 1.0, 0.0), float(most))
         if quantity < 1:
             continue
         extra = fixed + per_each * quantity
@@ -180,7 +181,10 @@ def supplier_offers(world: World, chunk: Chunk, i: int, unit_cost: float, routes
         day = order_day + world.lead(supplier, chunk.site[i]) + world.spec.receipt_to_shelf_days
         each = max(cost + per_each - unit_cost - chunk.freight[i], 0.0)
         quantity = _gap_quantity(chunk, i, np.maximum(day, 1), each, chunk.pack[i], minimum)
-        if quantity <= 0:
+        room = world.room.get(chunk.site[i], np.inf)
+        if quantity > room:
+            quantity = float(np.floor(room / chunk.pack[i] + 1e-9) * chunk.pack[i])
+        if quantity <= 0 or quantity < minimum - 1e-9:
             continue
         extra = fixed + (cost + per_each - unit_cost - chunk.freight[i]) * quantity
         offers.append(
@@ -296,14 +300,22 @@ def choose(
             best = offers.pop(0)
             best.flip = _flip_of(best, chunk, i, world.spec, ask)
             taken.append(best)
-            if best.receipts is not None:
-                chunk.receipts[i] = best.receipts
+            take(chunk, best)
             if best.donor >= 0:
-                chunk.on_hand[best.donor] -= best.quantity
-                spare[best.donor] = 0.0
+                spare[best.donor] -= best.quantity
+            if best.decision != "expedite" and chunk.site[i] in world.room:
+                world.room[chunk.site[i]] -= best.quantity
             spare[i] = 0.0
         rejected[int(i)] = offers
     return taken, rejected
+
+
+def take(chunk: Chunk, offer: Offer) -> None:
+    """Put what was chosen on the way, and take it from the site that gives it."""
+    if offer.receipts is not None:
+        chunk.receipts[offer.row] = offer.receipts
+    if offer.donor >= 0:
+        chunk.on_hand[offer.donor] -= offer.quantity
 
 
 def build_routes(

@@ -54,7 +54,25 @@ def base_drivers(row: Mapping[str, Any], stats: Mapping[str, float]) -> dict[str
     out.update({k: figure(v) for k, v in stats.items()})
     out["lead_time_basis"] = row["lead_time_basis"]
     out["demand_class"] = row["demand_class"]
+    if row["discontinued_date"] is not None:
+        out["sold_until_date"] = row["discontinued_date"].isoformat()
     return out
+
+
+def stock_words(drivers: Mapping[str, Any]) -> str:
+    """On hand and on order, and how much of that comes only after the days that are covered."""
+    later = f" ({words(drivers['on_order_later_ea'])} of it later)" if drivers["on_order_later_ea"] else ""
+    return f"{words(drivers['on_hand_qty_ea'])} on hand and {words(drivers['on_order_qty_ea'])} on order{later}"
+
+
+def until_reason(drivers: Mapping[str, Any]) -> str:
+    """The last selling day, where one is stated: nothing is ordered for later."""
+    return f" It is sold until {drivers['sold_until_date']}." if drivers.get("sold_until_date") else ""
+
+
+def rest_reason(drivers: Mapping[str, Any]) -> str:
+    """Why the regular order beside a faster way was left out; empty where nothing kept it back."""
+    return f" No regular order beside it: {drivers['limit']}." if drivers.get("limit") else ""
 
 
 def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
@@ -62,8 +80,8 @@ def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
     packs, pack = drivers["quantity_packs"], drivers["pack_ea"]
     cases = f" ({words(packs)} × {words(pack)})" if pack and pack > 1 else ""
     text = (
-        f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {words(drivers['on_hand_qty_ea'])} on hand and "
-        f"{words(drivers['on_order_qty_ea'])} on order do not last until {drivers['covers_until_date']}; expected demand until then is "
+        f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {stock_words(drivers)} "
+        f"do not last until {drivers['covers_until_date']}; expected demand until then is "
         f"{words(drivers['demand_until_qty_ea'])}. The order saves {words(drivers['units_saved_ea'])} lost sales on average, "
         f"a margin of {words(drivers['margin_usd'])} USD each; keeping it costs {words(drivers['holding_usd_per_ea'])} USD per unit left over."
     )
@@ -71,18 +89,23 @@ def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
         text += f" Wanted were {words(drivers['wanted_ea'])}, but {row['source_id']} has {words(drivers['centre_had_ea'])} for all its stores."
     if drivers.get("limit"):
         text += f" {drivers['limit']}."
-    return text
+    return text + until_reason(drivers)
 
 
 def enough_reason(drivers: Mapping[str, Any]) -> str:
     """Why nothing is ordered though everything is known."""
     if drivers.get("limit"):
-        return f"No order: {drivers['limit']}."
-    return (
-        f"No order: {words(drivers['on_hand_qty_ea'])} on hand and {words(drivers['on_order_qty_ea'])} on order last until "
-        f"{drivers['covers_until_date']} with probability {words(drivers['cover_probability_frac'])} (expected demand until then "
-        f"{words(drivers['demand_until_qty_ea'])}); one more pack now is not worth keeping."
+        return f"No order: {drivers['limit']}." + until_reason(drivers)
+    pack, least = drivers["pack_ea"], drivers["minimum_order_ea"]
+    more = f"the least that can be ordered, {words(least)}," if least and least > pack else "one more pack now"
+    text = (
+        f"No order: {stock_words(drivers)} last until "
+        f"{drivers['covers_until_date']} with probability {words(drivers['lasts_probability_frac'])} (expected demand until then "
+        f"{words(drivers['demand_until_qty_ea'])}); {more} is not worth keeping at a critical ratio of {words(drivers['critical_ratio_frac'])}."
     )
+    if drivers["lost_before_ea"]:
+        text += f" {words(drivers['lost_before_ea'])} are not met on average before an order could arrive."
+    return text + until_reason(drivers)
 
 
 def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, Any], order: str | None) -> str:

@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES, REC_DECISIONS
-from planning.groups import Line, decide_groups
+from planning.flips import settle_flips
+from planning.groups import Line, decide_groups, rooms
 from planning.inputs import PlanInputs, PlanSpec, check_inputs
+from planning.limits import smallest_order
 from planning.network import LEAD_COLUMNS, build_book, lane_costs, lane_lead_times, next_order_days
-from planning.night import World, build_chunk, flips, ration, solve
-from planning.options import Offer, Routes, build_routes, choose, late_orders
+from planning.night import Chunk, World, build_chunk, ration, solve
+from planning.options import Offer, Routes, build_routes, choose, late_orders, take
 from planning.position import open_position
 from planning.projection import F64, order_value
 from planning.rows import decision_rows
@@ -50,16 +52,18 @@ def recommend(
         (r[0], r[1]): tuple(r[2:])
         for r in lane_lead_times(inputs).select("source_id", "site_id", *LEAD_COLUMNS).iter_rows()
     }
-    world = World(spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of))
+    world = World(spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of), rooms(book))
     world.periods = _periods(world, book)
     routes = _routes(inputs, as_of, world)
+    parts = _chunks(book, world)
     lines: list[Line] = []
     offers: list[tuple[int, Offer]] = []
-    for rows in _chunks(book, world):
-        found, chosen = _solve_rows(world, book, rows, routes, as_of)
+    for rows in parts:
+        chunk, found, chosen = _solve_rows(world, book, rows, routes)
         lines += found
-        offers += chosen
-    decide_groups(lines, book, spec)
+        offers += [(int(rows[o.row]), o) for o in chosen]
+    decide_groups(lines, book, spec, offers)
+    _settle(world, book, parts, chunk if len(parts) == 1 else None, lines, offers, routes)
     return _frame(decision_rows(lines, offers, book, as_of, spec), inputs, as_of, available_at_utc)
 
 
@@ -112,6 +116,7 @@ def _order_lines(inputs: PlanInputs, orders: pl.DataFrame, book: pl.DataFrame, a
             pl.col("open_qty_ea").alias("qty"), pl.format("{}>{}", lane, "site_id").alias("lane"),
             (pl.coalesce("expected_date", "promised_date", "requested_date") - start).dt.total_days().cast(pl.Float64)
             .fill_null(float("nan")).alias("due_day"),
+            (pl.col("requested_date") - start).dt.total_days().cast(pl.Float64).fill_null(float("nan")).alias("asked_day"),
             (pl.col("order_date") - start).dt.total_days().cast(pl.Float64).fill_null(0.0).alias("order_day"),
             pl.col("remaining_days_p50").fill_null(float("nan")).alias("p50"),
             pl.col("remaining_days_p90").fill_null(float("nan")).alias("p90"),
@@ -145,6 +150,7 @@ def _chunks(book: pl.DataFrame, world: World) -> list[Any]:
 def _routes(inputs: PlanInputs, as_of: date, world: World) -> Routes:
     sites = inputs.frame("sites")["site_id"]
     standard = lane_costs(inputs, "standard")
+    suppliers = inputs.frame("suppliers").select("supplier_id", "order_weekdays", "minimum_order_usd")
     known = standard.join(lane_lead_times(inputs).select("source_id", "site_id"), on=["source_id", "site_id"])
     sellers = (
         inputs.frame("supplier_items")
@@ -152,66 +158,87 @@ def _routes(inputs: PlanInputs, as_of: date, world: World) -> Routes:
         .unique(["supplier_id", "item_id"], keep="last", maintain_order=True)
         .sort("item_id", "preference_no", "supplier_id")
         .join(known, left_on="supplier_id", right_on="source_id")
+        .join(suppliers, on="supplier_id", how="left")
         .select(
-            "item_id", "site_id", "supplier_id", "unit_cost_usd", pl.col("minimum_order_ea").fill_null(0.0),
+            "item_id", "site_id", "supplier_id", "unit_cost_usd",
+            # such an order goes out by itself: it must reach the supplier's minimum value, too
+            pl.max_horizontal(pl.col("minimum_order_ea").fill_null(0.0), pl.col("minimum_order_usd").fill_null(0.0) / pl.col("unit_cost_usd")),
             "cost_per_order_usd", "cost_per_ea_usd",
         )
     )  # fmt: skip
-    days = {
-        s: next_order_days(w, as_of)[0]
-        for s, w in inputs.frame("suppliers").select("supplier_id", "order_weekdays").iter_rows()
-    }
+    days = {s: next_order_days(w, as_of)[0] for s, w, _ in suppliers.iter_rows()}
     expedite = lane_costs(inputs, "expedite").filter(pl.col("quoted_lead_time_days").is_finite())
     moves = known.filter(pl.col("source_id").is_in(sites.to_list()))
     return build_routes(expedite, moves, sellers, days)
 
 
-def _solve_rows(
-    world: World,
-    book: pl.DataFrame,
-    rows: Any,
+def _settle(
+    world: World, book: pl.DataFrame, parts: list[Any], solved: Chunk | None, lines: list[Line], offers: list[tuple[int, Offer]],
     routes: Routes,
-    as_of: date,
-) -> tuple[list[Line], list[tuple[int, Offer]]]:
+) -> None:  # fmt: skip
+    """Find what flips each line, now that every lane is decided; a night of several chunks builds each of them once more."""
+    cap = world.spec.max_lines_per_day
+    if world.spec.flip_steps == 0 or (cap is not None and sum(line.packs > 0 for line in lines) >= cap):
+        return  # on a full day another line decides whether this one is kept
+    begin = 0
+    for rows in parts:
+        here = set(rows.tolist())
+        chosen = [offer for row, offer in offers if row in here]
+        chunk = solved
+        if chunk is None:
+            chunk, _ = build_chunk(world, book, rows)
+            for offer in chosen:
+                take(chunk, offer)
+        settle_flips(chunk, lines[begin : begin + len(rows)], chosen, routes, book, world.spec)
+        begin += len(rows)
+
+
+def _solve_rows(
+    world: World, book: pl.DataFrame, rows: Any, routes: Routes
+) -> tuple[Chunk, list[Line], list[Offer]]:  # fmt: skip
+    """The rows of a chunk, each solved for itself and with the faster way that pays best."""
     chunk, pipeline = build_chunk(world, book, rows)
     first, _ = solve(chunk)
     lost: F64 = first.lost_before.mean(axis=1, dtype=np.float64)
     unit_cost, order_days = book["unit_cost_usd"].to_numpy()[rows], book["order_day"].to_numpy()[rows]
     late = late_orders(chunk, pipeline, world.spec.late_threshold_frac)
+    on_order = book["on_order_qty_ea"].to_numpy()[rows]
+    later = np.maximum(on_order - _until(chunk.receipts, chunk.until), 0.0)
     taken, rejected = choose(world, chunk, pipeline, routes, lost, unit_cost, late)
     seen, wanted = solve(chunk) if taken else (first, solve(chunk)[1])
-    packs, had = ration(chunk, seen, wanted)
-    change = flips(chunk, wanted, world.spec.flip_steps)
+    packs, had, left = ration(chunk, seen, wanted)
     quantity = packs * chunk.pack
     held = chunk.holding_day * chunk.review
     nothing = np.zeros_like(quantity)
     saving, confidence, saved = order_value(seen.need, quantity, chunk.shortage, held, nothing)
     risk = chunk.shortage * np.where(chunk.is_centre, world.spec.centre_waiting_share_frac, 1.0)
     waiting, _, _ = order_value(seen.need_wait, quantity, risk, nothing, nothing)
-    one_pack, _, _ = order_value(seen.need, chunk.pack, chunk.shortage, held, nothing)
+    one_pack, _, _ = order_value(seen.need, smallest_order(chunk.pack, chunk.minimum), chunk.shortage, held, nothing)
     stats = {
         "units_saved_ea": saved, "holding_usd_per_ea": held, "margin_usd": chunk.shortage,
         "demand_exposed_qty_ea": seen.demand_exposed.mean(axis=1), "critical_ratio_frac": chunk.alpha,
         "stock_at_arrival_ea": seen.stock_at_arrival.mean(axis=1), "lost_before_ea": seen.lost_before.mean(axis=1),
-        "cover_probability_frac": (seen.need <= 0).mean(axis=1), "covers_days": np.median(chunk.until, axis=1),
-        "demand_until_qty_ea": _demand_until(chunk.demand, chunk.until),
+        "cover_probability_frac": (seen.need <= 0).mean(axis=1),
+        "lasts_probability_frac": ((seen.need <= 0) & (seen.lost_before <= 0)).mean(axis=1), "covers_days": np.median(chunk.until, axis=1),
+        "demand_until_qty_ea": _until(chunk.demand, chunk.until), "on_order_later_ea": later,
     }  # fmt: skip
     lines = [
         Line(
             row=int(r), packs=float(packs[i]), wanted=float(wanted[i]), pack=float(chunk.pack[i]), saving=float(saving[i]),
-            waiting=float(waiting[i]), confidence=float(confidence[i]), had=float(had[i]), flip=float(change[i]),
+            waiting=float(waiting[i]), confidence=float(confidence[i]), had=float(had[i]), flip=float("nan"), left=float(left[i]),
             one_pack=float(one_pack[i]), holding_day=float(chunk.holding_day[i]), stats={k: float(v[i]) for k, v in stats.items()},
             need=seen.need[i] if chunk.ok[i] else None, shortage=float(chunk.shortage[i]), held=float(held[i]),
             rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]),
         )
         for i, r in enumerate(rows)
     ]  # fmt: skip
-    return lines, [(int(rows[o.row]), o) for o in taken]
+    return chunk, lines, taken
 
 
-def _demand_until(demand: Any, until: Any) -> F64:
-    total = np.cumsum(demand, axis=2)
-    last = np.clip(until - 2, 0, demand.shape[2] - 1)
+def _until(units: Any, until: Any) -> F64:
+    """Mean units (n,) of paths (n, scenario, day) before the day `until` of each scenario."""
+    total = np.cumsum(units, axis=2)
+    last = np.clip(until - 2, 0, units.shape[2] - 1)
     return np.asarray(np.take_along_axis(total, last[:, :, None], axis=2)[:, :, 0].mean(axis=1), dtype=np.float64)
 
 

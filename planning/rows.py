@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from planning.groups import Line
 from planning.inputs import PlanSpec
+from planning.limits import smallest_order
 from planning.network import TRUCKS
 from planning.options import Offer
 from planning.rationale import (
@@ -24,6 +26,7 @@ from planning.rationale import (
     late_reason,
     offer_reason,
     replenish_reason,
+    rest_reason,
     words,
 )
 
@@ -89,8 +92,8 @@ def _missing_row(row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
     }
 
 
-def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool) -> list[dict[str, Any]]:
-    """What was rejected, each with its expected cost against the decision taken."""
+def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool, limit: str) -> list[dict[str, Any]]:
+    """What was rejected, each with its expected cost against the decision taken; a cost below zero says what forbade it."""
     out: list[dict[str, Any]] = []
     if ordered:
         out.append(
@@ -100,8 +103,13 @@ def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool) -> list[dic
             out.append({"decision": "replenish", "quantity_ea": figure(line.wanted * line.pack), "cost_usd": None,
                         "why": f"{row['source_id']} has only {words(line.had)}"})  # fmt: skip
     else:
-        out.append({"decision": "replenish", "quantity_ea": figure(line.pack), "source_id": row["source_id"],
-                    "cost_usd": figure(-line.one_pack), "why": "expected cost of one pack more than it saves"})  # fmt: skip
+        least = float(smallest_order(np.array(line.pack), np.array(row["minimum_order_ea"])))
+        why = "expected cost of the smallest order, more than it saves"
+        if line.one_pack > 0:
+            held = f"the critical ratio is held to {words(line.stats['critical_ratio_frac'])}"
+            why = f"the smallest order saves more than it costs against never ordering, but {limit or held}"
+        out.append({"decision": "replenish", "quantity_ea": figure(least), "source_id": row["source_id"],
+                    "cost_usd": figure(-line.one_pack), "why": why})  # fmt: skip
     out.extend(
         {
             "decision": offer.decision,
@@ -143,7 +151,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
     out |= {
         "reason": (replenish_reason(row, drivers) if ordered else enough_reason(drivers)) + late_reason(drivers),
         "drivers_json": dumps(drivers),
-        "alternatives_json": dumps(_alternatives(line, row, ordered)),
+        "alternatives_json": dumps(_alternatives(line, row, ordered, drivers.get("limit", ""))),
         "flip_json": _flip(line, ordered),
         "demand_qty_ea_mean": figure(line.stats["demand_exposed_qty_ea"]),
         "confidence_frac": round(line.confidence if ordered else line.stats["cover_probability_frac"], 4),
@@ -167,6 +175,8 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "then_ordered_ea": figure(line.packs * line.pack),
     }  # fmt: skip
     drivers |= late_drivers(line.late)
+    if line.limit and line.packs == 0:
+        drivers |= {**{k: figure(v) for k, v in line.limits.items()}, "limit": line.limit}
     out = _shell(row, as_of, offer.decision, offer.source_id, offer.order_number)
     order_by = as_of + timedelta(days=offer.order_day)
     rejected = [
@@ -181,7 +191,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "quantity_ea": offer.quantity, "quantity_packs": offer.quantity / line.pack, "order_cost_usd": figure(offer.cost) or 0.0,
         "money_at_stake_usd": figure(offer.saving) or 0.0, "order_by_date": order_by,
         "due_date": as_of + timedelta(days=max(offer.arrive_day, offer.order_day)), "confidence_frac": round(offer.confidence, 4),
-        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + late_reason(drivers), "drivers_json": dumps(drivers),
+        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + rest_reason(drivers) + late_reason(drivers), "drivers_json": dumps(drivers),
         "alternatives_json": dumps(rejected), "flip_json": dumps(flip) if flip else None,
         "unit_cost_usd": offer.unit_cost or row["unit_cost_usd"],
         "demand_qty_ea_mean": figure(line.stats["demand_exposed_qty_ea"]),
