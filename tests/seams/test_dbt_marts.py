@@ -272,7 +272,10 @@ def test_the_fold_in_sql_is_the_fold_in_python_over_any_messages_for_any_sites(
     with duckdb.connect() as db:
         db.execute("set timezone = 'UTC'")
         db.register("given", events.to_arrow())
-        db.execute("create table fct_order_events as select * from given")
+        said = "sent_at_utc nulls first, try_cast(control_number as bigint) nulls first, control_number, document_id, set_no"
+        db.execute(
+            f"create table int_order_events_gathered as select *, dense_rank() over (order by {said}) as said_rank from given"
+        )
         made = pl.DataFrame(db.sql(sql).to_arrow_table())
     table = TABLES["fct_purchase_order_lines"]
     made = made.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC")).cast(dict(table.schema)).sort(table.key)  # type: ignore[arg-type]

@@ -35,5 +35,10 @@ select
             document_id,
             interchange_no,
             set_no
-    ) as integer) as set_rank
+    ) as integer) as set_rank,
+    -- The rank as the fold of order events outside dbt sees it (`open_orders.py`): an event tells neither its message's interchange nor
+    -- when that message arrived.
+    cast(dense_rank() over (
+        order by sent_at_utc nulls first, {{ control_order() }} nulls first, control_number, document_id, set_no
+    ) as integer) as said_rank
 from firsts

@@ -119,7 +119,7 @@ events as (
 dated as (
     select
         events.*,
-        sets.document_id, sets.set_no, sets.control_number, sets.sent_at_utc,
+        sets.document_id, sets.set_no, sets.control_number, sets.sent_at_utc, sets.said_rank,
         -- What is known only through a second message (the shipment a receipt or status belongs to) is known when both are.
         greatest(sets.available_at_utc, also.available_at_utc, events.matched_at_utc) as available_at_utc
     from events
@@ -130,6 +130,6 @@ dated as (
 select
     order_number, item_id, event_code, event_date, quantity_ea, expected_date, source_id, site_id, carrier_id, shipment_id,
     reference_id, unit_price_usd, document_id, set_no, segment_no, line_no, control_number, sent_at_utc, available_at_utc,
-    superseded_at_utc,
+    superseded_at_utc, said_rank,
     {{ known_day('available_at_utc') }} as known_date
 from dated

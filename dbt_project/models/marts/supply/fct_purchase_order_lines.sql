@@ -4,12 +4,14 @@ with
 
 events as (
     select
-        *,
-        -- Ranks are compared within a line only: one order over everything said in years would be sorted in one piece.
-        row_number() over (partition by order_number, item_id order by {{ sent_order() }}) as event_rank,
+        order_number, item_id, event_code, event_date, quantity_ea, expected_date, source_id, site_id, carrier_id, shipment_id,
+        reference_id, unit_price_usd, document_id, set_no, segment_no, available_at_utc,
         -- One message: its lines for one order and item add up; a later message replaces it.
-        dense_rank() over (partition by order_number, item_id order by {{ sent_order(lines=false) }}) as message_rank
-    from {{ ref('fct_order_events') }}
+        said_rank as message_rank,
+        -- All lines of all messages in order, as one number that needs no sorting.
+        ((cast(said_rank as hugeint) * 4294967296 + segment_no) * 4294967296 + line_no) * 8
+        + list_position(['cancelled', 'changed', 'confirmed', 'ordered', 'received', 'shipped', 'status'], event_code) as event_rank
+    from {{ ref('int_order_events_gathered') }}
     where superseded_at_utc is null
 ),
 
@@ -17,22 +19,32 @@ horizon as (
     select cast(max(available_at_utc) as date) as last_date from events
 ),
 
-orders as (
+messages as (
     select
-        *,
-        max(message_rank) over line as last_rank,
+        order_number, item_id, message_rank,
         -- A message that names a site for the line names all of them: what it leaves out is no longer ordered.
-        bool_or(site_id is not null) over message as names_sites,
-        if(bool_or(site_id is not null) over message and sum(quantity_ea) over message > 0, message_rank, null) as split_rank
+        bool_or(site_id is not null) as names_sites,
+        bool_or(site_id is not null) and sum(quantity_ea) > 0 as splits
     from events
     where event_code in ('ordered', 'changed', 'cancelled')
-    window
-        line as (partition by order_number, item_id),
-        message as (partition by order_number, item_id, message_rank)
+    group by order_number, item_id, message_rank
 ),
 
-split as (
-    select *, max(split_rank) over (partition by order_number, item_id) as last_split_rank from orders
+lines as (
+    select
+        order_number, item_id,
+        max(message_rank) as last_rank,
+        max(message_rank) filter (splits) as last_split_rank
+    from messages
+    group by order_number, item_id
+),
+
+orders as (
+    select events.*, messages.names_sites, lines.last_rank, lines.last_split_rank
+    from events
+    inner join messages using (order_number, item_id, message_rank)
+    inner join lines using (order_number, item_id)
+    where events.event_code in ('ordered', 'changed', 'cancelled')
 ),
 
 -- Every site that the line was ever ordered for, with what the newest split of it among sites gives it; none is named: one row.
@@ -40,7 +52,7 @@ parts as (
     select
         order_number, item_id, site_id,
         coalesce(sum(quantity_ea) filter (names_sites and message_rank = last_split_rank), 0) as part_ea
-    from split
+    from orders
     where names_sites
     group by order_number, item_id, site_id
     union all
@@ -72,17 +84,29 @@ placed_at as (
         and ((not orders.names_sites and part_ea > 0) or (orders.names_sites and orders.site_id is not distinct from sites.site_id))
 ),
 
+-- A notice sent again replaces the one of its number; two sites may number their receipts alike.
+replaced as (
+    select
+        order_number, item_id, event_code, reference_id, if(event_code = 'received', site_id, null) as receiver_id,
+        max(message_rank) as last_rank
+    from events
+    where event_code in ('shipped', 'received')
+    group by all
+    having min(message_rank) < max(message_rank)
+),
+
 heard as (
     select
         events.*,
-        -- A notice sent again replaces the one of its number; two sites may number their receipts alike.
-        max(message_rank) over (
-            partition by events.order_number, events.item_id, event_code, reference_id, if(event_code = 'received', events.site_id, null)
-        ) as last_rank,
-        sites.site_id is null as is_unplaced
+        sites.site_id is null as is_unplaced,
+        replaced.last_rank is null or events.message_rank = replaced.last_rank as is_last
     from events
     left join sites on events.order_number = sites.order_number and events.item_id = sites.item_id and events.site_id = sites.site_id
-    where event_code in ('confirmed', 'shipped', 'received', 'status')
+    left join replaced
+        on events.order_number = replaced.order_number and events.item_id = replaced.item_id and events.event_code = replaced.event_code
+        and events.reference_id is not distinct from replaced.reference_id
+        and if(events.event_code = 'received', events.site_id, null) is not distinct from replaced.receiver_id
+    where events.event_code in ('confirmed', 'shipped', 'received', 'status')
 ),
 
 heard_at as (
@@ -127,7 +151,7 @@ placed as (
 ),
 
 answers as (
-    select * exclude (last_rank), max(message_rank) over (partition by order_number, item_id, ship_to_no) as last_rank
+    select *, max(message_rank) over (partition by order_number, item_id, ship_to_no) as last_rank
     from heard_at
     where event_code = 'confirmed'
 ),
@@ -157,7 +181,7 @@ moved as (
         max(event_date) filter (event_code = 'received') as last_received_date,
         sum(quantity_ea) filter (event_code = 'received') as received_qty_ea
     from heard_at
-    where message_rank = last_rank and event_code in ('shipped', 'received')
+    where event_code in ('shipped', 'received') and is_last
     group by order_number, item_id, ship_to_no
 ),
 
