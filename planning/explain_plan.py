@@ -67,8 +67,9 @@ def _reason(i: int, d: Decision, state: State, config: PlanConfig, text: str) ->
     if text:
         return f"Nothing ordered: {text}."
     have = f"{words(state.on_hand[i])} on hand and {words(float(state.in_transit[i].sum()))} in transit"
+    more = f" and {words(d.arriving[i])} more on the way then" if words(d.arriving[i]) != "0" else ""
     lasts = (
-        f"{words(d.stock_at_arrival[i])} are expected when an order could arrive, {words(d.demand_exposed[i])} wanted over the "
+        f"{words(d.stock_at_arrival[i])} are expected when an order could arrive{more}, {words(d.demand_exposed[i])} wanted over the "
         f"{config.review_periods} period(s) it must last"
     )
     cut = f" {words(d.wanted[i])} wanted, cut by the {d.cut[i]}." if d.cut[i] else ""

@@ -34,12 +34,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Orders and what they are expected to do, (series,) each, in units and money; `wanted` before any limit, `cut` names it."""
+    """Orders and what they are expected to do, (series,) each, in units and money; `wanted` before any limit, `cut` names it.
+
+    `stock_at_arrival` is what is left when the order arrives, `arriving` what comes beside it while it must last.
+    """
 
     quantity: F64
     expected_cost: F64
     cost_of_nothing: F64
     stock_at_arrival: F64
+    arriving: F64
     demand_exposed: F64
     critical_ratio: F64
     cut: NDArray[np.str_]
@@ -64,7 +68,7 @@ def exposed_need(
     need = np.full((n, scenarios), -np.inf, dtype=np.float32)
     running, exposed = np.zeros_like(need), np.zeros_like(need)
     for t in range(1, horizon + 1):
-        arriving = in_transit[:, t - 1].astype(np.float32)[:, None] if t <= in_transit.shape[1] else np.float32(0)
+        arriving = _arriving(in_transit, t)
         d = paths[:, :, t - 1]
         before = (t <= leads)[None, :]
         inside = ((t > leads) & (t <= leads + review))[None, :]
@@ -76,12 +80,35 @@ def exposed_need(
     return need, stock, exposed
 
 
-def exposed_cost(stock: F32, exposed: F32, quantity: F64, terms: Terms) -> F64:
-    """Expected cost of the exposed periods taken as one: holding on what is left, shortage on what is unmet."""
-    left = stock + quantity.astype(np.float32)[:, None] - exposed
-    over = np.maximum(left, 0).mean(axis=1, dtype=np.float64)
-    under = np.maximum(-left, 0).mean(axis=1, dtype=np.float64)
+def exposed_cost(
+    stock: F32, in_transit: F64, paths: F32, leads: I64, review: int, lost: bool, quantity: F64, terms: Terms
+) -> F64:
+    """Expected cost (series,) of the periods an order made now must last, as they are charged: what is left and what is unmet in each.
+
+    Args:
+        stock: (series, scenario) left when the order arrives, before anything that arrives with it.
+    """
+    level = stock + quantity.astype(np.float32)[:, None]
+    over, under = np.zeros(len(quantity)), np.zeros(len(quantity))
+    for t in range(1, paths.shape[2] + 1):
+        inside = ((t > leads) & (t <= leads + review))[None, :]
+        moved = level + _arriving(in_transit, t) - paths[:, :, t - 1]
+        over += np.where(inside, np.maximum(moved, 0), 0).mean(axis=1, dtype=np.float64)
+        under += np.where(inside, np.maximum(-moved, 0), 0).mean(axis=1, dtype=np.float64)
+        level = np.where(inside, np.maximum(moved, 0) if lost else moved, level)
     return np.asarray(terms.holding * over + terms.shortage * under, dtype=np.float64)
+
+
+def arriving_exposed(in_transit: F64, leads: I64, review: int) -> F64:
+    """Units (series,) on the way that arrive on average within the periods an order made now must last."""
+    period = np.arange(1, in_transit.shape[1] + 1)
+    inside = (period[None, :] > leads[:, None]) & (period[None, :] <= leads[:, None] + review)
+    return np.asarray(in_transit @ inside.mean(axis=0))
+
+
+def _arriving(in_transit: F64, t: int) -> NDArray[np.float32] | np.float32:
+    """What is on the shelf at the start of period t, (series, 1)."""
+    return in_transit[:, t - 1].astype(np.float32)[:, None] if t <= in_transit.shape[1] else np.float32(0)
 
 
 def decide(
@@ -109,9 +136,10 @@ def decide(
         )
         cut = np.where(shared == "", cut, shared).astype(np.str_)
     zero = np.zeros_like(quantity)
+    seen = (stock, in_transit, paths, leads, config.review_periods, lost)
     return Decision(
-        quantity, exposed_cost(stock, exposed, quantity, terms), exposed_cost(stock, exposed, zero, terms),
-        stock.mean(axis=1, dtype=np.float64), exposed.mean(axis=1, dtype=np.float64), ratio, cut, wanted,
+        quantity, exposed_cost(*seen, quantity, terms), exposed_cost(*seen, zero, terms), stock.mean(axis=1, dtype=np.float64),
+        arriving_exposed(in_transit, leads, config.review_periods), exposed.mean(axis=1, dtype=np.float64), ratio, cut, wanted,
     )  # fmt: skip
 
 

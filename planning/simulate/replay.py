@@ -2,7 +2,9 @@
 
 Timing: at the end of period t the planner sees demand up to t, on hand, and what is on the way; what he orders is on the
 shelf at the start of t + lead time + 1. Costs are the true ones: holding per unit left at the end of a period, shortage per
-unit of demand unmet. Every policy meets the same demand and the same lead times (common random numbers).
+unit of demand unmet. Every policy meets the same demand and the same lead times (common random numbers). Where the lead time is
+a distribution, an order's own is drawn when it is made, and what is on the way is shown by the period in which it will arrive, as
+the state of a plan states it.
 """
 
 from __future__ import annotations
