@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,6 +112,7 @@ def lead_times(
     days = [columns.ordered, columns.received, columns.due]
     table, rows = _dated(table, days, orders), _dated(rows, days, predict)
     _undated(rows, columns.ordered, columns.due)
+    _arrived(rows, columns.received, day)
     answer = forecast_lead_times(table, rows, columns, day, quantiles=levels, model=model)
     if strict and answer.refused:
         worst = "; ".join(f"{c}: {why}" for c, why in answer.refused.items())
@@ -141,6 +143,19 @@ def _undated(rows: pl.DataFrame, ordered: str, due: str | None) -> None:
         note(
             f"{count:,} of {rows.height:,} rows to answer have no {ordered}: they are answered as orders made now{late}"
         )
+
+
+def _arrived(rows: pl.DataFrame, received: str, day: date) -> None:
+    """Tell of rows to answer that have arrived: the answer does not look at the received date."""
+    import polars as pl
+
+    if received in rows.columns and rows.schema[received].is_temporal():
+        count = rows.filter(pl.col(received).dt.date() <= day).height
+        if count:
+            note(
+                f"{count:,} of {rows.height:,} rows to answer were received by {day}: they are answered as if still open, "
+                "leave them out"
+            )
 
 
 def _alike(orders: Path, predict: Path, table: pl.DataFrame, supplier: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -22,6 +22,9 @@ from ml.lead_time.effects import Coder, make_coder
 
 Bools = npt.NDArray[np.bool_]
 FAR_PERIODS = 4
+# Two rounds of imputation left a table with many open orders a fifth too short; it settles after some thirty.
+MOST_IMPUTATIONS = 60
+SETTLED = 2e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +189,13 @@ def _fit_location(
     weights = _decay(seen, as_of, columns.ordered, spec.location_half_life * unit)
     log_days, arrived = np.log(seen["_days"].to_numpy() + shift), seen["_arrived"].to_numpy()
     strength = max(spec.strength * len(sizes), 8.0)
-    effects = fit_effects(codes, sizes, log_days, weights, strength=strength)
-    if not arrived.all():
-        for _ in range(2):
-            filled = impute(
-                log_days, arrived, effects.predict(codes) if codes else np.full(len(log_days), effects.base), weights
-            )
-            effects = fit_effects(codes, sizes, filled, weights, strength=strength)
+    filled, effects = log_days, fit_effects(codes, sizes, log_days, weights, strength=strength)
+    for _ in range(0 if arrived.all() else MOST_IMPUTATIONS):
+        location = effects.predict(codes) if codes else np.full(len(log_days), effects.base)
+        before, filled = filled, impute(log_days, arrived, location, weights)
+        if float(np.abs(filled - before).mean()) < SETTLED:
+            break
+        effects = fit_effects(codes, sizes, filled, weights, strength=strength)
     return coder, effects
 
 

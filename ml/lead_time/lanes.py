@@ -176,24 +176,32 @@ def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFr
     frame = frame.with_columns(reason.alias("reason"))
     set_aside = frame.filter(pl.col("reason").is_not_null()).group_by("reason").len().sort("reason")
     kept = frame.filter(pl.col("reason").is_null())
-    kept, forgotten = _without_forgotten(kept)
+    kept, forgotten = without_forgotten(kept, "source_id")
     kept = kept.with_columns((1.0 / pl.len().over("source_id", "site_id", "cluster")).alias("weight"))
     kept = kept.select("source_id", "site_id", "cluster", "order_date", "days", "is_received", "weight")
     counts = {str(r): int(n) for r, n in set_aside.iter_rows()} | ({FORGOTTEN: forgotten} if forgotten else {})
     return kept.sort(kept.columns), counts
 
 
-def _without_forgotten(kept: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Leave out lines open for more than three times what 99 % of their source's orders took, plus a week.
+def without_forgotten(kept: pl.DataFrame, group: str) -> tuple[pl.DataFrame, int]:
+    """Leave out lines open for more than three times what 99 % of their group's orders took, plus a week.
 
     Such a line was cut short and never closed; as a censored row it would say that a share of orders never arrives.
-    A source needs 20 received lines to say so.
+    A group needs 20 received lines to say so.
+
+    Args:
+        kept: `days` (taken or waited), `is_received` and the group.
+        group: column of the source.
+
+    Returns:
+        The rows kept, in their order, and the number left out.
     """
     days = pl.col("days").filter("is_received")
-    limits = kept.group_by("source_id").agg(days.quantile(0.99, "higher").alias("p99"), days.len().alias("n"))
-    limits = limits.filter(pl.col("n") >= 20).select("source_id", (3 * pl.col("p99") + 7).alias("limit"))
+    limits = kept.group_by(group).agg(days.quantile(0.99, "higher").alias("p99"), days.len().alias("n"))
+    limits = limits.filter(pl.col("n") >= 20).select(group, (3 * pl.col("p99") + 7).alias("limit"))
     forgotten = ~pl.col("is_received") & (pl.col("days") > pl.col("limit"))
-    alive = kept.join(limits, on="source_id", how="left").filter(~forgotten.fill_null(False)).drop("limit")
+    joined = kept.join(limits, on=group, how="left", maintain_order="left")
+    alive = joined.filter(~forgotten.fill_null(False)).drop("limit")
     return alive, kept.height - alive.height
 
 

@@ -18,10 +18,16 @@ from aios_assets.contracts.decision_tables import QUANTILES
 from aios_assets.contracts.errors import BadInputError
 from ml.effects import Floats
 from ml.lead_time.aft import AftModel, Columns, fit_aft, period_days, pinball
+from ml.lead_time.lanes import without_forgotten
 from ml.lead_time.leaks import find_leaks, identifiers
 
 MODELS = ("effects", "grouped")
 LATE_LEVEL = 0.8
+TRUNCATED = "of suppliers that show no open orders: recent ones are missing, not quick"
+FORGOTTEN = "open more than three times as long as 99 of 100 orders of that supplier took: never closed"
+# Days are whole: an order that waits at the close of day a took longer than a days, which nothing between a and a + 1 denies.
+HALF_DAY = 0.5
+LATE_AFTER = "late_after_date"
 _CHECKS = 3
 
 
@@ -86,10 +92,11 @@ def forecast_lead_times(
         BadInputError: too few received orders, bad quantiles, unknown model.
     """
     _check(quantiles, model)
-    rows, set_aside = prepare(_coded(orders, columns.supplier), columns, as_of)
+    rows, set_aside = prepare(_coded(_with_days(orders), columns.supplier), columns, as_of)
+    rows, forgotten = drop_forgotten(rows, columns, as_of)
     rows, cut = drop_truncated(rows, columns, as_of)
-    if cut:
-        set_aside["of suppliers that show no open orders: recent ones are missing, not quick"] = cut
+    set_aside |= {FORGOTTEN: forgotten} if forgotten else {}
+    set_aside |= {TRUNCATED: cut} if cut else {}
     known = rows.filter(pl.col("_received") <= as_of).height
     if known < 20:
         raise BadInputError(
@@ -100,13 +107,15 @@ def forecast_lead_times(
         )
     special = {columns.ordered, columns.received, "_received", "_cluster", *([columns.order] if columns.order else [])}
     candidates = [c for c in orders.columns if c not in special]
-    asked, predict = predict, _coded(predict, columns.supplier)
+    asked, predict = predict, _coded(_with_days(predict), columns.supplier)
     # a code that looks like a number in a short file is still the code it is in the orders
     codes = [
         c for c in candidates if c in predict.columns and rows.schema[c] == pl.String and asked.schema[c] != pl.String
     ]
     predict = predict.with_columns(pl.col(c).cast(pl.String) for c in codes)
-    refused = find_leaks(rows, candidates, ordered=columns.ordered, received="_received", as_of=as_of)
+    refused = find_leaks(
+        rows, candidates, ordered=columns.ordered, received="_received", as_of=as_of, supplier=columns.supplier
+    )
     ignored = identifiers(rows, [c for c in candidates if c not in refused])
     ignored |= {
         c: "the rows to answer do not have it" for c in candidates if c not in predict.columns and c not in refused
@@ -117,7 +126,8 @@ def forecast_lead_times(
     checks = walk_forward(rows, used, as_of)
     chosen, why = _choose(checks, model)
     fitted = _fit(chosen, rows, used, as_of)
-    answer = _answer(fitted, rows, predict, columns, as_of, quantiles).with_columns(asked[c] for c in codes)
+    given = [*codes, *(c for c in asked.columns if asked.schema[c].base_type() == pl.Datetime and c != LATE_AFTER)]
+    answer = _answer(fitted, rows, predict, columns, as_of, quantiles).with_columns(asked[c] for c in given)
     names = (
         (*used.texts, *used.numbers, *used.dates)
         if chosen == "effects"
@@ -125,6 +135,12 @@ def forecast_lead_times(
     )
     unseen = _unseen(rows, predict, columns.supplier)
     return LeadTimeAnswer(answer, chosen, why, names, refused, ignored, set_aside, checks, unseen)
+
+
+def _with_days(frame: pl.DataFrame) -> pl.DataFrame:
+    """Timestamps as the day on the clock of their own time zone: an evening in New York is not the next day."""
+    stamps = [c for c, kind in frame.schema.items() if kind.base_type() == pl.Datetime]
+    return frame.with_columns(pl.col(c).dt.date() for c in stamps)
 
 
 def _coded(frame: pl.DataFrame, supplier: str | None) -> pl.DataFrame:
@@ -233,6 +249,22 @@ def drop_truncated(rows: pl.DataFrame, columns: OrderColumns, as_of: date) -> tu
     return kept.drop("_d", "_a", "_p95"), rows.height - kept.height
 
 
+def drop_forgotten(rows: pl.DataFrame, columns: OrderColumns, as_of: date) -> tuple[pl.DataFrame, int]:
+    """Leave out orders that were never closed (`without_forgotten`), per supplier; a year later they say that some never arrive.
+
+    Returns:
+        The rows kept, in their order, and the number left out.
+    """
+    until = pl.coalesce("_received", pl.lit(as_of))
+    who = pl.col(columns.supplier) if columns.supplier in rows.columns else pl.lit("")
+    frame = rows.with_columns(
+        (until - pl.col(columns.ordered)).dt.total_days().alias("days"),
+        pl.col("_received").is_not_null().alias("is_received"), who.alias("_who"),
+    )  # fmt: skip
+    kept, forgotten = without_forgotten(frame.with_row_index("_n"), "_who")
+    return rows[kept["_n"]], forgotten
+
+
 def _roles(rows: pl.DataFrame, names: Sequence[str], columns: OrderColumns) -> Columns:
     texts = tuple(c for c in names if rows.schema[c] in (pl.String(), pl.Boolean()))
     numbers = tuple(c for c in names if rows.schema[c].is_numeric())
@@ -324,7 +356,7 @@ def _answer(
         .cast(pl.Float64)
         .to_numpy()
     )
-    age = np.where(age >= 0, age, -1.0)
+    age = np.where(age >= 0, age + HALF_DAY, -1.0)
     due = _due(frame, rows, columns)
     limit = np.where(np.isnan(due), 0.0, due)
     near = frame.select((pl.col(columns.ordered) <= fitted.near_until).fill_null(True)).to_series().to_numpy()
@@ -334,7 +366,8 @@ def _answer(
         found[pick] = np.stack([model.quantile(where, q, waited) for q in sorted(quantiles)], axis=1)
         fine[pick] = np.stack([model.quantile(where, q, waited) for q in (np.arange(50) + 0.5) / 50], axis=1)
         left = np.maximum(model.survive(where, waited), 1e-12)
-        late[pick] = np.where(limit[pick] < waited, 1.0, np.minimum(model.survive(where, limit[pick]) / left, 1.0))
+        then = model.survive(where, limit[pick] + HALF_DAY)
+        late[pick] = np.where(limit[pick] + HALF_DAY <= waited, 1.0, np.minimum(then / left, 1.0))
     found = np.maximum.accumulate(found, axis=1)
     series = [pl.Series("lead_time_days_mean", fine.mean(axis=1))]
     series += [pl.Series(quantile_name(q), found[:, i]) for i, q in enumerate(sorted(quantiles))]
@@ -342,7 +375,7 @@ def _answer(
         frame.select(pl.col(columns.ordered)).to_series()
         + pl.Series(limit.astype(np.int64)).cast(pl.Duration("ms")) * 86_400_000
     )
-    series.append(late_after.cast(pl.Date).alias("late_after_date"))
+    series.append(late_after.cast(pl.Date).alias(LATE_AFTER))
     series.append(pl.Series("late_probability_frac", np.where(np.isnan(due), np.nan, late)).fill_nan(None))
     return predict.drop([s.name for s in series], strict=False).with_columns(series)
 
