@@ -32,7 +32,7 @@ def universe(inputs: PlanInputs) -> pl.DataFrame:
 
 
 def _sources(pairs: pl.DataFrame, inputs: PlanInputs) -> pl.DataFrame:
-    """Add source_id: serving centre, else preferred supplier, else the item's regular supplier, else that of its newest open order."""
+    """Add source_id: serving centre, else the item's regular supplier, else the preferred one, else that of its newest open order."""
     sites = inputs.frame("sites").select("site_id", "site_type", "serving_site_id", "storage_capacity_ea")
     preferred = (
         inputs.frame("supplier_items")

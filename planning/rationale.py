@@ -129,6 +129,18 @@ def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, An
     )
 
 
+def stock_drivers(reported: date, as_of: date) -> dict[str, Any]:
+    """The day of the stock report where it is older than the day planned for; nothing when it is of that day."""
+    return {"stock_date": reported.isoformat()} if reported < as_of else {}
+
+
+def stock_reason(drivers: Mapping[str, Any]) -> str:
+    """A sentence on a stock report that is not of the day planned for; empty when it is."""
+    if drivers.get("stock_date") is None:
+        return ""
+    return f" The stock is the one reported for {drivers['stock_date']}, with what is known to have moved since."
+
+
 def late_drivers(late: tuple[str, float] | None) -> dict[str, Any]:
     """The open order that is likely late, as stored figures; nothing when there is none."""
     return {} if late is None else {"late_order_number": late[0], "late_probability_frac": figure(late[1])}

@@ -27,6 +27,8 @@ from planning.rationale import (
     offer_reason,
     replenish_reason,
     rest_reason,
+    stock_drivers,
+    stock_reason,
     words,
 )
 
@@ -138,7 +140,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
         "quantity_ea": figure(quantity), "quantity_packs": figure(line.packs),
         "covers_until_date": day_text(as_of, line.stats["covers_days"] - 1), "waiting_risk_usd": figure(line.waiting),
     }  # fmt: skip
-    drivers |= late_drivers(line.late)
+    drivers |= late_drivers(line.late) | stock_drivers(row["stock_date"], as_of)
     if line.limit:
         drivers["limit"] = line.limit
     if not math.isnan(line.had):
@@ -149,7 +151,9 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
             )
     out = _shell(row, as_of, "replenish" if ordered else "none", row["source_id"] if ordered else None)
     out |= {
-        "reason": (replenish_reason(row, drivers) if ordered else enough_reason(drivers)) + late_reason(drivers),
+        "reason": (replenish_reason(row, drivers) if ordered else enough_reason(drivers))
+        + stock_reason(drivers)
+        + late_reason(drivers),
         "drivers_json": dumps(drivers),
         "alternatives_json": dumps(_alternatives(line, row, ordered, drivers.get("limit", ""))),
         "flip_json": _flip(line, ordered),
@@ -174,7 +178,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "units_saved_ea": figure(offer.units_saved), "offer_unit_cost_usd": figure(offer.unit_cost),
         "then_ordered_ea": figure(line.packs * line.pack),
     }  # fmt: skip
-    drivers |= late_drivers(line.late)
+    drivers |= late_drivers(line.late) | stock_drivers(row["stock_date"], as_of)
     if line.limit and line.packs == 0:
         drivers |= {**{k: figure(v) for k, v in line.limits.items()}, "limit": line.limit}
     out = _shell(row, as_of, offer.decision, offer.source_id, offer.order_number)
@@ -191,7 +195,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "quantity_ea": offer.quantity, "quantity_packs": offer.quantity / line.pack, "order_cost_usd": figure(offer.cost) or 0.0,
         "money_at_stake_usd": figure(offer.saving) or 0.0, "order_by_date": order_by,
         "due_date": as_of + timedelta(days=max(offer.arrive_day, offer.order_day)), "confidence_frac": round(offer.confidence, 4),
-        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + rest_reason(drivers) + late_reason(drivers), "drivers_json": dumps(drivers),
+        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + rest_reason(drivers) + stock_reason(drivers) + late_reason(drivers), "drivers_json": dumps(drivers),
         "alternatives_json": dumps(rejected), "flip_json": dumps(flip) if flip else None,
         "unit_cost_usd": offer.unit_cost or row["unit_cost_usd"],
         "demand_qty_ea_mean": figure(line.stats["demand_exposed_qty_ea"]),

@@ -4,7 +4,7 @@ From: forecasts, lead times, stock and open orders as known at the cut-off, mast
 A night's recommendations replace those of the same night and expire with the next: the same need is never ordered twice.
 """
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -20,6 +20,24 @@ from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
 STALE_AFTER = timedelta(days=14)
+MOVES = ["item_id", "site_id", "inventory_date", "receipts_qty_ea", "outbound_qty_ea", "adjustments_qty_ea"]
+
+
+def stock_tonight(lake: Any, cutoff: datetime, day: date) -> pl.DataFrame:
+    """Stock of every item and site at the close of `day`: the newest close, with what is known to have moved since.
+
+    Returns:
+        item_id, site_id, on_hand_qty_ea, stock_date (the day of the close).
+    """
+    from planning.position import brought_forward
+
+    closes = as_known.stock_as_known(lake, cutoff, day - STALE_AFTER, day)
+    older = closes.filter(pl.col("stock_date") < day)
+    if older.is_empty():
+        return closes
+    later = pl.col("inventory_date").is_between(older["stock_date"].min(), day) & ~pl.col("is_suspect")
+    moves = lake.read("fct_inventory_daily", columns=MOVES, where=later & as_known.known_at(cutoff))
+    return brought_forward(closes, moves)
 
 
 def plan_inputs(world: World, day: date) -> Any:
@@ -32,7 +50,7 @@ def plan_inputs(world: World, day: date) -> Any:
         forecasts=lake.read("pred_demand__28d", where=origin),
         lead_times=lake.read("pred_lead_time__lane", where=origin),
         arrivals=lake.read("pred_order__arrival", where=origin),
-        stock=as_known.stock_as_known(lake, cutoff, day - STALE_AFTER, day),
+        stock=stock_tonight(lake, cutoff, day),
         open_orders=as_known.orders_as_known(lake, cutoff),
         items=as_known.items_as_known(lake, cutoff),
         sites=as_known.sites_as_known(lake, cutoff),
