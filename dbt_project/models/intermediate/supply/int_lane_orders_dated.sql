@@ -5,9 +5,9 @@ with
 
 events as (
     select
-        order_number, item_id, site_id, source_id, event_code, event_date, expected_date, known_date, available_at_utc, document_id, set_no,
+        order_number, item_id, site_id, source_id, event_code, event_date, expected_date, known_date, available_at_utc, said_rank,
         row_number() over (
-            partition by order_number, item_id order by known_date, available_at_utc, document_id, set_no, segment_no, line_no, event_code
+            partition by order_number, item_id order by available_at_utc, said_rank, segment_no, line_no, event_code
         ) as arrival
     from {{ ref('int_order_events_gathered') }}
 ),
@@ -16,7 +16,7 @@ sites as (
     select distinct order_number, item_id, site_id
     from events
     where event_code = 'ordered' and site_id is not null
-    qualify rank() over (partition by order_number, item_id order by known_date, available_at_utc, document_id, set_no) = 1
+    qualify rank() over (partition by order_number, item_id order by available_at_utc, said_rank) = 1
 ),
 
 placed as (
