@@ -363,3 +363,12 @@ def test_items_that_share_nothing_do_not_change_each_others_orders() -> None:
         .select(columns)
         .equals(recommend(both, AS_OF, SPEC).sort("item_id").select(columns))
     )
+
+
+def test_a_night_in_many_parts_is_the_night_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large nights are solved some items at a time; what flips a line is found when all lanes are decided."""
+    inputs = with_fixed_cost(9, 4, 6.0, 2)
+    whole = recommend(inputs, AS_OF, SPEC)
+    monkeypatch.setattr("planning.recommend.CHUNK_CELLS", 64 * 40 * 8)
+    assert recommend(inputs, AS_OF, SPEC).equals(whole)
+    assert whole["flip_json"].drop_nulls().len() > 5 and whole["decision_code"].n_unique() > 1
