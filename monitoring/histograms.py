@@ -28,7 +28,7 @@ class Grid:
         edges: right ends of all bins but the last (numeric).
         categories: known values (category); the bin after the last holds values never seen before.
         group: number of the coarse bin, for PSI, of each fine bin.
-        is_discrete: every reference value is an edge or lies in the last bin.
+        is_discrete: every reference value is an edge or lies in the last bin; the first bin lies below all of them.
         low, high, sd: smallest, largest and standard deviation of the reference.
     """
 
@@ -84,7 +84,8 @@ def make_grid(series: pl.Series, bins: int) -> Grid:
     unique = np.unique(sample)
     is_discrete = unique.size <= FINE_BINS and values_.size > 4 * FINE_BINS
     if is_discrete:
-        edges = unique.astype(np.float64)
+        # one bin below the smallest value, empty here: -999 in a column of counts lies as far off as it is
+        edges = np.concatenate([[np.nextafter(unique[0], -np.inf)], unique]).astype(np.float64)
     else:
         # the ends are cut finer, so that a few far values do not stretch a whole bin of mass
         levels = np.concatenate([[0.001, 0.005], np.arange(1, FINE_BINS) / FINE_BINS, [0.995, 0.999]])
@@ -190,6 +191,7 @@ def wasserstein(reference: Floats, current: Floats, grid: Grid, low: float, high
     bottom, top = min(grid.low, low), max(grid.high, high)
     if grid.is_discrete:
         widths = np.diff(np.concatenate([grid.edges, [max(top, grid.edges[-1])]]))
+        widths[0] += max(grid.edges[0] - bottom, 0.0)
         return np.asarray((gap * widths).sum(axis=-1) / grid.sd)
     ends = np.concatenate([[min(bottom, grid.edges[0])], grid.edges, [max(top, grid.edges[-1])]])
     zero = np.zeros((*gap.shape[:-1], 1))

@@ -140,6 +140,7 @@ def nightly_page(
     kpis: pl.DataFrame | None = None,
     canary: pl.DataFrame | None = None,
     findings: pl.DataFrame | None = None,
+    findings_left: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
 ) -> str:
     """The page of one night, as HTML.
@@ -152,7 +153,8 @@ def nightly_page(
         calibration: from `monitoring.quality.calibration`.
         kpis: from `monitoring.kpis.business_kpis`, with nights before for the picture.
         canary: `kpi_code, canary, control, difference`.
-        findings: rows of `mon_findings`, ranked.
+        findings: rows of `mon_findings` to show, ranked.
+        findings_left: how many more there are tonight, by kind.
         notes: sentences to put on top (a retraining was asked for, a rollback happened).
     """
     tonight = verdicts.filter(pl.col("verdict_date") == night)
@@ -179,8 +181,11 @@ def nightly_page(
             "<h2>Canary against control</h2>" + _table(canary, {c: c.replace("_", " ") for c in canary.columns})
         )
     if findings is not None and findings.height:
-        parts.append("<h2>Findings worth most money</h2>" + _table(findings.head(15), {
+        parts.append("<h2>Findings worth most money</h2>" + _table(findings, {
             "kind_code": "what", "subject": "where", "money_at_risk_usd": "money at risk, USD", "reason": "why"}))  # fmt: skip
+        if findings_left:
+            more = ", ".join(f"{n:,} {html.escape(kind)}" for kind, n in sorted(findings_left.items()))
+            parts.append(f'<p class="soft">Not shown: {more}. All of them are in mon_findings.</p>')
     return f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Monitoring {night}</title><style>{_STYLE}</style></head><body>{"".join(parts)}</body></html>'
 
 

@@ -6,6 +6,8 @@ same named limit.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE_ROWS = 20_000
+SHARED_BYTES = 1_000_000
+LIBRARY = b"window.drawDashboard="
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class DriftReport:
     """What Evidently says about the sample.
 
     Attributes:
-        html: whole page, readable without a network.
+        html: the page, readable without a network beside its scripts.
+        scripts: what draws the page, by file name; the same for every night, wanted in the folder above the page's.
         verdicts: `column_name, method, value, threshold, is_drifted`, one row per column it could measure.
         reference_rows: rows of the reference sample.
         current_rows: rows of the current sample.
@@ -37,6 +42,7 @@ class DriftReport:
     """
 
     html: bytes
+    scripts: dict[str, bytes]
     verdicts: pl.DataFrame
     reference_rows: int
     current_rows: int
@@ -101,7 +107,26 @@ def drift_report(
         html = path.read_bytes()
     if workspace is not None:
         _keep(snapshot, workspace, title)
-    return DriftReport(html, _verdicts(snapshot.dict(), limit), left.height, right.height, skipped)
+    page, scripts = shared_scripts(html)
+    return DriftReport(page, scripts, _verdicts(snapshot.dict(), limit), left.height, right.height, skipped)
+
+
+def shared_scripts(page: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """A page whose large scripts are files of their own, and those files by a name made of their content.
+
+    Evidently writes its whole drawing library, some 3.5 MB, into every page.
+    """
+    scripts: dict[str, bytes] = {}
+
+    def moved(found: re.Match[bytes]) -> bytes:
+        body = found[1]
+        if len(body) < SHARED_BYTES or LIBRARY not in body:
+            return found[0]
+        name = f"evidently-{hashlib.sha256(body).hexdigest()[:16]}.js"
+        scripts[name] = body
+        return f'<script charset="utf-8" src="../{name}"></script>'.encode()
+
+    return re.sub(rb"<script>(.*?)</script>", moved, page, flags=re.DOTALL), scripts
 
 
 def _usable(reference: pl.DataFrame, current: pl.DataFrame, columns: Sequence[str]) -> tuple[list[str], dict[str, str]]:

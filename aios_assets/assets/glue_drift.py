@@ -167,7 +167,7 @@ def _pin(world: World, day: date, subject: Subject, champion: str, window: str, 
         rows, subject=subject.name, columns=subject.columns, date_column=subject.date_column,
         segment_column=SEGMENT, window_days=CURRENT_DAYS, bins=int(load_thresholds().drift["bins"]),
     )  # fmt: skip
-    _keep(path, reference.to_bytes())
+    keep(path, reference.to_bytes())
     return path
 
 
@@ -190,11 +190,11 @@ def reference_sample(world: World, day: date) -> pl.DataFrame:
     if name != "none":
         buffer = io.BytesIO()
         shown.write_parquet(buffer)
-        _keep(path, buffer.getvalue())
+        keep(path, buffer.getvalue())
     return shown
 
 
-def _keep(path: Path, data: bytes) -> None:
+def keep(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: a night killed here pins it again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f"{path.suffix}.part")

@@ -44,7 +44,7 @@ def _first_looks(day: date) -> list[date]:
 
 def night_findings(world: World, day: date) -> pl.DataFrame:
     """Everything one night finds."""
-    from ml.anomaly import lead_time_changes, sensor_drifts, telemetry_findings
+    from ml.anomaly import lead_time_changes, sensor_drifts, telemetry_findings, value_on_board
 
     cutoff = world.cutoff(day)
     readings = world.lake.read(
@@ -60,7 +60,12 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
         _from_the_future(world, day),
         _regimes(world, day, day),
         lead_time_changes(orders, as_of=day, available_at_utc=cutoff, recent_days=CHANGE_DAYS),
-        telemetry_findings(excursions, available_at_utc=cutoff, business_zone=world.business_tz),
+        telemetry_findings(
+            excursions,
+            available_at_utc=cutoff,
+            business_zone=world.business_tz,
+            shipment_value_usd=value_on_board(orders) if excursions.height else None,
+        ),
         sensor_drifts(readings, as_of=day, available_at_utc=cutoff),
     ]
     return pl.concat([part.select(MON_FINDINGS.names).cast(dict(MON_FINDINGS.schema)) for part in parts])  # type: ignore[arg-type]

@@ -6,13 +6,22 @@ from typing import Any
 
 import polars as pl
 
-from aios_assets.assets.glue_drift import CURRENT_DAYS, FEATURES, WATCHED, reference_sample, subjects, watched_rows
+from aios_assets.assets.glue_drift import (
+    CURRENT_DAYS,
+    FEATURES,
+    WATCHED,
+    keep,
+    reference_sample,
+    subjects,
+    watched_rows,
+)
 from aios_assets.contracts.decision_tables import MON_RETRAIN_REQUESTS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
 QUALITY_DAYS = 28
 BASELINE_DAYS = 70
+FINDINGS_A_NIGHT = 15
 
 
 def current_demand(world: World, day: date, days: int) -> pl.DataFrame:
@@ -140,6 +149,7 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
 
     The newest night's page is also at `reports/night.html`, a path that never changes.
     """
+    from ml.anomaly import rank_findings
     from monitoring.gates import load_thresholds
     from monitoring.kpis import business_kpis
     from monitoring.nightly_page import nightly_page
@@ -150,6 +160,8 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
     forecasts = world.lake.read(
         "pred_demand__28d", where=pl.col("target_date").is_between(day - timedelta(days=QUALITY_DAYS), day)
     )
+    found = world.lake.read("mon_findings", where=pl.col("available_at_utc") == world.cutoff(day))
+    worth, left = rank_findings([found], budget=FINDINGS_A_NIGHT)
     page = nightly_page(
         night=day,
         verdicts=night_verdicts(world, day),
@@ -160,9 +172,8 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
         if demand.height
         else None,
         canary=canary_table(world, day),
-        findings=world.lake.read("mon_findings", where=pl.col("available_at_utc") == world.cutoff(day)).sort(
-            "money_at_risk_usd", "finding_id", descending=[True, False], nulls_last=True
-        ),
+        findings=worth,
+        findings_left=left,
         notes=night_notes(world, day),
     )
     pages = {"night": world.report_path(day, "night.html"), "newest night": Path(world.home) / "reports" / "night.html"}
@@ -177,6 +188,10 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
             workspace=Path(world.home) / "evidently", title=FEATURES,
         )  # fmt: skip
         pages["drift"] = world.report_path(day, "drift.html")
+        for name, script in report.scripts.items():
+            shared = pages["newest night"].with_name(name)
+            if not shared.exists():
+                keep(shared, script)
         pages["drift"].write_bytes(report.html)
     return pages
 

@@ -1,7 +1,8 @@
 """Stretches in which a sensor left its limits, jumped, fell silent or stood still.
 
-Each reading is judged by readings before it alone (median and median absolute deviation of the last eleven; Hampel's
-identifier), so what is found about one day does not change when later days arrive.
+What is usual for a reading comes from readings before it alone (median and median absolute deviation of the last eleven;
+Hampel's identifier). Later readings change two things: a stretch that is still going on grows, and a jump that had not come
+back is called a spike once it has.
 """
 
 from __future__ import annotations
@@ -76,7 +77,10 @@ def _with_spikes(judged: pl.DataFrame) -> pl.DataFrame:
     judged = judged.with_columns(jump_run=_run(pl.col("is_jump")))
     run = [*SERIES, "jump_run"]
     is_short = pl.len().over(run) <= pl.col("spike_readings")
-    return judged.with_columns(is_spike=pl.col("is_jump") & is_short & pl.col("is_sudden").first().over(run))
+    # A jump that has not come back may be the goods: until a later reading says so it is judged by the limits.
+    is_over = pl.col("jump_run") < pl.col("jump_run").max().over(SERIES)
+    is_spike = pl.col("is_jump") & is_short & is_over & pl.col("is_sudden").first().over(run)
+    return judged.with_columns(is_spike=is_spike)
 
 
 def _furthest(centre: pl.Expr) -> pl.Expr:

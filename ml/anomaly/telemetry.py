@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from ml.anomaly.findings import discoveries, finding_rows
 _KINDS = {
     "high": "telemetry_excursion", "low": "telemetry_excursion", "spike": "sensor_spike", "gap": "sensor_gap", "stuck": "sensor_stuck",
 }  # fmt: skip
+LASTING = ("high", "low", "stuck")
 _WORDS = {
     "high": "stayed above its limit", "low": "stayed below its limit", "spike": "jumped and came back: a sensor fault, not the goods",
     "gap": "reported nothing", "stuck": "reported the same value over and over",
@@ -29,34 +31,56 @@ def telemetry_findings(
 ) -> pl.DataFrame:
     """Rows of `mon_findings` from `raw_telemetry__excursions`.
 
+    A stretch is found on the day it began, and once more for the newest day it has lasted to: what is still going on is told every
+    night, with all of its length.
+
     Args:
         excursions: rows to report.
         available_at_utc: cut-off of the night.
         business_zone: time zone of the business day.
         shipment_value_usd: value on board by shipment; only a real excursion (not a sensor fault) puts it at risk.
     """
-    values = shipment_value_usd or {}
-    days = (
-        excursions["started_at_utc"].dt.convert_time_zone(business_zone).dt.date().to_list()
-        if excursions.height
-        else []
+    if excursions.is_empty():
+        return MON_FINDINGS.empty()
+    began, ended = (
+        excursions[c].dt.convert_time_zone(business_zone).dt.date().to_list()
+        for c in ("started_at_utc", "ended_at_utc")
     )
-    out = []
-    for day, r in zip(days, excursions.iter_rows(named=True), strict=True):
-        kind = str(r["kind_code"])
-        minutes = (r["ended_at_utc"] - r["started_at_utc"]).total_seconds() / 60
-        money = values.get(r["shipment_id"]) if kind in ("high", "low") and r["shipment_id"] else None
-        limit = "" if r["limit_value"] is None else f" (limit {r['limit_value']:g})"
-        peak = "" if r["peak_value"] is None else f", peak {r['peak_value']:g}{limit}"
-        out.append(
-            {
-                "finding_date": day, "kind_code": _KINDS.get(kind, f"sensor_{kind}"), "item_id": None, "site_id": None,
-                "subject": f"{r['sensor_id']}/{r['measure_code']}@{r['started_at_utc']:%H:%M}", "value": r["peak_value"],
-                "expected_value": r["limit_value"], "money_at_risk_usd": money, "document_id": r["document_id"],
-                "reason": f"{r['measure_code']} of {r['asset_id']} {_WORDS.get(kind, kind)} for {minutes:.0f} minutes, {r['readings']} readings{peak}",
-            }
-        )  # fmt: skip
+    rows = list(excursions.iter_rows(named=True))
+    out = [_found(day, r, shipment_value_usd or {}) for day, r in zip(began, rows, strict=True)]
+    longer = [
+        (last, r)
+        for first, last, r in zip(began, ended, rows, strict=True)
+        if last > first and r["kind_code"] in LASTING
+    ]
+    out += [_found(day, r, shipment_value_usd or {}) for day, r in longer]
     return finding_rows(out, available_at_utc)
+
+
+def _found(day: date, r: Mapping[str, Any], values: Mapping[str, float]) -> dict[str, object]:
+    """One stretch in words, as a finding of that day."""
+    kind = str(r["kind_code"])
+    minutes = (r["ended_at_utc"] - r["started_at_utc"]).total_seconds() / 60
+    money = values.get(r["shipment_id"]) if kind in ("high", "low") and r["shipment_id"] else None
+    limit = "" if r["limit_value"] is None else f" (limit {r['limit_value']:g})"
+    peak = "" if r["peak_value"] is None else f", peak {r['peak_value']:g}{limit}"
+    return {
+        "finding_date": day, "kind_code": _KINDS.get(kind, f"sensor_{kind}"), "item_id": None, "site_id": None,
+        "subject": f"{r['sensor_id']}/{r['measure_code']}@{r['started_at_utc']:%H:%M}", "value": r["peak_value"],
+        "expected_value": r["limit_value"], "money_at_risk_usd": money, "document_id": r["document_id"],
+        "reason": f"{r['measure_code']} of {r['asset_id']} {_WORDS.get(kind, kind)} for {minutes:.0f} minutes, {r['readings']} readings{peak}",
+    }  # fmt: skip
+
+
+def value_on_board(orders: pl.DataFrame) -> dict[str, float]:
+    """USD by shipment: what its order lines shipped, at their price; a shipment without any price is left out.
+
+    Args:
+        orders: rows like `fct_purchase_order_lines`, closed lines included.
+    """
+    worth = (pl.col("shipped_qty_ea") * pl.col("unit_price_usd")).alias("usd")
+    lines = orders.select("shipment_id", worth).drop_nulls()
+    return {str(s): float(v) for s, v in lines.group_by("shipment_id").agg(pl.col("usd").sum()).iter_rows()}
 
 
 def sensor_drifts(

@@ -12,7 +12,7 @@ import pytest
 from aios_assets.contracts.errors import BadInputError
 from monitoring.drift import build_reference, measure_drift
 from monitoring.gates import load_thresholds
-from monitoring.reports import drift_report, sample
+from monitoring.reports import drift_report, sample, shared_scripts
 
 START = date(2025, 1, 1)
 SHIFTED = {"b": 1.5, "e": -1.2}
@@ -67,6 +67,26 @@ def test_same_verdicts_as_the_engine_on_the_same_sample(
     assert set(report.verdicts.filter("is_drifted")["column_name"]) == {*SHIFTED, "kind"}
     assert b"<html" in report.html[:2000].lower() and len(report.html) > 100_000
     assert any((tmp_path / "ws").rglob("*"))
+
+
+def test_a_page_leaves_the_drawing_library_to_a_file_that_all_nights_share(
+    frames: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    """Put back in its place, the file gives a page that is whole again; nothing that a person reads has left it."""
+    left, right = frames
+    pages = [
+        drift_report(left, f, columns=["a", "b", "c"], thresholds=load_thresholds(), seed=s, sample_rows=500)
+        for f, s in ((right, 1), (left, 2))
+    ]
+    first, second = pages
+    assert len(first.html) < 1_000_000 and first.scripts == second.scripts and len(first.scripts) == 1
+    (name, script), *_ = first.scripts.items()
+    link = f'<script charset="utf-8" src="../{name}"></script>'.encode()
+    assert first.html.count(link) == 1 and len(script) > 1_000_000
+    whole = first.html.replace(link, b"<script>" + script + b"</script>")
+    assert shared_scripts(whole) == (first.html, first.scripts)
+    assert whole.index(b"window.drawDashboard=") < whole.index(b"window.drawDashboard(")
+    assert shared_scripts(b"<html><script>var a</script></html>") == (b"<html><script>var a</script></html>", {})
 
 
 def test_columns_that_cannot_be_shown_are_named(frames: tuple[pl.DataFrame, pl.DataFrame]) -> None:

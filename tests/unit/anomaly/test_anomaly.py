@@ -21,6 +21,7 @@ from ml.anomaly import (
     stock_identity_breaks,
     telemetry_findings,
     unit_off_by_pack,
+    value_on_board,
 )  # fmt: skip
 from ml.anomaly.demand import tail_probability
 
@@ -164,6 +165,34 @@ def test_telemetry_excursions_become_findings_with_money_only_for_the_goods() ->
     assert money == {"telemetry_excursion": 900.0, "sensor_spike": None, "sensor_gap": None, "sensor_stuck": None}
     assert set(found["finding_date"]) == {date(2025, 3, 2)}
     assert telemetry_findings(RAW_TELEMETRY_EXCURSIONS.empty(), available_at_utc=NOW).height == 0
+
+
+def test_an_excursion_that_goes_on_is_told_every_night_with_all_of_its_length() -> None:
+    began = datetime(2025, 3, 1, 22, tzinfo=UTC)
+
+    def night(hours: int) -> pl.DataFrame:
+        row = {
+            "sensor_id": "T1", "measure_code": "temperature_c", "kind_code": "high", "started_at_utc": began, "readings": 4 * hours,
+            "ended_at_utc": began + timedelta(hours=hours), "peak_value": 9.0, "limit_value": 8.0, "asset_id": "TR1",
+            "shipment_id": "SH1", "document_id": "d", "available_at_utc": NOW,
+        }  # fmt: skip
+        frame = pl.DataFrame([row], schema=RAW_TELEMETRY_EXCURSIONS.schema)
+        return telemetry_findings(frame, available_at_utc=NOW, shipment_value_usd={"SH1": 900.0})
+
+    first, second, third = night(1), night(20), night(40)
+    new = second.join(first, on="finding_id", how="anti")
+    assert new["finding_date"].to_list() == [date(2025, 3, 2)] and "for 1200 minutes" in new["reason"][0]
+    newer = third.join(pl.concat([first, second]), on="finding_id", how="anti")
+    assert newer["finding_date"].to_list() == [date(2025, 3, 3)] and "for 2400 minutes" in newer["reason"][0]
+    assert set(pl.concat([first, new, newer])["money_at_risk_usd"]) == {900.0}
+
+
+def test_value_on_board_is_what_the_lines_of_a_shipment_shipped_at_their_price() -> None:
+    orders = pl.DataFrame({
+        "shipment_id": ["A", "A", "B", None, "C"], "shipped_qty_ea": [10.0, 5.0, 2.0, 7.0, 3.0],
+        "unit_price_usd": [2.0, 4.0, 1.5, 9.0, None],
+    })  # fmt: skip
+    assert value_on_board(orders) == {"A": 40.0, "B": 3.0}
 
 
 def test_a_drifting_sensor_is_told_from_weather() -> None:

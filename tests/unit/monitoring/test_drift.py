@@ -65,6 +65,7 @@ def test_wasserstein_agrees_with_scipy() -> None:
     for reference, current in [
         (rng.normal(size=20_000), rng.normal(0.7, 1.3, 20_000)),
         (rng.poisson(4, 20_000).astype(float), rng.poisson(6, 20_000).astype(float)),
+        (rng.poisson(4, 20_000).astype(float), np.where(rng.random(20_000) < 0.03, -999.0, rng.poisson(4, 20_000))),
     ]:
         grid = make_grid(pl.Series("x", reference), 20)
         zero = np.zeros(20_000, dtype=np.int64)
@@ -75,17 +76,29 @@ def test_wasserstein_agrees_with_scipy() -> None:
 
 def test_psi_agrees_with_the_textbook_sum() -> None:
     grid = make_grid(pl.Series("x", np.repeat([1.0, 2.0, 3.0], 1000)), 20)
-    left, right = np.array([[1000.0, 1000.0, 1000.0, 0.0]]), np.array([[600.0, 900.0, 1500.0, 0.0]])
+    left, right = np.array([[0.0, 1000.0, 1000.0, 1000.0, 0.0]]), np.array([[0.0, 600.0, 900.0, 1500.0, 0.0]])
     p, q = np.array([1, 1, 1]) / 3, np.array([0.2, 0.3, 0.5])
-    assert grid.bins == 4
+    assert grid.bins == 5
     assert psi(left, right, grid)[0] == pytest.approx(((q - p) * np.log(q / p)).sum(), rel=0.01)
+
+
+def test_a_sentinel_below_all_counts_is_drift() -> None:
+    """3 % of -999 in a column of counts: too few for the PSI, which sees them among the zeros."""
+    rng = np.random.default_rng(4)
+    days = [NIGHT - timedelta(days=int(d)) for d in rng.integers(3, 87, 40_000)]
+    seen = pl.DataFrame({"d": days, "y": rng.poisson(4, 40_000).astype(float)})
+    reference = build_reference(seen, subject="feat", columns=["y"], date_column="d")
+    now = pl.DataFrame({"d": [NIGHT] * 3000, "y": rng.poisson(4, 3000).astype(float)})
+    broken = now.with_columns(y=pl.when(pl.int_range(pl.len()) % 33 == 0).then(-999.0).otherwise("y"))
+    assert not drift(now, [reference], None)["is_drifted"].any()
+    assert drift(broken, [reference], None)["is_drifted"].all()
 
 
 def test_counts_of_bins_are_the_counts_of_values() -> None:
     values = pl.Series("x", [1.0, 1.0, 2.0, None, float("nan"), 9.0])
     grid = make_grid(pl.Series("x", [1.0] * 200 + [2.0] * 200 + [3.0] * 200), 10)
     counts, gone = count(bin_numbers(values, grid), np.zeros(6, dtype=np.int64), 1, grid.bins)
-    assert counts[0].tolist() == [2.0, 1.0, 0.0, 1.0]
+    assert counts[0].tolist() == [0.0, 2.0, 1.0, 0.0, 1.0]
     assert gone[0] == 2
 
 

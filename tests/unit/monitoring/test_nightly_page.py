@@ -56,3 +56,12 @@ def test_canary_against_control_is_on_the_page() -> None:
     table = pl.DataFrame({"rollout": ["demand:2, 25%"], "kpi_code": ["fill_rate_frac"], "canary": [0.97], "control": [0.98], "difference": [-0.01]})  # fmt: skip
     html = page([drift_row("steady", 0.05, None, False)], canary=table)
     assert "Canary against control" in html and "demand:2, 25%" in html
+
+
+def test_findings_beyond_the_budget_are_counted_by_kind() -> None:
+    shown = pl.DataFrame({"kind_code": ["a"], "subject": ["s"], "money_at_risk_usd": [5.0], "reason": ["r"]})
+    empty = {"verdicts": MON_GATE_VERDICTS.empty(), "drift": MON_DRIFT.empty(), "quality": MON_FORECAST_QUALITY.empty()}
+    night = date(2025, 3, 1)
+    page = nightly_page(night=night, findings=shown, findings_left={"demand_anomaly": 1091, "sensor_gap": 2}, **empty)
+    assert "Not shown: 1,091 demand_anomaly, 2 sensor_gap. All of them are in mon_findings." in page
+    assert "Not shown" not in nightly_page(night=night, findings=shown, findings_left={}, **empty)

@@ -70,6 +70,14 @@ def test_a_spike_at_the_second_reading_after_two() -> None:
     assert found([3.0, 3.1, 31.0, 3.0, 3.1]) == [("spike", 2, 2, 1)]
 
 
+def test_a_jump_at_the_end_of_what_is_known_may_be_the_goods_until_it_comes_back() -> None:
+    quiet = [3.0, 3.1, 3.2, 3.1, 3.0, 3.1, 3.2, 3.1, 3.0]
+    assert found([*quiet, 15.0]) == [("high", 9, 9, 1)]
+    assert found([*quiet, 15.0, 15.2]) == [("high", 9, 10, 2)]
+    assert found([*quiet, 15.0, 15.2, 15.1, 15.3]) == [("high", 9, 12, 4)]
+    assert found([*quiet, 15.0, 15.2, 3.1]) == [("spike", 9, 10, 2)]
+
+
 def test_warm_for_long_is_high_and_not_a_spike() -> None:
     values = [*CALM[:8], 8.5, 9.0, 9.4, 8.1, *CALM[8:]]
     assert found(values) == [("high", 8, 11, 4)]
