@@ -61,6 +61,20 @@ class BranchLake(Lake):
             return empty.select(columns) if columns is not None else empty
         return self.base.scan(contract, columns=columns, version=pinned, verify=verify)
 
+    def scan_parts(
+        self, table: Table | str, *, newest_rows: int | None = None, version: int | None = None
+    ) -> list[pl.LazyFrame]:
+        """Parts of what `scan` reads; see `Lake.scan_parts`.
+
+        Raises:
+            IntegrityError: production no longer holds the files of that version.
+        """
+        contract = contract_of(table) if isinstance(table, str) else table
+        pinned = self.pinned.get(contract.name, -1)
+        if self.exists(contract) or pinned < 0:
+            return super().scan_parts(contract, newest_rows=newest_rows, version=version)
+        return self.base.scan_parts(contract, newest_rows=newest_rows, version=pinned)
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:

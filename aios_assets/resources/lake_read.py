@@ -100,18 +100,21 @@ class LakeReader:
         frame = scan_files(contract, self.folder(contract), files)
         return frame.select(columns) if columns is not None else frame
 
-    def scan_parts(self, table: Table | str, *, newest_rows: int | None = None) -> list[pl.LazyFrame]:
+    def scan_parts(
+        self, table: Table | str, *, newest_rows: int | None = None, version: int | None = None
+    ) -> list[pl.LazyFrame]:
         """The table as lazy frames of some files each, to be looked at one after the other; at least one.
 
         Args:
             table: contract or name.
             newest_rows: only files that may hold one of so many newest rows by the known clock, as the log's limits tell.
+            version: Delta version (default newest).
 
         Raises:
             IntegrityError: a file is missing or changed.
         """
         contract = named(table)
-        files = self.files(contract)
+        files = self.files(contract, version)
         if newest_rows is not None:
             files = newest_files(files, contract.known_clock, newest_rows)
         self._verify(contract, files)

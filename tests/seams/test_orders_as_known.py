@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from aios_assets.marts.open_orders import fold_parts, open_orders_as_of
 from aios_assets.resources import as_known, lake_read
 from aios_assets.resources.lake import Lake
+from aios_assets.resources.lake_branch import BranchLake
 from tests.unit.dbt.test_open_orders import START, event, frame
 
 
@@ -42,7 +43,7 @@ def test_a_table_of_many_files_is_folded_some_whole_orders_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files end wherever they are full, also in the middle of an order."""
-    lake, sizes = Lake(tmp_path), []
+    lake, sizes = Lake(tmp_path / "lake"), []
     rows = [event(n, "ordered", 10, sent=n, known=n, order_number=f"P{n // 2}", item_id="AB"[n % 2]) for n in range(9)]
     rows += [event(20 + n, "received", 4, sent=30, known=30, order_number=f"P{n}", item_id="A") for n in range(5)]
     events = frame(rows).sort("order_number", "item_id", "event_code")
@@ -57,6 +58,9 @@ def test_a_table_of_many_files_is_folded_some_whole_orders_at_a_time(
     monkeypatch.setattr(lake_read, "PART_ROWS", 4)
     monkeypatch.setattr(as_known, "fold_parts", counted)
     instant = START + timedelta(hours=40)
-    found = as_known.orders_as_known(lake, instant, include_closed=True)
-    assert_frame_equal(found, open_orders_as_of(events, instant, include_closed=True))
-    assert sum(sizes) == events.height and max(sizes) < events.height / 2
+    branch = BranchLake(tmp_path / "branch", lake, {"fct_order_events": lake.version("fct_order_events")})
+    for where in (lake, branch):
+        sizes.clear()
+        found = as_known.orders_as_known(where, instant, include_closed=True)
+        assert_frame_equal(found, open_orders_as_of(events, instant, include_closed=True))
+        assert sum(sizes) == events.height and max(sizes) < events.height / 2
