@@ -72,7 +72,7 @@ def on_the_shelf(shipments: pl.DataFrame, receipts: pl.DataFrame, instant: datet
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(said, max_size=10), st.lists(said, max_size=10))
 def test_at_every_moment_receipts_meet_the_shipments_known_then(
     sent: list[tuple[int, str, int, int, int | None]], got: list[tuple[int, str, int, int, int | None]]

@@ -89,7 +89,7 @@ def test_a_week_worked_by_hand() -> None:
     weekdays=st.sampled_from([None, "1", "25", "246", "7"]),
     arrivals=st.dictionaries(st.integers(1, 25), st.integers(1, 40), max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_without_doubt_the_order_is_what_a_plain_simulation_lacks(
     on_hand: int, lead: int, weekdays: str | None, arrivals: dict[int, int]
 ) -> None:
@@ -211,7 +211,7 @@ def test_promised_goods_are_not_given_away() -> None:
     room=st.sampled_from([None, 70.0, 110.0, 200.0]),
     cap=st.sampled_from([None, 1]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_order_breaks_a_limit_whatever_limits_meet(
     on_hand: tuple[int, int],
     minimum: float,
