@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from planning.groups import Line
 from planning.inputs import PlanSpec
-from planning.night import Chunk
+from planning.night import Chunk, waiting_risk
 from planning.options import Offer, Routes
 from planning.projection import F64, I64, order_value, packs_to_order, project
 
@@ -89,7 +89,7 @@ class _Search:
         self.daily = facts["daily_qty_ea_mean"].to_numpy()
         self.keeps = facts["shelf_life_days"].cast(pl.Float64).fill_null(np.inf).to_numpy()
         self.review = (facts["next_order_day"] - facts["order_day"]).to_numpy()
-        self.risk = np.where(chunk.is_centre[rows], spec.centre_waiting_share_frac, 1.0) * chunk.shortage[rows]
+        self.risk = waiting_risk(chunk, spec)[rows]
 
     def decide(self, pick: I64, stock: F64) -> tuple[Trial, Any]:
         """Decide these rows again with this stock on hand."""

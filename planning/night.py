@@ -104,6 +104,11 @@ class Chunk:
     place: dict[tuple[str, str], int]
 
 
+def waiting_risk(chunk: Chunk, spec: PlanSpec) -> F64:
+    """USD an each that waiting for the next order day lacks (n,): a centre's stores cushion what it lacks."""
+    return chunk.shortage * np.where(chunk.is_centre, spec.centre_waiting_share_frac, 1.0)
+
+
 def critical_ratio(
     spec: PlanSpec,
     shortage: F64,

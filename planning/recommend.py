@@ -14,7 +14,7 @@ from planning.groups import Line, decide_groups, rooms
 from planning.inputs import PlanInputs, PlanSpec, check_inputs
 from planning.limits import smallest_order
 from planning.network import LEAD_COLUMNS, build_book, lane_costs, lane_lead_times, next_order_days
-from planning.night import Chunk, World, build_chunk, ration, solve
+from planning.night import Chunk, World, build_chunk, ration, solve, waiting_risk
 from planning.options import Offer, Routes, build_routes, choose, late_orders, take
 from planning.position import open_position
 from planning.projection import F64, order_value
@@ -211,8 +211,7 @@ def _solve_rows(
     held = chunk.holding_day * chunk.review
     nothing = np.zeros_like(quantity)
     saving, confidence, saved = order_value(seen.need, quantity, chunk.shortage, held, nothing)
-    risk = chunk.shortage * np.where(chunk.is_centre, world.spec.centre_waiting_share_frac, 1.0)
-    waiting, _, _ = order_value(seen.need_wait, quantity, risk, nothing, nothing)
+    waiting, _, _ = order_value(seen.need_wait, quantity, waiting_risk(chunk, world.spec), nothing, nothing)
     one_pack, _, _ = order_value(seen.need, smallest_order(chunk.pack, chunk.minimum), chunk.shortage, held, nothing)
     stats = {
         "units_saved_ea": saved, "holding_usd_per_ea": held, "margin_usd": chunk.shortage,

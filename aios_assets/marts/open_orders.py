@@ -12,7 +12,6 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from aios_assets.contracts.mart_tables import FCT_PURCHASE_ORDER_LINES
-from aios_assets.marts.versions import known_at
 
 LINE = ["order_number", "item_id"]
 SITE = [*LINE, "ship_to_no"]
@@ -23,8 +22,8 @@ _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "set_n
 _EVENT = [*_MESSAGE, "segment_no", "line_no", *LINE, "event_code"]
 
 
-def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed: bool = False) -> pl.DataFrame:
-    """Order lines as known at `instant`.
+def fold_parts(parts: Iterable[pl.DataFrame], newest: datetime | None) -> pl.DataFrame:
+    """Order lines, closed ones too, from events that come some whole orders at a time: nothing of one order depends on another.
 
     A message that names a site for a line names all of them: what it leaves out is no longer ordered. A word about the line that
     names none of its sites is one about all of them, its quantity in proportion to what they ordered.
@@ -32,23 +31,11 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
     Grain: one item of one order for one receiving site. Units: eaches. Columns: those of `fct_purchase_order_lines`.
 
     Args:
-        events: rows of `fct_order_events`; what became known after `instant`, or was superseded by then, is not looked at.
-        instant: moment of knowledge, UTC.
-        include_closed: also lines of which nothing is to come (received, cancelled).
+        parts: rows of `fct_order_events` as they were known at the instant asked for; every order is in one part.
+        newest: newest instant at which anything became known, in any of them; None where there is nothing.
 
     Returns:
         Lines sorted by order, item and receiving site.
-    """
-    known = events.filter(known_at(instant))
-    return wanted(fold_parts([known], known["available_at_utc"].max()), include_closed=include_closed)  # type: ignore[arg-type]
-
-
-def fold_parts(parts: Iterable[pl.DataFrame], newest: datetime | None) -> pl.DataFrame:
-    """All order lines from events that come some whole orders at a time: nothing of one order depends on another.
-
-    Args:
-        parts: what is known of the orders of a part; every order is in one of them.
-        newest: newest instant at which anything became known, in any of them; None where there is nothing.
     """
     last = newest.date() if newest else None
     return pl.concat([FCT_PURCHASE_ORDER_LINES.empty(), *(_folded(part, last) for part in parts)]).sort(SITE)

@@ -83,7 +83,7 @@ def stock_as_known(lake: Lake, instant: datetime, since: date, until: date) -> p
 
 
 def orders_as_known(lake: Lake, instant: datetime, *, include_closed: bool = False) -> pl.DataFrame:
-    """Order lines as they were known at `instant`: what `open_orders_as_of` makes of all events.
+    """Order lines as they were known at `instant`: the fold of all events known then.
 
     Several steps of a night ask for the same lines, and years of events take long to fold: the newest answer is kept, for as long as
     the table holds the same files.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from aios_assets.contracts.errors import BadInputError, ConflictError, UsageError
 from aios_assets.contracts.registry import TABLES
-from aios_assets.contracts.registry import table as contract_of
 from aios_assets.resources.lake import Lake
+from aios_assets.resources.lake_read import named
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +50,7 @@ class BranchLake(Lake):
             IntegrityError: production no longer holds the files of that version.
             UsageError: a version was asked for of a table that the branch did not write.
         """
-        contract = contract_of(table) if isinstance(table, str) else table
+        contract = named(table)
         if self.exists(contract):
             return super().scan(contract, columns=columns, version=version, verify=verify)
         if version is not None:
@@ -69,7 +69,7 @@ class BranchLake(Lake):
         Raises:
             IntegrityError: production no longer holds the files of that version.
         """
-        contract = contract_of(table) if isinstance(table, str) else table
+        contract = named(table)
         pinned = self.pinned.get(contract.name, -1)
         if self.exists(contract) or pinned < 0:
             return super().scan_parts(contract, newest_rows=newest_rows, version=version)

@@ -13,13 +13,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aios_assets.contracts.registry import TABLES
-from aios_assets.marts.open_orders import open_orders_as_of
 from aios_assets.resources.dbt import write_docs
 from aios_assets.resources.lake import Lake
 from aios_assets.tabular import Mapping, mapping_json, read_import
 from planning.position import open_position
 from tests.seams.dbt_world import DAY, World, at, build, dbt_environment, run_dbt
-from tests.unit.dbt.test_open_orders import event, frame
+from tests.unit.dbt.test_open_orders import event, frame, open_orders_as_of
 from tests.unit.edi.make import x12
 
 pytestmark = pytest.mark.slow

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from aios_assets.marts.open_orders import fold_parts, open_orders_as_of
+from aios_assets.marts.open_orders import fold_parts
 from aios_assets.resources import as_known, lake_read
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.lake_branch import BranchLake
-from tests.unit.dbt.test_open_orders import START, event, frame
+from tests.unit.dbt.test_open_orders import START, event, frame, open_orders_as_of
 
 
 def test_one_fold_per_night_and_state_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from aios_assets.contracts.mart_tables import FCT_ORDER_EVENTS, FCT_PURCHASE_ORDER_LINES
-from aios_assets.marts.open_orders import SHORT_CLOSE_DAYS, fold_parts, open_orders_as_of
+from aios_assets.marts.open_orders import SHORT_CLOSE_DAYS, fold_parts, wanted
+from aios_assets.marts.versions import known_at
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
@@ -31,6 +32,12 @@ def event(number: int, code: str, quantity: float | None, *, sent: int, known: i
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=FCT_ORDER_EVENTS.schema)
+
+
+def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed: bool = False) -> pl.DataFrame:
+    """Order lines as known at `instant`, folded at once."""
+    known = events.filter(known_at(instant))
+    return wanted(fold_parts([known], known["available_at_utc"].max()), include_closed=include_closed)  # type: ignore[arg-type]
 
 
 EVENTS = st.lists(
