@@ -40,6 +40,7 @@ class Judged:
     incidents: pl.DataFrame = field(default_factory=MON_FINDINGS.empty)
     reasons: list[str] = field(default_factory=list)
     decisions: dict[str, list[GateDecision]] = field(default_factory=dict)
+    passed: list[tuple[dict[str, Any], list[GateDecision], Any]] = field(default_factory=list)
 
     def add(self, verdicts: list[GateDecision], deployments: pl.DataFrame, instant: datetime, said: str) -> None:
         """Note what was decided about one version."""
@@ -67,6 +68,7 @@ def judge_day(world: World, day: date) -> Judged:
         _judge_trained(world, day, row, mine, before, result)
     for row in _proposed(world, before, day):
         _challenge(world, day, row, [], before, result)
+    _settle_passed(before, instant, result)
     for model in SUBJECTS:
         _climb_on(world, day, model, before, result)
     # rollbacks between the nights, by hand or by the sensor: their incidents follow from the record
@@ -179,18 +181,37 @@ def _judged_cost(
 def _challenge(
     world: World, day: date, row: dict[str, Any], quality: list[GateDecision], before: pl.DataFrame, result: Judged
 ) -> None:
-    """The second rung: the cost trial. Passed, the shadow nights begin and an older climb ends."""
-    from ml.promotion.ladder import climb, supersede
+    """The second rung: the cost trial. Who passed it waits for the others of the night, see `_settle_passed`."""
+    from ml.promotion.ladder import climb
 
     subject, instant = rollout_code(row), world.cutoff(day)
     trials, judged = _judged_cost(world, day, row)
     moved = climb(before, verdicts=[*quality, *judged], nights_on_rung=0, instant=instant, **row)
-    rows = moved.deployments
-    if moved.rung == "shadow":
-        ended = supersede(before, model_name=row["model_name"], newer=row["model_version"], instant=instant)
-        rows = pl.concat([ended, rows])
     result.trials = pl.concat([result.trials, trials])
-    result.add([*quality, *judged], rows, instant, f"{subject}: {moved.rung}, {moved.reason}")
+    if moved.rung == "shadow":
+        result.passed.append((row, [*quality, *judged], moved))
+        return
+    result.add([*quality, *judged], moved.deployments, instant, f"{subject}: {moved.rung}, {moved.reason}")
+
+
+def _settle_passed(before: pl.DataFrame, instant: datetime, result: Judged) -> None:
+    """Of the versions of a model that passed on this night one begins its shadow nights, and an older climb ends; the others are refused."""
+    from ml.promotion.deployments import promotion_rows
+    from ml.promotion.ladder import one_into_shadow, supersede
+
+    for model in sorted({row["model_name"] for row, _, _ in result.passed}):
+        mine = {
+            row["model_version"]: (row, said, moved) for row, said, moved in result.passed if row["model_name"] == model
+        }
+        first, refused = one_into_shadow({version: said for version, (_, said, _) in mine.items()})
+        for version, (row, said, moved) in mine.items():
+            if version == first:
+                ended = supersede(before, model_name=model, newer=version, instant=instant)
+                rows, words = pl.concat([ended, moved.deployments]), f"{moved.rung}, {moved.reason}"
+            else:
+                rows = promotion_rows(before, decision="reject", reason=refused[version], instant=instant, **row)
+                words = f"rejected, {refused[version]}"
+            result.add(said, rows, instant, f"{rollout_code(row)}: {words}")
 
 
 def _climb_on(world: World, day: date, model: str, before: pl.DataFrame, result: Judged) -> None:

@@ -7,7 +7,7 @@ fails ends it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -168,6 +168,36 @@ def climb(
     return Climb(
         "full", 1.0, reason, pl.concat([row("canary", 0.0, "promote", reason), row("champion", 1.0, "promote", reason)])
     )
+
+
+def one_into_shadow(
+    passed: Mapping[str, Sequence[GateDecision]],
+) -> tuple[str, dict[str, str]]:
+    """Which of several versions that passed quality and cost on one night begins its shadow nights, and why the others do not.
+
+    One challenger climbs at a time. Of several the one whose cost trial saved most goes on: all were played on the same weeks,
+    demand and lead times against the same champion. On equal savings the surer one, then the older version.
+
+    Args:
+        passed: verdicts by version; each holds a passed `promote_cost` with the relative `difference` in its evidence.
+
+    Returns:
+        The version that goes on, and the reason of refusal of every other version.
+    """
+
+    def rank(version: str) -> tuple[float, float, int, str]:
+        cost = next(d for d in passed[version] if d.gate_code == "promote_cost")
+        bound = cost.value if cost.value is not None else float("inf")
+        difference = cost.evidence.get("difference", bound)
+        return float(difference), bound, len(version), version
+
+    first, *others = sorted(passed, key=rank)
+    saved = -rank(first)[0]
+    return first, {
+        version: f"quality and cost passed (it saved {-rank(version)[0]:.2%} in its trial), but version {first} saved {saved:.2%} "
+        "on the same weeks the same night, and one version climbs at a time; `aios model promote` can still make it champion"
+        for version in others
+    }
 
 
 def supersede(deployments: pl.DataFrame, *, model_name: str, newer: str, instant: datetime) -> pl.DataFrame:
