@@ -153,16 +153,17 @@ def _with_category(features: Any, lake: Lake, versions: dict[str, int]) -> Any:
 
 
 def _stated(lake: Lake, name: str, versions: dict[str, int], cutoff: Any) -> Any:
-    """Newest statement of every row of a master table known at the cut-off."""
+    """Every statement of a master table known at the cut-off, with the stretch in which it stood."""
     import polars as pl
 
     from aios_assets.contracts.registry import TABLES as CONTRACTS
+    from aios_assets.marts.versions import statements
 
     if versions[name] < 0:
         return CONTRACTS[name].empty()
     keys = [k for k in CONTRACTS[name].key if k not in ("available_at_utc", "document_id")]
     rows = lake.read(name, where=pl.col("available_at_utc") <= cutoff, version=versions[name])
-    return rows.sort(*keys, "available_at_utc").unique(keys, keep="last", maintain_order=True)
+    return statements(rows, keys)
 
 
 def _register(

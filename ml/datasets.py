@@ -2,7 +2,8 @@
 
 A row is item, site, origin day and horizon. Features come as they were known at the origin (through Feast); promotions and
 holidays only if they were announced by then; labels are what is known at the day of training. Labels of days without stock
-are censored demand: they are set aside, counted, and the bias that brings is corrected by `ml.training`.
+are censored demand: they are set aside, counted, and the bias that brings is corrected by `ml.training`. Sales net of returns that are
+below zero are no demand (0), and counted.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ DRAWN_ROWS = 4_194_304
 CODES = ("weekday", "site_code", "category_code", "item_code")
 PROMOTIONS = pl.Schema(
     {"item_id": pl.String(), "site_id": pl.String(), "start_date": pl.Date(), "end_date": pl.Date(), "promo_price_usd": pl.Float64(),
-     "available_at_utc": pl.Datetime("us", "UTC")}
+     "available_at_utc": pl.Datetime("us", "UTC"), "superseded_at_utc": pl.Datetime("us", "UTC")}
 )  # fmt: skip
 HOLIDAYS = pl.Schema(
-    {"holiday_date": pl.Date(), "is_closed": pl.Boolean(), "available_at_utc": pl.Datetime("us", "UTC")}
-)
+    {"holiday_date": pl.Date(), "is_closed": pl.Boolean(), "available_at_utc": pl.Datetime("us", "UTC"),
+     "superseded_at_utc": pl.Datetime("us", "UTC")}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,9 @@ class Covariates:
     """What is known of the future.
 
     Attributes:
-        promotions: rows of `raw_master__promotions` (`end_date` is the day after the last), with `available_at_utc`.
-        holidays: rows of `raw_master__holidays`, with `available_at_utc`.
+        promotions: rows of `raw_master__promotions` (`end_date` is the day after the last), with `available_at_utc`, and where a promotion
+            was stated anew also `superseded_at_utc`: an origin sees the statement that stood then.
+        holidays: rows of `raw_master__holidays`, likewise.
     """
 
     promotions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROMOTIONS))
@@ -91,12 +94,14 @@ class DemandFrame:
         rows: item_id, site_id, origin_date, horizon_days, target_date, in the order of the design.
         counted: rows asked, kept, set aside by reason.
         censored: the design rows of stock-out days (labels are lower bounds), or None.
+        net_returns: labelled rows whose sales, net of returns, are below zero; they stand as no demand.
     """
 
     design: Design
     rows: pl.DataFrame
     counted: Counted
     censored: Design | None = None
+    net_returns: int = 0
 
 
 def training_request(
@@ -193,14 +198,17 @@ def _labelled(
         "suspect": int(suspect.sum()),
         "stockout_censored": int(stockout.sum()),
     }
-    actual = y.fill_null(np.nan).to_numpy()
+    # More came back than was sold: nobody wanted less than nothing, and a learner of counts refuses to learn it.
+    below = (y < 0).fill_null(False).to_numpy() & (keep | stockout)
+    actual = np.where(below, 0.0, y.fill_null(np.nan).to_numpy())
 
     def part(pick: npt.NDArray[np.bool_]) -> Design:
         return _design(features, origin[pick], rows.filter(pl.Series(pick)), covariates, encoding, actual[pick])
 
     censored = part(stockout) if stockout.any() else None
     kept = Counted(counted.asked, int(keep.sum()), dropped)
-    return DemandFrame(part(keep), rows.filter(pl.Series(keep)).drop("available_at_utc"), kept, censored)
+    chosen = rows.filter(pl.Series(keep)).drop("available_at_utc")
+    return DemandFrame(part(keep), chosen, kept, censored, int(below.sum()))
 
 
 def _sampled(n: int, horizon: int, most: int | None, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
@@ -317,11 +325,12 @@ def _promotion_columns(rows: pl.DataFrame, promotions: pl.DataFrame, last_price:
     nothing = {"is_promo": np.zeros(rows.height), "promo_price_rel": np.full(rows.height, np.nan)}
     if promotions.height == 0:
         return nothing
-    daily = promotions.select(*KEYS, "promo_price_usd", pl.col("available_at_utc").alias("announced"),
+    daily = promotions.select(*KEYS, "promo_price_usd", pl.col("available_at_utc").alias("announced"), _until(promotions),
                               pl.date_ranges("start_date", "end_date", closed="left").alias("target_date")).explode("target_date")  # fmt: skip
     index = rows.select(*KEYS, "target_date", "available_at_utc").with_row_index("row")
     hits = index.join(daily.drop_nulls("target_date"), on=[*KEYS, "target_date"]).filter(
-        pl.col("announced") <= pl.col("available_at_utc")
+        (pl.col("announced") <= pl.col("available_at_utc"))
+        & (pl.col("until") > pl.col("available_at_utc")).fill_null(True)
     )
     best = (
         hits.sort("row", "announced", "promo_price_usd")
@@ -334,14 +343,24 @@ def _promotion_columns(rows: pl.DataFrame, promotions: pl.DataFrame, last_price:
     return nothing
 
 
+def _until(statements: pl.DataFrame) -> pl.Expr:
+    """When a later statement took the place of each; null while none did."""
+    name = "superseded_at_utc"
+    given = pl.col(name) if name in statements.columns else pl.lit(None)
+    return given.cast(pl.Datetime("us", "UTC")).alias("until")
+
+
 def _holiday_columns(rows: pl.DataFrame, holidays: pl.DataFrame) -> dict[str, F64]:
     """Days to the next and since the last holiday (capped at 8), and whether shops are closed, as announced by the origin."""
     ahead, behind, closed = np.full(rows.height, 8.0), np.full(rows.height, 8.0), np.zeros(rows.height)
     target = (rows["target_date"] - EPOCH).dt.total_days().to_numpy()
     known = rows["available_at_utc"].dt.timestamp("us").to_numpy()
-    for holiday in holidays.sort("holiday_date").iter_rows(named=True):
+    for holiday in holidays.with_columns(_until(holidays)).sort("holiday_date").iter_rows(named=True):
         gap = (holiday["holiday_date"] - EPOCH).days - target
-        near = np.flatnonzero((np.abs(gap) < 8) & (known >= int(holiday["available_at_utc"].timestamp() * 1e6)))
+        stands = known >= int(holiday["available_at_utc"].timestamp() * 1e6)
+        if holiday["until"] is not None:
+            stands &= known < int(holiday["until"].timestamp() * 1e6)
+        near = np.flatnonzero((np.abs(gap) < 8) & stands)
         ahead[near] = np.where(gap[near] >= 0, np.minimum(ahead[near], gap[near]), ahead[near])
         behind[near] = np.where(gap[near] <= 0, np.minimum(behind[near], -gap[near]), behind[near])
         closed[near] = np.where((gap[near] == 0) & bool(holiday["is_closed"]), 1.0, closed[near])
@@ -349,7 +368,9 @@ def _holiday_columns(rows: pl.DataFrame, holidays: pl.DataFrame) -> dict[str, F6
 
 
 def describe(frame: DemandFrame) -> dict[str, Any]:
-    """Figures of a frame for metadata: rows asked, kept, set aside by reason."""
-    return {"rows_asked": frame.counted.asked, "rows_kept": frame.counted.kept} | {
-        f"rows_{k}": v for k, v in frame.counted.dropped.items()
-    }
+    """Figures of a frame for metadata: rows asked, kept, set aside by reason; rows of net returns are kept as no demand."""
+    return {
+        "rows_asked": frame.counted.asked,
+        "rows_kept": frame.counted.kept,
+        "rows_net_returns": frame.net_returns,
+    } | {f"rows_{k}": v for k, v in frame.counted.dropped.items()}

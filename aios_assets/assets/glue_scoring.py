@@ -16,15 +16,15 @@ SHOWN = timedelta(weeks=8)
 
 
 def covariates(world: World, day: date) -> Any:
-    """Promotions and holidays as announced by the cut-off of `day`."""
+    """Promotions and holidays as announced by the cut-off of `day`, with what was announced before."""
     from ml.datasets import Covariates
 
     cutoff = world.cutoff(day)
     return Covariates(
-        promotions=as_known.master_as_known(
+        promotions=as_known.master_versions(
             world.lake, "raw_master__promotions", ["promotion_id", "item_id", "site_id"], cutoff
         ),
-        holidays=as_known.master_as_known(world.lake, "raw_master__holidays", ["holiday_date", "holiday_name"], cutoff),
+        holidays=as_known.master_versions(world.lake, "raw_master__holidays", ["holiday_date", "holiday_name"], cutoff),
     )
 
 

@@ -16,6 +16,7 @@ from aios_assets.contracts.mart_tables import DIM_ITEM, DIM_SITE, DIM_SUPPLIER
 from aios_assets.contracts.table import Table
 from aios_assets.marts.open_orders import fold_parts, wanted
 from aios_assets.marts.versions import known_at as known_at
+from aios_assets.marts.versions import statements
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
@@ -124,6 +125,15 @@ def master_as_known(lake: Lake, name: str, keys: Sequence[str], instant: datetim
     return rows.sort(*keys, "available_at_utc", "document_id", "line_no").unique(
         list(keys), keep="last", maintain_order=True
     )
+
+
+def master_versions(lake: Lake, name: str, keys: Sequence[str], instant: datetime) -> pl.DataFrame:
+    """Every statement of a master known at `instant`, with the stretch in which it stood (`aios_assets.marts.versions.statements`).
+
+    For whoever looks back from `instant` at what was announced on earlier days: the newest statement alone says when a record was
+    last delivered, not since when it was known.
+    """
+    return statements(lake.read(name, where=pl.col("available_at_utc") <= instant), keys)
 
 
 def items_as_known(lake: Lake, instant: datetime) -> pl.DataFrame:
