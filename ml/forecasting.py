@@ -29,15 +29,17 @@ from ml.models.boosted import BoostSpec, cells_of
 from ml.models.statistical import FLAT
 from ml.panel import PanelData
 from ml.panel_direct import mean_of, on_grid
-from ml.panel_features import I64, WINDOWS, Origins, Rows, all_rows, design, origin_features, seasonal_columns
+from ml.panel_features import I64, WINDOWS, Origins, Rows, all_rows, design, origin_features
+from ml.panel_harmonic import Harmonic, worth_trying
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
-from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets
+from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets, statistical_means
 from ml.panel_newcomers import with_newcomers
 from ml.panel_rows import SEASON
 from ml.panel_texts import with_effects
 
 SEASONAL = ("seasonal_naive", "seasonal_mean", "seasonal_level")
 ETS = "auto_ets"
+HARMONIC = "harmonic_regression"
 MIN_ROWS_BOOSTED = 1_500
 MIN_ROWS_CLASS = 150
 MOST_ETS_FITS = 300
@@ -108,7 +110,7 @@ class PanelForecast:
 
 def model_names() -> tuple[str, ...]:
     """Names that `PanelSpec.model` accepts."""
-    return ("auto", BOOSTED, DIRECT, *FLAT, "window_average", *SEASONAL, ETS)
+    return ("auto", BOOSTED, DIRECT, *FLAT, "window_average", *SEASONAL, HARMONIC, ETS)
 
 
 def forecast_panel(panel: PanelData, spec: PanelSpec, say: Callable[[str], None] = lambda _: None) -> PanelForecast:
@@ -189,33 +191,12 @@ class _Run:
         keep = ~np.isnan(frame.y)
         return rows.take(keep), frame.take(keep)
 
-    def statistical(self, rows: Rows) -> dict[str, F64]:
-        """Mean forecasts of every statistical model for some rows."""
-        out = {name: values[rows.s, rows.o] for name, values in self.origins.flat.items()}
-        window = f"mean_{WINDOWS[self.panel.freq][1]}"
-        out["window_average"] = out[window]
-        level = np.nan_to_num(out["ses"])
-        phase = seasonal_columns(self.panel, rows.s, self.origins.index[rows.o], rows.h)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            drift = np.clip(
-                np.nan_to_num(
-                    out[f"mean_{WINDOWS[self.panel.freq][0]}"] / phase["origin_year_ago_mean"], nan=1.0, posinf=1.0
-                ),
-                0.3,
-                3.0,
-            )
-        out["seasonal_naive"] = np.where(np.isnan(phase["same_phase"]), level, phase["same_phase"])
-        out["seasonal_mean"] = np.where(np.isnan(phase["same_phase_mean"]), level, phase["same_phase_mean"])
-        year = phase["year_ago_mean"] * drift
-        out["seasonal_level"] = np.where(np.isnan(year), level, 0.5 * (year + level))
-        return {name: np.maximum(np.nan_to_num(values), 0.0) for name, values in out.items()}
-
     # --- the whole --------------------------------------------------------------------------------------------------
     def forecast(self) -> PanelForecast:
         """Compete, calibrate, learn again, forecast."""
         rows, held = self._rows(self.held, self.last, self.spec.most_held_out, self.spec.seed + 11, whole=True)
         assert held.y is not None
-        means = self.statistical(rows)
+        means = statistical_means(self.panel, self.origins, rows)
         boosted = self._compete(held)
         learned = self._forecast_held(boosted, held) if boosted is not None else None
         if learned is not None:
@@ -223,6 +204,8 @@ class _Run:
             means |= self._learned_means(held, learned)
         if self._ets_helps():
             means[ETS] = self._ets(rows)
+        if self._harmonic_helps():
+            means[HARMONIC] = self._harmonic_held(rows)
         choice, candidates = self._choose(rows, held, means)
         mean = choice.mean(held.segment, means)
         signals = self._signals(held, mean, learned)
@@ -256,16 +239,21 @@ class _Run:
         A model of long ago errs in other ways than the one that answers in the end, and calibration would learn its errors.
         """
         learned = first.predict(held)
-        origins = np.unique(held.origin_index)
-        if origins.size < MIN_ORIGINS_AGAIN:
+        middle = self._middle(held.origin_index)
+        if middle is None:
             return learned
-        middle = int(origins[origins.size // 2])
         before = self.learn[self.origins.index[self.learn] < middle]
         _, known = self._rows(before, middle, self.spec.most_rows, self.spec.seed)
         self.say(f"learning again from {known.rows:,} rows up to {self.panel.day(middle)}, {first.trees} trees")
         newer = held.origin_index >= middle
         learned.put(newer, Boosted.train(known, self.spec, first.trees).predict(held.take(newer)))
         return learned
+
+    @staticmethod
+    def _middle(origin: I64) -> int | None:
+        """Origin from which on models learn again on the held-out periods; none where there are few."""
+        origins = np.unique(origin)
+        return int(origins[origins.size // 2]) if origins.size >= MIN_ORIGINS_AGAIN else None
 
     def _learned_means(self, frame: Design, learned: Learned) -> dict[str, F64]:
         """Mean forecasts of the global models: learned as such, and as the mean of the quantiles learned directly."""
@@ -301,6 +289,27 @@ class _Run:
             series = np.unique(rows.s[pick])
             ahead = auto_ets(self.panel, int(self.origins.index[position]), self.spec.horizon, series, trend=trend)
             out[pick] = [ahead[s][h - 1] for s, h in zip(rows.s[pick].tolist(), rows.h[pick].tolist(), strict=True)]
+        return out
+
+    def _harmonic_helps(self) -> bool:
+        """Whether the harmonic regression competes: asked for, or something to regress on and not too many series."""
+        if self.spec.model != "auto":
+            return self.spec.model == HARMONIC
+        return worth_trying(self.given, int(self.first_held))
+
+    def _harmonic(self, last: int) -> Harmonic:
+        """The harmonic regression as learned up to a period."""
+        self.say(f"regressing {self.panel.n:,} series on calendar and covariates up to {self.panel.day(last)}")
+        return Harmonic.fit(self.given, last, self.spec.horizon)
+
+    def _harmonic_held(self, rows: Rows) -> F64:
+        """Its means for the held-out rows; it learns again in between, as the global models do."""
+        origin = self.origins.index[rows.o]
+        out = self._harmonic(int(self.first_held)).means(rows.s, origin, rows.h)
+        middle = self._middle(origin)
+        if middle is not None:
+            newer = origin >= middle
+            out[newer] = self._harmonic(middle).means(rows.s[newer], origin[newer], rows.h[newer])
         return out
 
     def _choose(self, rows: Rows, held: Design, means: dict[str, F64]) -> tuple[Choice, pl.DataFrame]:
@@ -381,6 +390,7 @@ class _Run:
         n, horizon = self.panel.n, self.spec.horizon
         position = np.flatnonzero(self.origins.index == self.last)
         mean, quantiles = np.empty((n, horizon)), np.empty((n, horizon, len(self.spec.levels)))
+        harmonic = self._harmonic(self.last) if choice.uses(HARMONIC) else None
         step = max(1, 400_000 // horizon)
         for low in range(0, n, step):
             self.say(f"forecasting series {low + 1:,} to {min(low + step, n):,} of {n:,}")
@@ -388,12 +398,14 @@ class _Run:
             h = np.tile(np.arange(1, horizon + 1), s.size // horizon)
             rows = Rows(s, np.full(s.size, position[0]), h)
             frame = design(self.panel, self.origins, rows, False, self.ahead)
-            means = self.statistical(rows)
+            means = statistical_means(self.panel, self.origins, rows)
             learned = final.predict(frame) if final is not None else None
             if learned is not None:
                 means |= self._learned_means(frame, learned)
             if choice.uses(ETS):
                 means[ETS] = self._ets(rows)
+            if harmonic is not None:
+                means[HARMONIC] = harmonic.means(s, self.origins.index[rows.o], h)
             m = choice.mean(frame.segment, means)
             cells = cells_of(frame.segment, frame.horizon, self.edges)
             mean[s, h - 1] = m

@@ -1,4 +1,4 @@
-"""The learned members of a panel forecast: global LightGBMs for mean, spread, chance of a sale and quantiles, and AutoETS per series."""
+"""Members of a panel forecast: rules and smoothers, global LightGBMs for mean, spread, chance of a sale and quantiles, AutoETS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ml.models.base import F32, F64, Design
 from ml.models.boosted import booster_of, train_booster, train_stopped
 from ml.panel import PanelData
 from ml.panel_direct import Direct
-from ml.panel_features import I64
+from ml.panel_features import I64, WINDOWS, Origins, Rows, seasonal_columns
 from ml.panel_rows import SEASON
 
 if TYPE_CHECKING:
@@ -21,6 +21,23 @@ MOST_SHAPE_ROWS = 120_000
 LEAST = 1e-6
 ETS_PERIODS = 112
 MOST_ETS_SEASON = 24
+MOST_YEAR_RATIO = (0.3, 3.0)  # this year's level over last year's
+
+
+def statistical_means(panel: PanelData, origins: Origins, rows: Rows) -> dict[str, F64]:
+    """Mean forecasts of every smoother and seasonal rule for some rows."""
+    out = {name: values[rows.s, rows.o] for name, values in origins.flat.items()}
+    short, middle = (f"mean_{window}" for window in WINDOWS[panel.freq][:2])
+    out["window_average"] = out[middle]
+    level = np.nan_to_num(out["ses"])
+    phase = seasonal_columns(panel, rows.s, origins.index[rows.o], rows.h)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.nan_to_num(out[short] / phase["origin_year_ago_mean"], nan=1.0, posinf=1.0)
+    out["seasonal_naive"] = np.where(np.isnan(phase["same_phase"]), level, phase["same_phase"])
+    out["seasonal_mean"] = np.where(np.isnan(phase["same_phase_mean"]), level, phase["same_phase_mean"])
+    year = phase["year_ago_mean"] * np.clip(ratio, *MOST_YEAR_RATIO)
+    out["seasonal_level"] = np.where(np.isnan(year), level, 0.5 * (year + level))
+    return {name: np.maximum(np.nan_to_num(values), 0.0) for name, values in out.items()}
 
 
 @dataclass(frozen=True, slots=True)
