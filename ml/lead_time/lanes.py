@@ -127,7 +127,9 @@ def _trim(row: Floats) -> list[float]:
     return [float(v) for v in row[: last + 1]]
 
 
-def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFrame, dict[str, int]]:
+def lead_time_observations(
+    orders: pl.DataFrame, as_of: date, *, keep_forgotten: bool = False
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """One row per order line as known at the close of `as_of`: days, received or open, weight of its cluster.
 
     Args:
@@ -135,6 +137,7 @@ def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFr
             `is_cancelled` and `open_qty_ea`. A received date after `as_of` is unknown then: the line is open. A line of
             which nothing is to come and nothing came was refused or closed: it says nothing about time.
         as_of: last day known.
+        keep_forgotten: keep lines that look as if they were never closed, too.
 
     Returns:
         Frame `source_id, site_id, cluster, order_date, days, is_received, weight` and the lines set aside by reason.
@@ -176,7 +179,7 @@ def lead_time_observations(orders: pl.DataFrame, as_of: date) -> tuple[pl.DataFr
     frame = frame.with_columns(reason.alias("reason"))
     set_aside = frame.filter(pl.col("reason").is_not_null()).group_by("reason").len().sort("reason")
     kept = frame.filter(pl.col("reason").is_null())
-    kept, forgotten = without_forgotten(kept, "source_id")
+    kept, forgotten = (kept, 0) if keep_forgotten else without_forgotten(kept, "source_id")
     kept = kept.with_columns((1.0 / pl.len().over("source_id", "site_id", "cluster")).alias("weight"))
     kept = kept.select("source_id", "site_id", "cluster", "order_date", "days", "is_received", "weight")
     counts = {str(r): int(n) for r, n in set_aside.iter_rows()} | ({FORGOTTEN: forgotten} if forgotten else {})
