@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from planning.doubt import Doubt
 from planning.inputs import PlanSpec
 from planning.limits import Limit, fit_limits
 from planning.network import TRUCKS
@@ -49,6 +50,8 @@ class Line:
         one_pack: expected cost avoided by the smallest order that may be made, against none.
         flip: change of on-hand stock that flips the decision, NaN for none.
         late: number of the open order likeliest to be late, and its probability, where that reaches the threshold.
+        doubt: orders counted as on order that have been waited for longer than their lane supports; None where there are none.
+        given: what it gives away tonight: receiving site and eaches of each.
         limit: the constraint that changed the line, in words.
         left: eaches that its centre has left for a further order; infinite where it has no centre.
         rest: what the other lines of its lane bring; None where nothing can be decided.
@@ -72,6 +75,8 @@ class Line:
     need: F32 | None
     rejected: list[Offer] = field(default_factory=list)
     late: tuple[str, float] | None = None
+    doubt: Doubt | None = None
+    given: list[tuple[str, float]] = field(default_factory=list)
     limit: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
     left: float = float("inf")

@@ -99,8 +99,8 @@ def expedite_offers(world: World, chunk: Chunk, i: int, pipeline: dict[str, Any]
     for k in np.flatnonzero(pipeline["where"] == i):
         line = pipeline["lines"].row(int(k), named=True)
         route = routes.expedite.get((line["source_id"], chunk.site[i]))
-        if route is None or line["qty"] <= 0:
-            continue
+        if route is None or line["qty"] <= 0 or pipeline["doubtful"][k]:
+            continue  # nobody pays for speed before it is known that the order still exists
         fixed, per_each, days = route
         usual = pipeline["days"][k]
         fast = np.minimum(usual, max(1, int(np.ceil(1 + days))))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
+
+from planning.doubt import Doubt
 
 
 def figure(value: float | None) -> float | None:
@@ -153,6 +155,49 @@ def late_reason(drivers: Mapping[str, Any]) -> str:
     return (
         f" Order {drivers['late_order_number']} is late with probability {words(drivers['late_probability_frac'])}: "
         f"every faster way was weighed."
+    )
+
+
+def given_drivers(given: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """What a site gives away tonight, in all and by receiving site, as stored figures; nothing when it gives nothing."""
+    if not given:
+        return {}
+    each = {f"given_to_{site}_ea": figure(quantity) for site, quantity in given}
+    return {"given_to_ids": [site for site, _ in given], "given_qty_ea": figure(sum(q for _, q in given)), **each}
+
+
+def given_reason(drivers: Mapping[str, Any]) -> str:
+    """A sentence on stock that leaves for other sites tonight, which the decision no longer counts; empty when none does."""
+    if not drivers.get("given_to_ids"):
+        return ""
+    each = ", ".join(f"{words(drivers[f'given_to_{site}_ea'])} to {site}" for site in drivers["given_to_ids"])
+    return f" Of what is on hand {words(drivers['given_qty_ea'])} is given away tonight ({each}) and counts as gone."
+
+
+def doubt_drivers(doubt: Doubt | None) -> dict[str, Any]:
+    """The doubtful open orders as stored figures; nothing when there are none."""
+    if doubt is None:
+        return {}
+    return {
+        "doubtful_order_number": doubt.order_number, "doubtful_source_id": doubt.source_id, "doubtful_orders": doubt.orders,
+        "doubtful_qty_ea": figure(doubt.quantity), "doubtful_waiting_days": figure(doubt.waiting_days),
+        "doubtful_limit_days": figure(doubt.limit_days), "wanted_without_doubtful_ea": figure(doubt.without),
+    }  # fmt: skip
+
+
+def doubt_reason(drivers: Mapping[str, Any]) -> str:
+    """The question that only a person can answer: whether what has been waited for so long still comes; empty when there is none."""
+    if drivers.get("doubtful_order_number") is None:
+        return ""
+    orders, source = drivers["doubtful_orders"], drivers["doubtful_source_id"] or "its source"
+    which = "" if orders == 1 else f", the oldest of {orders} such orders,"
+    without = drivers["wanted_without_doubtful_ea"]
+    wanted = "" if without is None else f"; without it {words(without)} would be wanted tonight"
+    return (
+        f" Doubtful: {words(drivers['doubtful_qty_ea'])} of what is on order. Order {drivers['doubtful_order_number']}{which} has been "
+        f"waited for {words(drivers['doubtful_waiting_days'])} days, and what is ordered there is asked about after "
+        f"{words(drivers['doubtful_limit_days'])}. It still counts, so that no need is ordered twice{wanted}. "
+        f"Ask {source} whether it comes, and cancel it if not."
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES, REC_DECISIONS
+from planning.doubt import doubtful_lines, find_doubts
 from planning.flips import settle_flips
 from planning.groups import Line, decide_groups, rooms
 from planning.inputs import PlanInputs, PlanSpec, check_inputs
@@ -112,7 +113,7 @@ def _order_lines(inputs: PlanInputs, orders: pl.DataFrame, book: pl.DataFrame, a
         orders.join(keys, on=["item_id", "site_id"])
         .join(arrivals, on=["order_number", "item_id", "site_id"], how="left")
         .select(
-            pl.col("row").cast(pl.Int64), "order_number", "item_id", "site_id", "source_id",
+            pl.col("row").cast(pl.Int64), "order_number", "item_id", "site_id", "source_id", "regular_id",
             pl.col("open_qty_ea").alias("qty"), pl.format("{}>{}", lane, "site_id").alias("lane"),
             (pl.coalesce("expected_date", "promised_date", "requested_date") - start).dt.total_days().cast(pl.Float64)
             .fill_null(float("nan")).alias("due_day"),
@@ -198,6 +199,7 @@ def _solve_rows(
 ) -> tuple[Chunk, list[Line], list[Offer]]:  # fmt: skip
     """The rows of a chunk, each solved for itself and with the faster way that pays best."""
     chunk, pipeline = build_chunk(world, book, rows)
+    pipeline |= doubtful_lines(world, pipeline["lines"])
     first, _ = solve(chunk)
     lost: F64 = first.lost_before.mean(axis=1, dtype=np.float64)
     unit_cost, order_days = book["unit_cost_usd"].to_numpy()[rows], book["order_day"].to_numpy()[rows]
@@ -206,6 +208,7 @@ def _solve_rows(
     later = np.maximum(on_order - _until(chunk.receipts, chunk.until), 0.0)
     taken, rejected = choose(world, chunk, pipeline, routes, lost, unit_cost, late)
     seen, wanted = solve(chunk) if taken else (first, solve(chunk)[1])
+    doubts = find_doubts(world, chunk, pipeline)
     packs, had, left = ration(chunk, seen, wanted)
     quantity = packs * chunk.pack
     held = chunk.holding_day * chunk.review
@@ -227,10 +230,13 @@ def _solve_rows(
             waiting=float(waiting[i]), confidence=float(confidence[i]), had=float(had[i]), flip=float("nan"), left=float(left[i]),
             one_pack=float(one_pack[i]), holding_day=float(chunk.holding_day[i]), stats={k: float(v[i]) for k, v in stats.items()},
             need=seen.need[i] if chunk.ok[i] else None, shortage=float(chunk.shortage[i]), held=float(held[i]),
-            rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]),
+            rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]), doubt=doubts.get(i),
         )
         for i, r in enumerate(rows)
     ]  # fmt: skip
+    for offer in taken:
+        if offer.donor >= 0:
+            lines[offer.donor].given.append((chunk.site[offer.row], offer.quantity))
     return chunk, lines, taken
 
 

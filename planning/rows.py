@@ -18,9 +18,13 @@ from planning.options import Offer
 from planning.rationale import (
     base_drivers,
     day_text,
+    doubt_drivers,
+    doubt_reason,
     dumps,
     enough_reason,
     figure,
+    given_drivers,
+    given_reason,
     identity,
     late_drivers,
     late_reason,
@@ -44,7 +48,7 @@ def decision_rows(
     for line in lines:
         row = facts[line.row]
         if row["missing"] is not None:
-            out.append(_missing_row(row, as_of))
+            out.append(_missing_row(line, row, as_of))
             continue
         offer = chosen.get(line.row)
         if offer is None or line.packs > 0:
@@ -69,7 +73,7 @@ def _shell(
     }  # fmt: skip
 
 
-def _missing_row(row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
+def _missing_row(line: Line, row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
     out = _shell(row, as_of, "none", None)
     drivers = {
         k: figure(row[k]) if isinstance(row[k], float) else row[k]
@@ -87,8 +91,9 @@ def _missing_row(row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
     drivers |= {k: figure(row[k]) for k in loads if row[k] is not None}
     drivers["stock_date"] = row["stock_date"].isoformat() if row["stock_date"] is not None else None
     drivers["missing"] = row["missing"]
+    drivers |= doubt_drivers(line.doubt)
     return out | {
-        "reason": f"Nothing can be decided: {row['missing']}.",
+        "reason": f"Nothing can be decided: {row['missing']}." + doubt_reason(drivers),
         "drivers_json": dumps(drivers),
         "confidence_frac": 0.0,
     }
@@ -112,6 +117,9 @@ def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool, limit: str)
             why = f"the smallest order saves more than it costs against never ordering, but {limit or held}"
         out.append({"decision": "replenish", "quantity_ea": figure(least), "source_id": row["source_id"],
                     "cost_usd": figure(-line.one_pack), "why": why})  # fmt: skip
+    if line.doubt is not None and line.doubt.without is not None:
+        out.append({"decision": "replenish", "quantity_ea": figure(line.doubt.without), "source_id": row["source_id"], "cost_usd": None,
+                    "why": f"what would be wanted if order {line.doubt.order_number} were cancelled"})  # fmt: skip
     out.extend(
         {
             "decision": offer.decision,
@@ -123,6 +131,16 @@ def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool, limit: str)
         for offer in line.rejected
     )
     return out
+
+
+def _around(line: Line, row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
+    """What every decision of an item × site says beside itself: old stock, goods given away, late orders, doubtful ones."""
+    said = stock_drivers(row["stock_date"], as_of) | given_drivers(line.given)
+    return said | late_drivers(line.late) | doubt_drivers(line.doubt)
+
+
+def _around_reason(drivers: Mapping[str, Any]) -> str:
+    return stock_reason(drivers) + given_reason(drivers) + late_reason(drivers) + doubt_reason(drivers)
 
 
 def _flip(line: Line, ordered: bool) -> str | None:
@@ -140,7 +158,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
         "quantity_ea": figure(quantity), "quantity_packs": figure(line.packs),
         "covers_until_date": day_text(as_of, line.stats["covers_days"] - 1), "waiting_risk_usd": figure(line.waiting),
     }  # fmt: skip
-    drivers |= late_drivers(line.late) | stock_drivers(row["stock_date"], as_of)
+    drivers |= _around(line, row, as_of)
     if line.limit:
         drivers["limit"] = line.limit
     if not math.isnan(line.had):
@@ -151,9 +169,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
             )
     out = _shell(row, as_of, "replenish" if ordered else "none", row["source_id"] if ordered else None)
     out |= {
-        "reason": (replenish_reason(row, drivers) if ordered else enough_reason(drivers))
-        + stock_reason(drivers)
-        + late_reason(drivers),
+        "reason": (replenish_reason(row, drivers) if ordered else enough_reason(drivers)) + _around_reason(drivers),
         "drivers_json": dumps(drivers),
         "alternatives_json": dumps(_alternatives(line, row, ordered, drivers.get("limit", ""))),
         "flip_json": _flip(line, ordered),
@@ -178,7 +194,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "units_saved_ea": figure(offer.units_saved), "offer_unit_cost_usd": figure(offer.unit_cost),
         "then_ordered_ea": figure(line.packs * line.pack),
     }  # fmt: skip
-    drivers |= late_drivers(line.late) | stock_drivers(row["stock_date"], as_of)
+    drivers |= _around(line, row, as_of)
     if line.limit and line.packs == 0:
         drivers |= {**{k: figure(v) for k, v in line.limits.items()}, "limit": line.limit}
     out = _shell(row, as_of, offer.decision, offer.source_id, offer.order_number)
@@ -195,7 +211,7 @@ def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) ->
         "quantity_ea": offer.quantity, "quantity_packs": offer.quantity / line.pack, "order_cost_usd": figure(offer.cost) or 0.0,
         "money_at_stake_usd": figure(offer.saving) or 0.0, "order_by_date": order_by,
         "due_date": as_of + timedelta(days=max(offer.arrive_day, offer.order_day)), "confidence_frac": round(offer.confidence, 4),
-        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + rest_reason(drivers) + stock_reason(drivers) + late_reason(drivers), "drivers_json": dumps(drivers),
+        "reason": offer_reason(offer.decision, row, drivers, offer.order_number) + rest_reason(drivers) + _around_reason(drivers), "drivers_json": dumps(drivers),
         "alternatives_json": dumps(rejected), "flip_json": dumps(flip) if flip else None,
         "unit_cost_usd": offer.unit_cost or row["unit_cost_usd"],
         "demand_qty_ea_mean": figure(line.stats["demand_exposed_qty_ea"]),
