@@ -13,7 +13,11 @@ HISTORY_DAYS = 70
 FIRST_LOOK_WEEKS = 52
 MATURED_DAYS = 7
 CHANGE_DAYS = 42
-_SAYS = ("kind_code", "subject", "value", "expected_value")
+ASK_AGAIN_DAYS = 7  # an open question is repeated as often as the summary of a week would lose sight of it
+QUESTIONS = ["measure_not_judged"]
+_PLACE = ["kind_code", "item_id", "site_id", "subject"]
+_SAYS = (*_PLACE, "value", "expected_value")
+_READ = ("sensor_id", "measure_code", "read_at_utc", "value", "asset_type")
 
 
 def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
@@ -28,13 +32,19 @@ def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
 
 
 def _not_said_yet(tonight: pl.DataFrame, before: list[pl.DataFrame], cutoff: datetime) -> pl.DataFrame:
-    """Without the changes of lead time that a night of the weeks under test has named already: one change is one finding."""
+    """Without the changes of lead time that a night of the weeks under test has named already, and questions asked this week.
+
+    One change is one finding; a question stays open until somebody answers it, and is asked once a week.
+    """
     slower = (pl.col("value") < pl.col("expected_value")).alias("is_slower")
     is_change = pl.col("kind_code") == "lead_time_change"
     lately = pl.col("available_at_utc").is_between(cutoff - timedelta(days=CHANGE_DAYS), cutoff, closed="none")
     said = pl.concat(f.filter(is_change & lately).select("subject", slower) for f in before).unique()
     new = tonight.filter(is_change).with_columns(slower).join(said, on=["subject", "is_slower"], how="anti")
-    return pl.concat([tonight.filter(~is_change), new.drop("is_slower")])
+    fresh = pl.concat([tonight.filter(~is_change), new.drop("is_slower")])
+    this_week = pl.col("available_at_utc").is_between(cutoff - timedelta(days=ASK_AGAIN_DAYS), cutoff, closed="none")
+    asked = pl.concat(f.filter(pl.col("kind_code").is_in(QUESTIONS) & this_week).select(_PLACE) for f in before)
+    return fresh.join(asked.unique(), on=_PLACE, how="anti", nulls_equal=True, maintain_order="left")
 
 
 def _first_looks(day: date) -> list[date]:
@@ -44,13 +54,17 @@ def _first_looks(day: date) -> list[date]:
 
 def night_findings(world: World, day: date) -> pl.DataFrame:
     """Everything one night finds."""
-    from ml.anomaly import lead_time_changes, sensor_drifts, telemetry_findings, value_on_board
+    from aios_assets.telemetry import default_limits
+    from ml.anomaly import lead_time_changes, telemetry_findings, unjudged_measures, value_on_board
+    from ml.anomaly.telemetry import HISTORY_DAYS as QUIET_DAYS
+    from ml.anomaly.telemetry import sensor_drifts
 
     cutoff = world.cutoff(day)
+    since = pl.col("read_at_utc") > cutoff - timedelta(days=15 + QUIET_DAYS)
     readings = world.lake.read(
-        "raw_telemetry__readings",
-        where=(pl.col("available_at_utc") <= cutoff) & (pl.col("read_at_utc") > cutoff - timedelta(days=15)),
+        "raw_telemetry__readings", columns=list(_READ), where=(pl.col("available_at_utc") <= cutoff) & since
     )
+    judged = {(limit.asset_type, limit.measure_code) for limit in default_limits()}
     excursions = world.lake.read("raw_telemetry__excursions", where=pl.col("available_at_utc") <= cutoff)
     curated = world.lake.read("int_findings_detected", where=as_known.known_at(cutoff))
     orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)
@@ -67,6 +81,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
             shipment_value_usd=value_on_board(orders) if excursions.height else None,
         ),
         sensor_drifts(readings, as_of=day, available_at_utc=cutoff),
+        unjudged_measures(readings, judged, as_of=day, available_at_utc=cutoff),
     ]
     return pl.concat([part.select(MON_FINDINGS.names).cast(dict(MON_FINDINGS.schema)) for part in parts])  # type: ignore[arg-type]
 

@@ -25,13 +25,14 @@ from aios_assets.resources.unread import mark_read, unread_documents
 )
 def read_telemetry(context: AssetExecutionContext, world: World) -> Iterator[MaterializeResult[Any]]:
     """Read new readings, then find excursions over all readings known by the cut-off."""
-    from aios_assets.telemetry import excursions, read_telemetry
+    from aios_assets.telemetry import excursions, not_judged, read_telemetry
 
     cutoff = world.cutoff(days_of(context)[-1])
     documents = unread_documents(world.lake, cutoff, "telemetry")
     batch = read_telemetry(documents)
     world.write_rejects(batch.rejects)
-    yield write(world, "raw_telemetry__readings", batch.readings, counts=batch.counts)
+    unjudged = not_judged(batch.readings)
+    yield write(world, "raw_telemetry__readings", batch.readings, counts=batch.counts, not_judged=unjudged)
     mark_read(world.lake, documents, "telemetry")
     known = world.lake.read("raw_telemetry__readings")
     found = excursions(known)

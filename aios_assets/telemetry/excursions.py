@@ -17,6 +17,7 @@ from aios_assets.telemetry.limits import Limit, default_limits
 
 SERIES = ["sensor_id", "measure_code"]
 MEMORY = 11
+RUNS = 200  # earlier runs of equal readings that say what is usual: a week or two of half-hours
 MAD_TO_SIGMA = 1.4826  # makes the median absolute deviation estimate the standard deviation of a normal
 _LIMIT_TYPES = {
     "asset_type": pl.String(), "measure_code": pl.String(), "high": pl.Float64(), "low": pl.Float64(),
@@ -38,6 +39,9 @@ def excursions(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) ->
         before it, ended_at_utc the first after it, and no reading in it). Measures without a limit are not judged.
     """
     table = pl.DataFrame([asdict(x) for x in (default_limits() if limits is None else limits)], schema=_LIMIT_TYPES)
+    table = table.filter(
+        pl.any_horizontal(pl.col("high", "low", "spike_mads", "gap_intervals", "stuck_readings").is_not_null())
+    )
     judged = readings.join(table, on=["asset_type", "measure_code"], how="inner")
     if judged.is_empty():
         return RAW_TELEMETRY_EXCURSIONS.empty()
@@ -55,6 +59,15 @@ def excursions(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) ->
     ]  # fmt: skip
     names = list(RAW_TELEMETRY_EXCURSIONS.names)
     return pl.concat(f.select(names) for f in found).sort(list(RAW_TELEMETRY_EXCURSIONS.key))
+
+
+def not_judged(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) -> dict[str, int]:
+    """Readings of measures that are not listed, by asset type and measure: they are stored, and nothing looks at them."""
+    stated = [(x.asset_type, x.measure_code) for x in (default_limits() if limits is None else limits)]
+    known = pl.DataFrame(stated, schema={"asset_type": pl.String, "measure_code": pl.String}, orient="row")
+    left = readings.join(known, on=["asset_type", "measure_code"], how="anti")
+    counted = left.group_by("asset_type", "measure_code").len().sort("asset_type", "measure_code")
+    return {f"{asset}/{measure}": int(count) for asset, measure, count in counted.iter_rows()}
 
 
 def _run(flag: pl.Expr) -> pl.Expr:
@@ -105,9 +118,18 @@ def _stretches(judged: pl.DataFrame, flag: pl.Expr, kind: str, peak: pl.Expr, li
 
 
 def _stuck(judged: pl.DataFrame) -> pl.DataFrame:
+    """Runs of equal readings as long as the limit asks for, and twice as long as 99 of 100 earlier runs of the sensor.
+
+    A sensor that tells whole degrees repeats itself all day; how often it does so is learned from its own runs before. Of few runs
+    the longest is left out, so that a sensor that was stuck once is found the next time.
+    """
     marked = judged.with_columns(same=_run(pl.col("value")))
-    length = pl.len().over([*SERIES, "same"])
-    marked = marked.with_columns(is_stuck=(length >= pl.col("stuck_readings")).fill_null(False))
+    runs = marked.group_by(*SERIES, "same", maintain_order=True).agg(length=pl.len())
+    before = pl.col("length").shift(1).rolling_quantile(0.99, "lower", window_size=RUNS, min_samples=2).over(SERIES)
+    runs = runs.with_columns(usual_run=before.fill_null(0.0))
+    marked = marked.join(runs, on=[*SERIES, "same"], how="left", maintain_order="left")
+    is_long = (pl.col("length") >= pl.col("stuck_readings")) & (pl.col("length") > 2 * pl.col("usual_run"))
+    marked = marked.with_columns(is_stuck=is_long.fill_null(False))
     return _stretches(marked, pl.col("is_stuck"), "stuck", pl.col("value").first(), pl.lit(None, pl.Float64))
 
 

@@ -6,7 +6,7 @@ Every detector returns rows of `mon_findings`; `rank_findings` puts them in orde
 from ml.anomaly.demand import demand_anomalies, regime_changes, unit_off_by_pack
 from ml.anomaly.findings import finding_rows, rank_findings
 from ml.anomaly.supply import lead_time_changes, stock_identity_breaks
-from ml.anomaly.telemetry import sensor_drifts, telemetry_findings, value_on_board
+from ml.anomaly.telemetry import sensor_drifts, telemetry_findings, unjudged_measures, value_on_board
 
 __all__ = [
     "demand_anomalies",
@@ -18,5 +18,6 @@ __all__ = [
     "stock_identity_breaks",
     "telemetry_findings",
     "unit_off_by_pack",
+    "unjudged_measures",
     "value_on_board",
 ]

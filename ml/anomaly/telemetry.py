@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 
 from aios_assets.contracts.decision_tables import MON_FINDINGS
-from ml.anomaly.findings import discoveries, finding_rows
+from ml.anomaly.findings import Floats, discoveries, finding_rows
 
 _KINDS = {
     "high": "telemetry_excursion", "low": "telemetry_excursion", "spike": "sensor_spike", "gap": "sensor_gap", "stuck": "sensor_stuck",
 }  # fmt: skip
+HISTORY_DAYS = 28  # days before the stretch that say how long a sensor's days hang together
+MIN_HISTORY_DAYS, MIN_MEMORY_DAYS = 14, 10
 LASTING = ("high", "low", "stuck")
 _WORDS = {
     "high": "stayed above its limit", "low": "stayed below its limit", "spike": "jumped and came back: a sensor fault, not the goods",
@@ -83,6 +85,39 @@ def value_on_board(orders: pl.DataFrame) -> dict[str, float]:
     return {str(s): float(v) for s, v in lines.group_by("shipment_id").agg(pl.col("usd").sum()).iter_rows()}
 
 
+def unjudged_measures(
+    readings: pl.DataFrame,
+    judged: Collection[tuple[str, str]],
+    *,
+    as_of: date,
+    available_at_utc: datetime,
+    days: int = 14,
+) -> pl.DataFrame:
+    """Measures that are stored and that no limit judges: rows of kind `measure_not_judged`, one per asset type and measure.
+
+    Args:
+        readings: `sensor_id, measure_code, read_at_utc, asset_type` of `raw_telemetry__readings`.
+        judged: asset type and measure of every limit stated.
+        as_of: last day known.
+        available_at_utc: its cut-off.
+        days: days counted.
+    """
+    recent = readings.filter(pl.col("read_at_utc") > available_at_utc - timedelta(days=days))
+    counted = recent.group_by("asset_type", "measure_code").agg(
+        pl.len().alias("readings"), pl.col("sensor_id").n_unique().alias("sensors")
+    )
+    left = [r for r in counted.sort("asset_type", "measure_code").iter_rows() if (r[0], r[1]) not in judged]
+    rows = [
+        {
+            "finding_date": as_of, "kind_code": "measure_not_judged", "subject": f"{asset}/{measure}", "value": float(count),
+            "reason": f"{count} readings of {measure} from {sensors} {asset} sensors in {days} days are stored and judged by nothing: "
+            "no limit is stated for them in aios_assets/telemetry/limits.yaml",
+        }
+        for asset, measure, count, sensors in left
+    ]  # fmt: skip
+    return finding_rows(rows, available_at_utc)
+
+
 def sensor_drifts(
     readings: pl.DataFrame,
     *,
@@ -96,10 +131,12 @@ def sensor_drifts(
     """Sensors whose daily mean wanders away from their peers: rows of kind `sensor_drift`.
 
     The daily median of all sensors of the same measure and asset type is taken out; what is left is tested for a trend
-    by Mann and Kendall's rank test, which no single odd day can fool.
+    by Mann and Kendall's rank test, which no single odd day can fool. Days that hang together wander by themselves: the slope must
+    also be more than such days make, by the spread and the autocorrelation of the sensor's own days before the stretch (of the
+    stretch itself and of its peers where it has too few). The larger of both probabilities counts.
 
     Args:
-        readings: rows of `raw_telemetry__readings`.
+        readings: rows of `raw_telemetry__readings`, best with `HISTORY_DAYS` days before the stretch.
         as_of: last day.
         available_at_utc: its cut-off.
         days: days looked at.
@@ -109,17 +146,24 @@ def sensor_drifts(
     """
     first = as_of - timedelta(days=days - 1)
     day = pl.col("read_at_utc").dt.date().alias("day")
-    daily = readings.with_columns(day).filter(pl.col("day").is_between(first, as_of))
+    daily = readings.with_columns(day).filter(pl.col("day").is_between(first - timedelta(days=HISTORY_DAYS), as_of))
     daily = daily.group_by("asset_type", "measure_code", "sensor_id", "day").agg(pl.col("value").median())
     peers = ["asset_type", "measure_code", "day"]
     daily = daily.with_columns(
         (pl.col("value") - pl.col("value").median().over(peers)).alias("off"), pl.len().over(peers).alias("peers")
     )
     daily = daily.filter(pl.col("peers") >= 3).sort("measure_code", "sensor_id", "day")
+    series = ["measure_code", "sensor_id"]
+    memory = _memories(daily, first, series)
+    before = {
+        key: part
+        for key, part in daily.filter(pl.col("day") < first).group_by(series)
+        if part.height >= MIN_HISTORY_DAYS
+    }
     tests = [
         t
-        for key, part in daily.group_by("measure_code", "sensor_id", maintain_order=True)
-        if (t := _trend(key, part, min_days)) is not None
+        for key, part in daily.filter(pl.col("day") >= first).group_by(series, maintain_order=True)
+        if (t := _trend(key, part, min_days, before.get(key), memory.get(key, 0.0))) is not None
     ]
     if not tests:
         return MON_FINDINGS.empty()
@@ -139,19 +183,101 @@ def sensor_drifts(
     return finding_rows(out, available_at_utc)
 
 
-def _trend(key: tuple[object, ...], part: pl.DataFrame, min_days: int) -> tuple[str, str, float, float, float] | None:
-    """Measure, sensor, p of Mann-Kendall, Theil-Sen rise over the stretch, deviation about it."""
+def _memories(daily: pl.DataFrame, first: date, series: list[str]) -> dict[tuple[object, ...], float]:
+    """Autocorrelation from one day to the next of each sensor: of its days before `first`, else the median of its measure's sensors.
+
+    A trend within those days is taken out, and the estimate's bias with it: (n r + 2) / (n − 4) for a line fitted to n days
+    (Kendall 1954, Marriott & Pope 1954, with a fitted trend). What differs between the sensors of a measure no more than the
+    scatter of such estimates, (1 − r²) / n, is drawn to their median (James & Stein 1961).
+    """
+    own: dict[tuple[object, ...], float] = {}
+    inside: dict[object, list[float]] = {}
+    for key, part in daily.group_by(series, maintain_order=True):
+        before = part.filter(pl.col("day") < first)
+        if before.height >= MIN_HISTORY_DAYS:
+            own[key] = _memory(before)
+        elif (now := part.filter(pl.col("day") >= first)).height >= MIN_MEMORY_DAYS:
+            inside.setdefault(key[0], []).append(_memory(now))
+    for key, value in own.items():
+        inside.setdefault(key[0], []).append(value)
+    drawn: dict[tuple[object, ...], float] = {}
+    peers = {measure: float(np.median(values)) for measure, values in inside.items()}
+    apart = {measure: _apart(np.array(values)) for measure, values in inside.items()}
+    for key in daily.select(series).unique().iter_rows():
+        common = peers.get(key[0], 0.0)
+        drawn[key] = common + apart.get(key[0], 0.0) * (own.get(key, common) - common)
+    return drawn
+
+
+def _apart(values: Floats) -> float:
+    """Share of the spread between estimates that is more than their scatter; all of it for fewer than three."""
+    if values.size < 3:
+        return 1.0
+    scatter = float((1.0 - np.median(values) ** 2) / HISTORY_DAYS)
+    spread = float(values.var(ddof=1))
+    return max(0.0, 1.0 - scatter / spread) if spread > 0 else 0.0
+
+
+def _memory(part: pl.DataFrame) -> float:
+    """First autocorrelation of the distances from a fitted line, unbiased, between -0.5 and 0.95."""
+    y = part["off"].to_numpy()
+    x = _days(part)
+    rest = y - np.polyval(np.polyfit(x, y, 1), x)
+    next_day = np.diff(x) == 1
+    power = float((rest**2).mean())
+    if power <= 0 or not next_day.any():
+        return 0.0
+    r = float((rest[1:] * rest[:-1])[next_day].mean()) / power
+    return float(np.clip((y.size * r + 2.0) / (y.size - 4.0), -0.5, 0.95))
+
+
+def _wander_p(now: pl.DataFrame, quiet: pl.DataFrame, memory: float) -> float:
+    """Two-sided p of a fitted line's slope over the days `now`, if days only wander as those of `quiet` do.
+
+    Variance of a least-squares slope under first-order autocorrelated noise, its scale from the distances of the quiet days from
+    their own line, degrees of freedom after Satterthwaite (1946). Source: Santer et al. (2000), J. Geophys. Res. 105, 7337–7356.
+    """
+    from scipy.special import stdtr
+
+    x, y = _days(now), now["off"].to_numpy()
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    days, off = _days(quiet), quiet["off"].to_numpy()
+    line = np.column_stack([np.ones_like(days), days])
+    left = np.eye(days.size) - line @ np.linalg.pinv(line)
+    held = left @ _together(days, memory)
+    free = float(np.trace(held))
+    scale = float((left @ off) @ off) / free
+    variance = scale * float(centred @ _together(x, memory) @ centred) / float(centred @ centred) ** 2
+    if variance <= 0:
+        return 0.0 if slope != 0 else 1.0
+    return float(2.0 * stdtr(free**2 / float(np.trace(held @ held)), -abs(slope) / np.sqrt(variance)))
+
+
+def _days(part: pl.DataFrame) -> Floats:
+    return (part["day"] - part["day"].min()).dt.total_days().to_numpy().astype(np.float64)
+
+
+def _together(days: Floats, memory: float) -> Floats:
+    """Correlation of every two days; days that would alternate are taken as independent."""
+    return np.asarray(max(memory, 0.0) ** np.abs(days[:, None] - days[None, :]), dtype=np.float64)
+
+
+def _trend(
+    key: tuple[object, ...], part: pl.DataFrame, min_days: int, before: pl.DataFrame | None, memory: float
+) -> tuple[str, str, float, float, float] | None:
+    """Measure, sensor, the larger p of Mann-Kendall and of `_wander_p`, Theil-Sen rise over the stretch, deviation about it."""
     from scipy.special import ndtr
 
-    y = part["off"].to_numpy()
-    x = (part["day"] - part["day"].min()).dt.total_days().to_numpy().astype(np.float64)
+    y, x = part["off"].to_numpy(), _days(part)
     n = y.size
     if n < min_days:
         return None
     i, j = np.triu_indices(n, 1)
     s = float(np.sign(y[j] - y[i]).sum())
     z = max(abs(s) - 1.0, 0.0) / np.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
+    p = max(float(2.0 * ndtr(-z)), _wander_p(part, part if before is None else before, memory))
     slope = float(np.median((y[j] - y[i]) / (x[j] - x[i])))
     rest = y - slope * x
     sd = float(1.4826 * np.median(np.abs(rest - np.median(rest))))
-    return str(key[0]), str(key[1]), float(2.0 * ndtr(-z)), slope * float(x[-1] - x[0]), sd
+    return str(key[0]), str(key[1]), p, slope * float(x[-1] - x[0]), sd

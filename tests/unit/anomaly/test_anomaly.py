@@ -21,6 +21,7 @@ from ml.anomaly import (
     stock_identity_breaks,
     telemetry_findings,
     unit_off_by_pack,
+    unjudged_measures,
     value_on_board,
 )  # fmt: skip
 from ml.anomaly.demand import tail_probability
@@ -211,6 +212,39 @@ def test_a_drifting_sensor_is_told_from_weather() -> None:
     assert found["subject"].to_list() == ["T5/temperature_c"]
     assert found["value"][0] == pytest.approx(3.25, abs=0.5)
     assert sensor_drifts(readings.filter(pl.col("sensor_id") != "T5"), as_of=DAY, available_at_utc=NOW).height == 0
+
+
+def sensor_days(rng: np.random.Generator, memory: float, days: int, slope: float = 0.0) -> pl.DataFrame:
+    """Eight sensors whose days hang together by `memory`, one reading a day; T5 drifts over the last 14 days."""
+    noise = rng.normal(0, 1, (8, days))
+    for d in range(1, days):
+        noise[:, d] = memory * noise[:, d - 1] + np.sqrt(1 - memory**2) * noise[:, d]
+    noise[5] += slope * np.maximum(np.arange(days) - (days - 14), 0)
+    first = datetime.combine(DAY, datetime.min.time(), UTC) - timedelta(days=days - 1)
+    at = [first + timedelta(days=d, hours=12) for d in range(days)]
+    parts = [
+        pl.DataFrame({"sensor_id": f"T{s}", "measure_code": "c", "read_at_utc": at, "value": noise[s], "asset_type": "trailer"})
+        for s in range(8)
+    ]  # fmt: skip
+    return pl.concat(parts)
+
+
+def test_sensors_that_wander_by_themselves_are_no_drift_and_real_drift_still_is() -> None:
+    """Of twelve quiet nights of such sensors, an eye for independent days raised the alarm on some five."""
+    rng = np.random.default_rng(3)
+    quiet = [sensor_drifts(sensor_days(rng, 0.85, 42), as_of=DAY, available_at_utc=NOW).height for _ in range(12)]
+    assert sum(n > 0 for n in quiet) <= 1
+    for memory, slope in ((0.0, 0.6), (0.85, 0.6)):
+        found = sensor_drifts(sensor_days(rng, memory, 42, slope), as_of=DAY, available_at_utc=NOW)
+        assert found["subject"].to_list() == ["T5/c"], memory
+
+
+def test_measures_that_nothing_judges_are_told_and_counted() -> None:
+    days = sensor_days(np.random.default_rng(0), 0.0, 20)
+    found = unjudged_measures(days, {("trailer", "temperature_c")}, as_of=DAY, available_at_utc=NOW)
+    assert found.select("kind_code", "subject", "value").rows() == [("measure_not_judged", "trailer/c", 8 * 14.0)]
+    assert "112 readings of c from 8 trailer sensors in 14 days" in found["reason"][0]
+    assert unjudged_measures(days, {("trailer", "c")}, as_of=DAY, available_at_utc=NOW).is_empty()
 
 
 def test_ranking_by_money_keeps_the_budget_and_every_kind() -> None:

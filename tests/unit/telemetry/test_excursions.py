@@ -10,7 +10,7 @@ import pytest
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import RAW_TELEMETRY_EXCURSIONS, RAW_TELEMETRY_READINGS
-from aios_assets.telemetry import Limit, default_limits, excursions, parse_limits
+from aios_assets.telemetry import Limit, default_limits, excursions, not_judged, parse_limits
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
 CALM = [3.0, 3.2, 2.9, 3.1, 3.3, 3.0, 2.8, 3.1, 3.2, 2.9, 3.0, 3.1, 3.3, 2.9, 3.0, 3.2, 2.8, 3.1, 3.0, 2.9]
@@ -112,8 +112,26 @@ def test_a_stuck_sensor() -> None:
     assert found([*CALM[:5], *[3.17] * 6, *CALM[:5]]) == []
 
 
-def test_measures_without_limit_are_not_judged() -> None:
+def test_a_sensor_of_whole_degrees_is_not_stuck_when_it_repeats_itself_and_is_when_it_stands_still() -> None:
+    """Runs of 8 to 20 equal readings are its usual ones; half a day is not."""
+    usual = [8, 13, 20, 11, 9, 17, 12, 20, 10, 15]
+    values = [3.0 + n % 2 for n, length in enumerate(usual) for _ in range(length)]
+    assert found(values) == [("stuck", 0, 40, 41)], "only until three runs are known"
+    still = [*values, *[3.0] * 42, *[4.0] * 12]
+    assert [f for f in found(still) if f[1] > 40] == [("stuck", len(values), len(values) + 41, 42)]
+
+
+def test_a_sensor_that_was_stuck_once_is_found_the_second_time() -> None:
+    values = [*CALM[:6], *[3.17] * 30, *CALM, *[3.18] * 8, *CALM[:3]]
+    assert [f[1:] for f in found(values) if f[0] == "stuck"] == [(6, 35, 30), (56, 63, 8)]
+
+
+def test_measures_without_limit_are_not_judged_but_counted() -> None:
     assert found([1e6, -1e6] * 10, measure="latitude_deg") == []
+    assert not_judged(readings([1.0, 2.0], measure="latitude_deg")) == {}, "listed without a limit: on purpose"
+    both = pl.concat([readings([1.0, 2.0], measure="humidity_pct"), readings(CALM)])
+    assert not_judged(both) == {"trailer/humidity_pct": 2} and found([99.0] * 30, measure="humidity_pct") == []
+    assert not_judged(RAW_TELEMETRY_READINGS.empty()) == {}
 
 
 def test_no_readings() -> None:
@@ -141,6 +159,7 @@ def test_limits_are_data() -> None:
     assert set(excursions(readings(CALM), own)["kind_code"]) == {"high"}
     assert {(x.asset_type, x.measure_code) for x in default_limits()} == {
         ("trailer", "temperature_c"), ("conveyor", "vibration_mm_s"), ("dock", "dwell_minutes"),
+        ("trailer", "latitude_deg"), ("trailer", "longitude_deg"),  # listed so as not to be judged, on purpose
     }  # fmt: skip
 
 
