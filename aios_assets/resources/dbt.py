@@ -23,6 +23,7 @@ from dagster_dbt import DbtCliResource
 
 from aios_assets.contracts.errors import AiosError
 from aios_assets.contracts.registry import TABLES
+from aios_assets.resources.lake_plan import scan_files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,6 +44,8 @@ DATED_FACTS = {
     "raw_edi__shipment_lines": "shipped_date",
     "raw_edi__receipt_lines": "received_date",
 }
+# A notice sent again takes back what it said before, on the day that it named then.
+NOTICES = {"raw_edi__shipment_lines": "shipment_id", "raw_edi__receipt_lines": "receipt_id"}
 # Master data decides names and packs of all history: when it says something new, everything is made again.
 MASTERS = {"raw_master__items": "item_id", "raw_master__sites": "site_id", "raw_master__suppliers": "supplier_id"}
 WINDOWED = tuple(t.name for t in TABLES.values() if t.writer == "dbt" and t.write == "window")
@@ -297,7 +300,8 @@ def _statement_digest(statements: pl.DataFrame, key: str) -> str:
 def window_to_build(lake: Lake, home: Path, days: list[date]) -> tuple[date, date] | None:
     """Which business days a run must make again: its own, and every day that something new has been said about.
 
-    A late or corrected document reaches back to its own day; the day after it opens with its close, so it is made again too.
+    A late or corrected document reaches back to its own day, a notice sent again also to the day it named before; the day after it
+    opens with its close, so it is made again too.
 
     Args:
         lake: the lake.
@@ -318,12 +322,23 @@ def window_to_build(lake: Lake, home: Path, days: list[date]) -> tuple[date, dat
         return None
     low, high = min(days), max(days)
     for name, column in DATED_FACTS.items():
-        for file in _new_files(lake, name, before["facts"].get(name, -1)):
+        new = _new_files(lake, name, before["facts"].get(name, -1))
+        for file in new:
             if column not in file.low:
                 return None
             low = min(low, date.fromisoformat(str(file.low[column])[:10]))
             high = max(high, date.fromisoformat(str(file.high[column])[:10]))
+        if new and name in NOTICES:
+            low = min(low, _first_named(lake, name, column, new))
     return low, high + timedelta(days=2)
+
+
+def _first_named(lake: Lake, name: str, column: str, files: list[Any]) -> date:
+    """The earliest day that any message named for the notices of some files."""
+    number = NOTICES[name]
+    again = scan_files(TABLES[name], lake.folder(name), files).select(number).unique()
+    days = lake.scan(name, columns=[number, column]).join(again, on=number, how="semi").select(column)
+    return days.min().collect().item()  # type: ignore[no-any-return]
 
 
 def _new_files(lake: Lake, name: str, version: int) -> list[Any]:

@@ -136,7 +136,7 @@ def test_a_correction_is_a_second_version_and_the_first_ends_when_it_is_known(la
 
 
 def test_an_older_message_that_comes_after_a_newer_one_never_counts(lake: Lake) -> None:
-    stale, current = rows(lake, "fct_demand_daily", item_id="B", site_id="S1", demand_date=day(1))
+    current, stale = rows(lake, "fct_demand_daily", item_id="B", site_id="S1", demand_date=day(1))
     assert stale["sales_qty_ea"] == 9 and stale["superseded_at_utc"] == stale["available_at_utc"]
     assert current["sales_qty_ea"] == 7 and current["is_current"]
 

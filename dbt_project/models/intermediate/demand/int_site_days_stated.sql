@@ -34,45 +34,56 @@ positions as (
 
 -- A site that reported sales that day, and counted an item without selling it, sold none of it.
 reporting as (
-    select
-        reports.site_id, reports.business_date,
-        min(sets.available_at_utc) as available_at_utc,
-        min(reports.set_rank) as set_rank
+    select reports.site_id, reports.business_date, min(sets.available_at_utc) as available_at_utc
     from reports
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
     where reports.sales_qty_ea is not null
     group by reports.site_id, reports.business_date
 ),
 
-unsold as (
+sold as (
+    select reports.item_id, reports.site_id, reports.business_date, min(sets.available_at_utc) as available_at_utc
+    from reports
+    inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
+    where reports.sales_qty_ea is not null or reports.returns_qty_ea is not null
+    group by reports.item_id, reports.site_id, reports.business_date
+),
+
+counted as (
     select
         positions.item_id, positions.site_id, positions.business_date,
-        reporting.set_rank,
-        min(positions.set_rank) as position_rank,
-        arg_min(positions.segment_no, positions.set_rank) as segment_no,
-        greatest(min(sets.available_at_utc), min(reporting.available_at_utc)) as available_at_utc
+        arg_min(positions.set_rank, (sets.available_at_utc, positions.set_rank)) as position_rank,
+        arg_min(positions.segment_no, (sets.available_at_utc, positions.set_rank)) as segment_no,
+        min(sets.available_at_utc) as available_at_utc
     from positions
+    inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
+    group by positions.item_id, positions.site_id, positions.business_date
+),
+
+-- Said until the item's own sales are known, and not taken back when they come later: what was known before stays as it was.
+unsold as (
+    select
+        counted.item_id, counted.site_id, counted.business_date, counted.position_rank, counted.segment_no,
+        greatest(counted.available_at_utc, reporting.available_at_utc) as available_at_utc
+    from counted
     inner join reporting using (site_id, business_date)
-    inner join {{ ref('int_sets_ranked') }} as sets on positions.set_rank = sets.set_rank
-    anti join reports using (item_id, site_id, business_date)
-    where positions.closing_qty_ea is not null
-    group by positions.item_id, positions.site_id, positions.business_date, reporting.set_rank
+    left join sold using (item_id, site_id, business_date)
+    where sold.available_at_utc is null
+        or sold.available_at_utc > greatest(counted.available_at_utc, reporting.available_at_utc)
 )
 
 select
     reports.item_id, reports.site_id, reports.business_date, 'A' as kind_code, reports.set_rank,
     reports.set_rank as pointer_rank, reports.segment_no, sets.available_at_utc,
-    -- Stock reported and no sale: it sold none. Neither reported: the report says nothing about demand.
-    case
-        when reports.sales_qty_ea is not null then reports.sales_qty_ea
-        when reports.closing_qty_ea is not null or reports.returns_qty_ea is not null then 0
-    end as sales_qty_ea,
+    -- Returns without sales: none was sold. A report of stock alone says nothing about sales that another report knows of.
+    coalesce(reports.sales_qty_ea, if(reports.returns_qty_ea is not null, 0, null)) as sales_qty_ea,
     reports.returns_qty_ea, reports.receipts_qty_ea, reports.adjustments_qty_ea, reports.closing_qty_ea, reports.price_usd
 from reports
 inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
 union all
 select
-    item_id, site_id, business_date, 'A', set_rank,
+    -- Older than whatever a report says of the item.
+    item_id, site_id, business_date, 'A', 0,
     position_rank, segment_no, available_at_utc,
     0, null, null, null, null, null
 from unsold

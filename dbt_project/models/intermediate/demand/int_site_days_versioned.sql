@@ -1,6 +1,10 @@
--- The versions of one item, site and day: each statement, joined with the newest statement of the other kind known when it came.
--- `[available_at_utc, superseded_at_utc)` is the stretch in which it was the best known; an older message that arrives after a
--- newer one is superseded the moment it arrives.
+-- The versions of one item, site and day: what all statements known at a moment say together, from each moment at which one came that
+-- counts. `[available_at_utc, superseded_at_utc)` is the stretch in which it was the best known; a statement of which nothing counts
+-- any more when it comes is superseded the moment it arrives.
+--
+-- A report of sales and close says all there is to say of the day, and replaces every older report. One that says less replaces what
+-- it says (sales with returns and price; receipts; adjustments) and leaves the rest as it was; of two closes the one sent last counts,
+-- reported or counted.
 with
 
 stated as (
@@ -10,97 +14,141 @@ stated as (
     from {{ ref('int_site_days_stated') }}
 ),
 
--- Only where a day was stated more than once is there anything to compare: a few rows, and stores that report in two messages.
-pairs as (
-    select
-        this.item_id, this.site_id, this.business_date, this.kind_code, this.set_rank,
-        max(other.set_rank) filter (other.kind_code = 'A' and other.available_at_utc <= this.available_at_utc) as activity_rank,
-        max(other.set_rank) filter (other.kind_code = 'P' and other.available_at_utc <= this.available_at_utc) as position_rank,
-        min(greatest(other.available_at_utc, this.available_at_utc)) filter (
-            other.kind_code = this.kind_code and other.set_rank > this.set_rank
-        ) as replaced_at_utc
-    from stated as this
-    inner join stated as other using (item_id, site_id, business_date)
-    where this.statements > 1
-    group by this.item_id, this.site_id, this.business_date, this.kind_code, this.set_rank
+-- Only where a day was stated more than once is there anything to put together: a few rows, and stores that report in two messages.
+moments as (
+    select distinct item_id, site_id, business_date, available_at_utc
+    from stated
+    where statements > 1
 ),
 
-completed as (
+known as (
     select
-        min(other.available_at_utc) as completed_at_utc,
-        this.item_id, this.site_id, this.business_date, this.kind_code, this.set_rank
-    from stated as this
-    inner join stated as other using (item_id, site_id, business_date)
-    inner join pairs as fate
-        on other.item_id = fate.item_id and other.site_id = fate.site_id and other.business_date = fate.business_date
-        and other.kind_code = fate.kind_code and other.set_rank = fate.set_rank
-    where this.statements > 1
-        and other.kind_code <> this.kind_code
-        and (other.available_at_utc, other.kind_code) > (this.available_at_utc, this.kind_code)
-        -- A statement that was stale when it came completes nothing.
-        and (fate.replaced_at_utc is null or fate.replaced_at_utc > other.available_at_utc)
-    group by this.item_id, this.site_id, this.business_date, this.kind_code, this.set_rank
+        stated.*,
+        moments.available_at_utc as moment_utc,
+        max(if(stated.kind_code = 'A' and stated.sales_qty_ea is not null and stated.closing_qty_ea is not null, stated.set_rank, null))
+            over (partition by stated.item_id, stated.site_id, stated.business_date, moments.available_at_utc) as whole_rank
+    from moments
+    inner join stated
+        on moments.item_id = stated.item_id and moments.site_id = stated.site_id and moments.business_date = stated.business_date
+        and stated.available_at_utc <= moments.available_at_utc
+    where stated.statements > 1
+),
+
+-- Ranks tell messages of one kind apart; twice the rank, and one more for a count, tells all statements apart.
+counting as (
+    select
+        *,
+        2 * set_rank + if(kind_code = 'P', 1, 0) as said_no
+    from known
+    where kind_code = 'P' or whole_rank is null or set_rank >= whole_rank
 ),
 
 joined as (
     select
-        this.*,
-        pairs.activity_rank,
-        pairs.position_rank,
-        least(pairs.replaced_at_utc, completed.completed_at_utc) as superseded_at_utc,
-        completed.completed_at_utc is not null and completed.completed_at_utc = this.available_at_utc
-            and (pairs.replaced_at_utc is null or pairs.replaced_at_utc > this.available_at_utc) as is_half
-    from stated as this
-    left join pairs using (item_id, site_id, business_date, kind_code, set_rank)
-    left join completed using (item_id, site_id, business_date, kind_code, set_rank)
+        item_id, site_id, business_date, moment_utc,
+        max(said_no) filter (kind_code = 'A' and sales_qty_ea is not null) as sales_no,
+        max(said_no) filter (kind_code = 'A' and receipts_qty_ea is not null) as receipts_no,
+        max(said_no) filter (kind_code = 'A' and adjustments_qty_ea is not null) as adjustments_no,
+        max(said_no) filter (closing_qty_ea is not null) as closing_no,
+        max(said_no) filter (kind_code = 'P') as count_no,
+        max(said_no) filter (kind_code = 'A' and closing_qty_ea is not null) as stock_no,
+        arg_max({'sales': sales_qty_ea, 'returns': returns_qty_ea, 'price': price_usd, 'pointer': pointer_rank, 'segment': segment_no}, said_no)
+            filter (kind_code = 'A' and sales_qty_ea is not null) as sold,
+        arg_max({'pointer': pointer_rank, 'segment': segment_no}, said_no) filter (kind_code = 'A') as newest,
+        arg_max({'pointer': pointer_rank, 'segment': segment_no, 'adjusted': adjustments_qty_ea}, said_no)
+            filter (kind_code = 'P') as counted,
+        arg_max({'quantity': closing_qty_ea, 'pointer': pointer_rank}, said_no) filter (closing_qty_ea is not null) as closed,
+        arg_max(receipts_qty_ea, said_no) filter (kind_code = 'A' and receipts_qty_ea is not null) as receipts_qty_ea,
+        arg_max(adjustments_qty_ea, said_no) filter (kind_code = 'A' and adjustments_qty_ea is not null) as adjusted_qty_ea
+    from counting
+    group by item_id, site_id, business_date, moment_utc
 ),
 
-single as (
+-- Which statements counted for something when they came.
+arrivals as (
     select
-        item_id, site_id, business_date, set_rank, kind_code, pointer_rank, segment_no, available_at_utc,
-        cast(null as timestamp with time zone) as superseded_at_utc,
-        sales_qty_ea, returns_qty_ea, receipts_qty_ea, adjustments_qty_ea, closing_qty_ea, price_usd,
-        if(closing_qty_ea is not null, pointer_rank, null) as closing_rank
+        stated.*,
+        coalesce(
+            2 * stated.set_rank + if(stated.kind_code = 'P', 1, 0)
+                in (
+                    coalesce(joined.sales_no, joined.stock_no), joined.receipts_no, joined.adjustments_no, joined.closing_no, joined.count_no
+                ),
+            false
+        ) as is_heard
     from stated
-    where statements = 1
+    inner join joined
+        on stated.item_id = joined.item_id and stated.site_id = joined.site_id and stated.business_date = joined.business_date
+        and stated.available_at_utc = joined.moment_utc
+    where stated.statements > 1
+),
+
+heard as (
+    select
+        item_id, site_id, business_date, available_at_utc,
+        max(set_rank) as set_rank,
+        arg_max(kind_code, (set_rank, kind_code)) as kind_code,
+        lead(available_at_utc) over (partition by item_id, site_id, business_date order by available_at_utc) as superseded_at_utc
+    from arrivals
+    where is_heard
+    group by item_id, site_id, business_date, available_at_utc
 ),
 
 several as (
     select
-        this.item_id, this.site_id, this.business_date, this.set_rank, this.kind_code,
-        coalesce(activity.pointer_rank, position.pointer_rank) as pointer_rank,
-        coalesce(activity.segment_no, position.segment_no) as segment_no,
-        this.available_at_utc,
-        this.superseded_at_utc,
-        activity.sales_qty_ea, activity.returns_qty_ea, activity.receipts_qty_ea,
-        if(activity.adjustments_qty_ea is null and position.adjustments_qty_ea is null, null,
-            coalesce(activity.adjustments_qty_ea, 0) + coalesce(position.adjustments_qty_ea, 0)) as adjustments_qty_ea,
-        coalesce(activity.closing_qty_ea, position.closing_qty_ea) as closing_qty_ea,
-        activity.price_usd,
+        heard.item_id, heard.site_id, heard.business_date, heard.set_rank, heard.kind_code,
+        coalesce(joined.sold.pointer, joined.newest.pointer, joined.counted.pointer) as pointer_rank,
         case
-            when activity.closing_qty_ea is not null then activity.pointer_rank
-            when position.closing_qty_ea is not null then position.pointer_rank
-        end as closing_rank
-    from joined as this
-    left join stated as activity
-        on this.item_id = activity.item_id and this.site_id = activity.site_id and this.business_date = activity.business_date
-        and activity.kind_code = 'A'
-        and activity.set_rank = if(this.kind_code = 'A', this.set_rank, this.activity_rank)
-    left join stated as position
-        on this.item_id = position.item_id and this.site_id = position.site_id and this.business_date = position.business_date
-        and position.kind_code = 'P'
-        and position.set_rank = if(this.kind_code = 'P', this.set_rank, this.position_rank)
-    -- Both halves of a day in one delivery are one version, not two of which the first never counted.
-    where this.statements > 1 and not this.is_half
+            when joined.sold is not null then joined.sold.segment
+            when joined.newest is not null then joined.newest.segment
+            else joined.counted.segment
+        end as segment_no,
+        heard.available_at_utc,
+        heard.superseded_at_utc,
+        coalesce(joined.sold.sales, if(joined.stock_no is not null, 0, null)) as sales_qty_ea,
+        joined.sold.returns as returns_qty_ea,
+        joined.receipts_qty_ea,
+        if(joined.adjusted_qty_ea is null and joined.counted.adjusted is null, null,
+            coalesce(joined.adjusted_qty_ea, 0) + coalesce(joined.counted.adjusted, 0)) as adjustments_qty_ea,
+        joined.closed.quantity as closing_qty_ea,
+        joined.sold.price as price_usd,
+        joined.closed.pointer as closing_rank
+    from heard
+    inner join joined
+        on heard.item_id = joined.item_id and heard.site_id = joined.site_id and heard.business_date = joined.business_date
+        and heard.available_at_utc = joined.moment_utc
+),
+
+alone as (
+    select
+        item_id, site_id, business_date, set_rank, kind_code, pointer_rank, segment_no, available_at_utc,
+        cast(null as timestamp with time zone) as superseded_at_utc,
+        sales_qty_ea, returns_qty_ea, receipts_qty_ea, adjustments_qty_ea, closing_qty_ea, price_usd
+    from stated
+    where statements = 1
+    union all
+    select
+        item_id, site_id, business_date, set_rank, kind_code, pointer_rank, segment_no, available_at_utc,
+        available_at_utc,
+        sales_qty_ea, returns_qty_ea, receipts_qty_ea, adjustments_qty_ea, closing_qty_ea, price_usd
+    from arrivals
+    where not is_heard and set_rank = pointer_rank
 ),
 
 versions as (
-    select * from single
-    union all
     select * from several
+    union all
+    select
+        * replace (
+            -- Stock reported and no sale: it sold none. Neither reported: the report says nothing about demand.
+            coalesce(sales_qty_ea, if(kind_code = 'A' and closing_qty_ea is not null, 0, null)) as sales_qty_ea
+        ),
+        if(closing_qty_ea is not null, pointer_rank, null) as closing_rank
+    from alone
 )
 
 select
     *,
-    cast(row_number() over (partition by item_id, site_id, business_date order by set_rank, kind_code) as integer) as version_no
+    cast(row_number() over (
+        partition by item_id, site_id, business_date order by available_at_utc, set_rank, kind_code
+    ) as integer) as version_no
 from versions

@@ -1,29 +1,32 @@
 -- What receiving advices, shipment notices and adjustments without a count add to and take from a site's stock, each from the
 -- moment it became known.
--- A notice sent again replaces the one before: its rows hold the difference.
+-- A notice sent again replaces the one of its number, on whatever day that said it was: what it said is taken back from then on. A notice
+-- without a number replaces none.
 with
+
+sites as (
+    select site_id from {{ ref('int_sites_current') }}
+),
 
 receipts as (
     select
-        lines.item_id, coalesce(lines.site_id, lines.sender_id) as site_id, lines.received_date as business_date,
-        lines.receipt_id as reference_id, lines.set_rank, min(lines.segment_no) as segment_no, sum(lines.quantity_ea) as quantity_ea
-    from {{ ref('int_receipt_lines_conformed') }} as lines
-    where lines.reject_code is null and {{ in_window('lines.received_date', before_days=1) }}
-    group by all
+        item_id, coalesce(site_id, sender_id) as site_id, received_date as business_date,
+        coalesce(nullif(trim(receipt_id), ''), concat('# ', set_rank)) as notice_id, set_rank, segment_no, quantity_ea
+    from {{ ref('int_receipt_lines_conformed') }}
+    where reject_code is null
 ),
 
 shipments as (
     select
-        lines.item_id, lines.ship_from_id as site_id, lines.shipped_date as business_date,
-        lines.shipment_id as reference_id, lines.set_rank, min(lines.segment_no) as segment_no, sum(lines.quantity_ea) as quantity_ea
-    from {{ ref('int_shipment_lines_conformed') }} as lines
-    where lines.reject_code is null and lines.ship_from_id is not null and {{ in_window('lines.shipped_date', before_days=1) }}
-    group by all
+        item_id, ship_from_id as site_id, shipped_date as business_date,
+        coalesce(shipment_id, concat('# ', set_rank)) as notice_id, set_rank, segment_no, quantity_ea
+    from {{ ref('int_shipment_lines_conformed') }}
+    where reject_code is null and ship_from_id is not null
 ),
 
 adjustments as (
     select
-        item_id, site_id, position_date as business_date, cast(null as varchar) as reference_id, set_rank,
+        item_id, site_id, position_date as business_date, cast(position_date as varchar) as notice_id, set_rank,
         min(segment_no) as segment_no, sum(quantity_ea) as quantity_ea
     from {{ ref('int_positions_conformed') }}
     where reject_code is null and quantity_code in ('17', '33', 'A5')
@@ -39,30 +42,37 @@ moves as (
     select *, 'adjusted' from adjustments
 ),
 
-arrived as (
-    select moves.*, sets.available_at_utc
+notices as (
+    select
+        moves.move_code, moves.item_id, moves.site_id, moves.notice_id, moves.business_date, moves.set_rank, sets.available_at_utc,
+        min(moves.segment_no) as segment_no,
+        sum(moves.quantity_ea) as quantity_ea
     from moves
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
+    -- What a supplier ships leaves no stock of ours.
+    where moves.site_id in (select site_id from sites)
+        or (
+            not exists (select 1 from sites) and moves.site_id is not null
+            and moves.site_id not in (select supplier_id from {{ ref('int_suppliers_current') }})
+        )
+    group by
+        moves.move_code, moves.item_id, moves.site_id, moves.notice_id, moves.business_date, moves.set_rank, sets.available_at_utc
+),
+
+versions as (
+    select *, {{ superseded_at('move_code, item_id, site_id, notice_id', 'range') }} as superseded_at_utc
+    from notices
 ),
 
 best as (
-    select
-        *,
-        arg_max(quantity_ea, set_rank) over known as known_quantity_ea,
-        coalesce(arg_max(quantity_ea, set_rank) over before, 0) as before_quantity_ea
-    from arrived
-    window
-        known as (
-            partition by move_code, item_id, site_id, business_date, reference_id
-            order by available_at_utc, set_rank rows between unbounded preceding and current row
-        ),
-        before as (
-            partition by move_code, item_id, site_id, business_date, reference_id
-            order by available_at_utc, set_rank rows between unbounded preceding and 1 preceding
-        )
+    select *
+    from versions
+    where (superseded_at_utc is null or superseded_at_utc > available_at_utc) and {{ in_window('business_date', before_days=1) }}
 )
 
-select
-    item_id, site_id, business_date, move_code, set_rank, segment_no, available_at_utc,
-    known_quantity_ea - before_quantity_ea as quantity_ea
+select item_id, site_id, business_date, move_code, set_rank, segment_no, available_at_utc, quantity_ea
 from best
+union all
+select item_id, site_id, business_date, move_code, set_rank, segment_no, superseded_at_utc, -quantity_ea
+from best
+where superseded_at_utc is not null

@@ -138,6 +138,13 @@ restated as (
         on this.item_id = other.item_id and this.site_id = other.site_id and this.business_date = other.business_date
         and this.kind_code = other.kind_code and this.pointer_rank <> other.pointer_rank
         and other.available_at_utc < this.available_at_utc
+        -- Sales in one report and stock in another restate nothing.
+        and (
+            (this.sales_qty_ea is not null and other.sales_qty_ea is not null)
+            or (this.closing_qty_ea is not null and other.closing_qty_ea is not null)
+            or (this.receipts_qty_ea is not null and other.receipts_qty_ea is not null)
+            or (this.adjustments_qty_ea is not null and other.adjustments_qty_ea is not null)
+        )
     where this.set_rank = this.pointer_rank and other.set_rank = other.pointer_rank and {{ in_window('this.business_date') }}
     group by this.site_id, this.business_date, this.pointer_rank
 ),

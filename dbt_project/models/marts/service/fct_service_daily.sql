@@ -17,6 +17,7 @@ days as (
         stock.site_id, stock.service_date,
         cast(count(*) as integer) as items,
         cast(count(*) filter (stock.closing_qty_ea <= 0) as integer) as stockout_items,
+        count(stock.closing_qty_ea) as closed_items,
         -- Decimal sums do not depend on the order in which threads add up: the same input gives the same bytes.
         cast(sum(cast(coalesce(demand.sales_qty_ea, 0) as decimal(28, 6))) as double) as sales_qty_ea,
         cast(sum(cast(stock.closing_qty_ea * items.unit_cost_usd as decimal(28, 6))) as double) as on_hand_value_usd,
@@ -36,19 +37,43 @@ promises as (
     group by order_number, item_id
 ),
 
-punctual as (
+due as (
     select
-        lines.site_id, lines.received_date as service_date,
-        avg(case
-            when lines.received_qty_ea >= lines.ordered_qty_ea
-                and lines.received_date <= coalesce(promises.first_promised_date, lines.requested_date) then 1.0
-            else 0.0
-        end) as otif_frac
+        lines.order_number, lines.item_id, lines.ship_to_no, lines.site_id, lines.received_date, lines.received_qty_ea, lines.ordered_qty_ea,
+        coalesce(promises.first_promised_date, lines.requested_date) as due_date
     from {{ ref('fct_purchase_order_lines') }} as lines
     left join promises using (order_number, item_id)
-    where lines.received_date is not null
-        and coalesce(promises.first_promised_date, lines.requested_date) is not null
-    group by lines.site_id, lines.received_date
+),
+
+-- A notice sent again replaces the one of its number, as in the fold of the order.
+receipts as (
+    select order_number, item_id, site_id, event_date, quantity_ea
+    from {{ ref('int_order_events_gathered') }}
+    where event_code = 'received' and superseded_at_utc is null
+    qualify said_rank = max(said_rank) over (partition by order_number, item_id, reference_id, site_id)
+),
+
+-- What came after the promise, at the site itself or at one that the line does not name.
+late as (
+    select due.order_number, due.item_id, due.ship_to_no, sum(receipts.quantity_ea) as late_qty_ea
+    from due
+    inner join receipts
+        on due.order_number = receipts.order_number and due.item_id = receipts.item_id and receipts.event_date > due.due_date
+    left join due as placed
+        on receipts.order_number = placed.order_number and receipts.item_id = placed.item_id and receipts.site_id = placed.site_id
+    where placed.ship_to_no is null or placed.ship_to_no = due.ship_to_no
+    group by due.order_number, due.item_id, due.ship_to_no
+),
+
+punctual as (
+    select
+        due.site_id, due.received_date as service_date,
+        avg(if(due.received_qty_ea - coalesce(late.late_qty_ea, 0) >= due.ordered_qty_ea - 1e-6 and due.received_date <= due.due_date, 1.0, 0.0))
+            as otif_frac
+    from due
+    left join late using (order_number, item_id, ship_to_no)
+    where due.received_date is not null and due.due_date is not null
+    group by due.site_id, due.received_date
 )
 
 select
@@ -58,7 +83,8 @@ select
     days.stockout_items,
     days.sales_qty_ea,
     days.on_hand_value_usd,
-    1.0 - days.stockout_items / days.items as in_stock_frac,
+    -- An item whose stock nobody told is neither in stock nor out of it.
+    1.0 - days.stockout_items / nullif(days.closed_items, 0) as in_stock_frac,
     punctual.otif_frac,
     days.available_at_utc
 from days

@@ -1,0 +1,45 @@
+"""Which days a night makes again when something was said about them."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date, timedelta
+from pathlib import Path
+
+from aios_assets.contracts.registry import TABLES
+from aios_assets.resources.dbt import WINDOWED, remember_build, window_to_build
+from aios_assets.resources.lake import Lake
+from tests.seams.dbt_world import DAY, World, at
+
+
+def day(offset: int) -> date:
+    return DAY + timedelta(days=offset)
+
+
+def test_a_notice_sent_again_reaches_back_to_the_day_that_it_named_before(tmp_path: Path) -> None:
+    """H1 was shipped on day 0, says the first notice; the second, a week later, says day 6."""
+    lake = Lake(tmp_path / "lake")
+    world = World(tmp_path / "lake")
+    world.shipment("H1", day(0), "A", 5, order="P", source="DC", site="S1")
+    world.receipt("R1", day(2), "A", 5, site="S1", order="P")
+    world.write()
+    for name in WINDOWED:
+        lake.write(name, TABLES[name].empty(), window=(day(0), day(1)))
+    (tmp_path / "dbt").mkdir()
+    assert window_to_build(lake, tmp_path, [day(2)]) is None  # nothing was built yet
+    remember_build(lake, tmp_path)
+    assert window_to_build(lake, tmp_path, [day(7)]) == (day(7), day(9))
+    later = World(tmp_path / "lake")
+    later.counter = itertools.count(10)  # documents of their own
+    later.shipment("H2", day(5), "A", 5, order="P", source="DC", site="S1", known=at(day(7)))
+    later.write()
+    assert window_to_build(lake, tmp_path, [day(7)]) == (day(5), day(9))
+    later.shipment("H1", day(6), "A", 5, order="P", source="DC", site="S1", known=at(day(7), 6))
+    later.write()
+    assert window_to_build(lake, tmp_path, [day(7)]) == (day(0), day(9))
+    remember_build(lake, tmp_path)
+    again = World(tmp_path / "lake")
+    again.counter = itertools.count(20)
+    again.receipt("R1", day(4), "A", 5, site="S1", order="P", known=at(day(8)))
+    again.write()
+    assert window_to_build(lake, tmp_path, [day(8)]) == (day(2), day(10))
