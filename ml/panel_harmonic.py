@@ -165,6 +165,12 @@ class Blocks:
         of = (np.arange(last + 1) + count * size - last - 1) // size
         return cls(of, np.flatnonzero(np.diff(of, prepend=-1)), 1 / LEVEL_SD[freq] ** 2)
 
+    def flat(self, z: F64, weight: F64, usual: F64 | float) -> F64:
+        """(series, blocks) the same level in every block on the log scale: what sold over what is usual, to begin with."""
+        told = np.maximum((weight * usual).sum(axis=1), 1e-9)
+        level = np.log(np.maximum((weight * z).sum(axis=1) / told, np.exp(LOWEST)))
+        return np.repeat(level[:, None], self.starts.size, axis=1)
+
     def solve(self, weight: F64, right: F64) -> F64:
         """Solve (diag(weight) + random walk) x = right for many series at once (Thomas' algorithm).
 
@@ -252,9 +258,7 @@ class Harmonic:
         z, effects = self.z[series, : now + 1], self.effects[series, : now + 1]
         weight = _age_weight(self.known[series, : now + 1], self.freq)
         blocks = Blocks.ending(now, self.freq)
-        told = np.maximum((weight * np.exp(effects)).sum(axis=1), 1e-9)
-        start = np.log(np.maximum((weight * z).sum(axis=1) / told, np.exp(LOWEST)))
-        level = np.repeat(start[:, None], blocks.starts.size, axis=1)
+        level = blocks.flat(z, weight, np.exp(effects))
         for _ in range(LEVEL_STEPS):
             step = Working.at(z, weight, effects + level[:, blocks.of])
             sums = np.add.reduceat(step.weight, blocks.starts, axis=1)
@@ -289,10 +293,7 @@ class _Fit:
         return out
 
     def _start(self, series: I64) -> F64:
-        weight = self.weight[series]
-        mean = (weight * self.z[series]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
-        level = np.log(np.maximum(mean, np.exp(LOWEST)))
-        return np.repeat(level[:, None], self.blocks.starts.size, axis=1)
+        return self.blocks.flat(self.z[series], self.weight[series], 1.0)
 
     def _step(self, series: I64, x: F64, beta: F64, level: F64) -> tuple[F64, F64, F64]:
         """Normal equations of each series' effects with the levels eliminated (Schur complement), and what puts the levels back.
@@ -328,7 +329,7 @@ class _Fit:
                 right = right + b.sum(axis=0) / np.sqrt(series.size)
                 backs.append(back)
             beta = _solved(left, right)
-            levels = np.concatenate([_put_back(back, np.tile(beta, (back.shape[0], 1))) for back in backs])
+            levels = _put_back(np.concatenate(backs), np.tile(beta, (series.size, 1)))
         return beta
 
     def effects(self, shared: F64) -> F64:

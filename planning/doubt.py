@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from planning.night import Chunk, World, receipts_of
 from planning.projection import F64, packs_to_order, project
 
-# The same rule by which the lead-time model takes an order as never closed (ml/lead_time/lanes.py: without_forgotten).
+# The factors by which the lead-time model takes an order as never closed (ml/lead_time/lanes.py: without_forgotten), which a sibling room
+# cannot call; there over what 99 of 100 of a source's orders took, here over what the lane's forecast says of 95.
 LEAD_TIMES, WEEK_DAYS = 3.0, 7.0
 
 

@@ -55,9 +55,8 @@ def _first_looks(day: date) -> list[date]:
 def night_findings(world: World, day: date) -> pl.DataFrame:
     """Everything one night finds."""
     from aios_assets.telemetry import default_limits
-    from ml.anomaly import lead_time_changes, telemetry_findings, unjudged_measures, value_on_board
+    from ml.anomaly import lead_time_changes, sensor_drifts, telemetry_findings, unjudged_measures, value_on_board
     from ml.anomaly.telemetry import HISTORY_DAYS as QUIET_DAYS
-    from ml.anomaly.telemetry import sensor_drifts
 
     cutoff = world.cutoff(day)
     since = pl.col("read_at_utc") > cutoff - timedelta(days=15 + QUIET_DAYS)

@@ -154,16 +154,14 @@ def sensor_drifts(
     )
     daily = daily.filter(pl.col("peers") >= 3).sort("measure_code", "sensor_id", "day")
     series = ["measure_code", "sensor_id"]
-    memory = _memories(daily, first, series)
-    before = {
-        key: part
-        for key, part in daily.filter(pl.col("day") < first).group_by(series)
-        if part.height >= MIN_HISTORY_DAYS
-    }
+    past, now = pl.col("day") < first, pl.col("day") >= first
+    before = {k: p for k, p in daily.filter(past).group_by(series, maintain_order=True) if p.height >= MIN_HISTORY_DAYS}
+    stretch = dict(daily.filter(now).group_by(series, maintain_order=True))
+    memory = _memories(before, stretch)
     tests = [
         t
-        for key, part in daily.filter(pl.col("day") >= first).group_by(series, maintain_order=True)
-        if (t := _trend(key, part, min_days, before.get(key), memory.get(key, 0.0))) is not None
+        for key, part in stretch.items()
+        if (t := _trend(key, part, min_days, before.get(key), memory[key])) is not None
     ]
     if not tests:
         return MON_FINDINGS.empty()
@@ -183,27 +181,26 @@ def sensor_drifts(
     return finding_rows(out, available_at_utc)
 
 
-def _memories(daily: pl.DataFrame, first: date, series: list[str]) -> dict[tuple[object, ...], float]:
-    """Autocorrelation from one day to the next of each sensor: of its days before `first`, else the median of its measure's sensors.
+def _memories(
+    before: Mapping[tuple[object, ...], pl.DataFrame], stretch: Mapping[tuple[object, ...], pl.DataFrame]
+) -> dict[tuple[object, ...], float]:
+    """Autocorrelation from one day to the next of each sensor: of its days before the stretch, else the median of its measure's sensors.
 
     A trend within those days is taken out, and the estimate's bias with it: (n r + 2) / (n − 4) for a line fitted to n days
     (Kendall 1954, Marriott & Pope 1954, with a fitted trend). What differs between the sensors of a measure no more than the
     scatter of such estimates, (1 − r²) / n, is drawn to their median (James & Stein 1961).
     """
-    own: dict[tuple[object, ...], float] = {}
+    own = {key: _memory(part) for key, part in before.items()}
     inside: dict[object, list[float]] = {}
-    for key, part in daily.group_by(series, maintain_order=True):
-        before = part.filter(pl.col("day") < first)
-        if before.height >= MIN_HISTORY_DAYS:
-            own[key] = _memory(before)
-        elif (now := part.filter(pl.col("day") >= first)).height >= MIN_MEMORY_DAYS:
-            inside.setdefault(key[0], []).append(_memory(now))
+    for key, part in stretch.items():
+        if key not in own and part.height >= MIN_MEMORY_DAYS:
+            inside.setdefault(key[0], []).append(_memory(part))
     for key, value in own.items():
         inside.setdefault(key[0], []).append(value)
-    drawn: dict[tuple[object, ...], float] = {}
     peers = {measure: float(np.median(values)) for measure, values in inside.items()}
     apart = {measure: _apart(np.array(values)) for measure, values in inside.items()}
-    for key in daily.select(series).unique().iter_rows():
+    drawn: dict[tuple[object, ...], float] = {}
+    for key in stretch:
         common = peers.get(key[0], 0.0)
         drawn[key] = common + apart.get(key[0], 0.0) * (own.get(key, common) - common)
     return drawn
