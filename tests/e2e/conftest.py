@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -75,9 +76,17 @@ class Home:
 
 @pytest.fixture(scope="session")
 def night_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home in which the first night of the tiny network was run. Read it; copy it before you change it."""
-    home = Home(tmp_path_factory.mktemp("night"), {})
-    home.aios("run")
+    """A home in which the first night of the tiny network was run, one for all workers. Read it; copy it before you change it."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    home, done = Home(common / "night", {}), common / "night.done"
+    with (common / "night.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(home.path, ignore_errors=True)
+            home.path.mkdir()
+            home.aios("run")
+            done.touch()
     return home
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,61 +16,64 @@ import pytest
 from tests.e2e.conftest import Home
 
 pytestmark = pytest.mark.slow
-NIGHTS = 2
+LATER_NIGHTS = 2
 KILLS = int(os.environ.get("AIOS_TEST_KILLS", "2"))
 
 
+@dataclass(frozen=True, slots=True)
+class Nights:
+    """A home some nights after its first one, what its second night left, and how long that night took."""
+
+    home: Home
+    second: dict[str, str]
+    seconds: float
+
+
 @pytest.fixture(scope="module")
-def nights(night_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The first night's home, three nights later."""
+def nights(night_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    """The first night's home, two nights later."""
     home = night_home.copy(tmp_path_factory.mktemp("nights") / "home")
-    for result in home.json("run", "--days", str(NIGHTS))["runs"]:
+    home.aios("sandbox", "advance", "--root", str(home.path / "sandbox"), "--days", "1")
+    started = time.monotonic()
+    home.aios("run")
+    seconds = time.monotonic() - started
+    second = home.hashes()
+    for result in home.json("run", "--days", str(LATER_NIGHTS - 1))["runs"]:
         assert result["success"], result
-    return home
+    return Nights(home, second, seconds)
 
 
 def last_day(home: Home) -> date:
     return date.fromisoformat(sorted(p.stem for p in (home.path / "nights").glob("*.json"))[-1])
 
 
-def test_a_backfill_as_one_run_equals_the_nights(nights: Home, tmp_path: Path) -> None:
-    last = last_day(nights)
-    other = Home(tmp_path / "backfill", {"AIOS_INBOX": str(nights.path / "sandbox" / "inbox")})
-    other.aios("backfill", "--from", (last - timedelta(days=NIGHTS)).isoformat(), "--to", last.isoformat())
-    one_by_one, at_once = nights.hashes(), other.hashes()
+def test_a_backfill_as_one_run_equals_the_nights(nights: Nights, tmp_path: Path) -> None:
+    last = last_day(nights.home)
+    other = Home(tmp_path / "backfill", {"AIOS_INBOX": str(nights.home.path / "sandbox" / "inbox")})
+    other.aios("backfill", "--from", (last - timedelta(days=LATER_NIGHTS)).isoformat(), "--to", last.isoformat())
+    one_by_one, at_once = nights.home.hashes(), other.hashes()
     assert {n for n in one_by_one if one_by_one[n] != at_once.get(n)} == set()
 
 
-def test_a_single_day_again_changes_nothing(nights: Home, tmp_path: Path) -> None:
-    before = nights.hashes()
-    copy = nights.copy(tmp_path / "home")
-    day = (last_day(nights) - timedelta(days=1)).isoformat()
+def test_a_single_day_again_changes_nothing(nights: Nights, tmp_path: Path) -> None:
+    before = nights.home.hashes()
+    copy = nights.home.copy(tmp_path / "home")
+    day = (last_day(nights.home) - timedelta(days=1)).isoformat()
     copy.aios("backfill", "--from", day, "--to", day)
     assert copy.hashes() == before
 
 
-def test_two_runs_at_once_end_as_one(home: Home) -> None:
+def test_killed_at_any_moment_two_runs_at_once_end_as_one_with_the_same_bytes(home: Home, nights: Nights) -> None:
     home.aios("sandbox", "advance", "--root", str(home.path / "sandbox"), "--days", "1")
+    for moment in range(KILLS):
+        kill_after(home, nights.seconds * (moment + 0.5) / KILLS)
     command = [sys.executable, "-m", "aios_assets", "run"]
     pair = [subprocess.Popen(command, env=home.environment(), stderr=subprocess.PIPE, text=True) for _ in range(2)]
     results = [(p.communicate(timeout=800)[1], p.returncode) for p in pair]
     assert sorted(code for _, code in results) in ([0, 0], [0, 75]), results
     losers = [text for text, code in results if code == 75]
     assert all("another run" in text or "holds it" in text for text in losers)
-
-
-def test_killed_at_any_moment_the_next_run_ends_with_the_same_bytes(home: Home, tmp_path: Path) -> None:
-    home.aios("sandbox", "advance", "--root", str(home.path / "sandbox"), "--days", "1")
-    whole = home.copy(tmp_path / "whole")
-    started = time.monotonic()
-    whole.aios("run")
-    duration = time.monotonic() - started
-    expected = whole.hashes()
-    disturbed = home.copy(tmp_path / "disturbed")
-    for moment in range(KILLS):
-        kill_after(disturbed, duration * (moment + 0.5) / KILLS)
-    disturbed.aios("run")
-    assert disturbed.hashes() == expected
+    assert home.hashes() == nights.second
 
 
 def kill_after(home: Home, seconds: float) -> None:
