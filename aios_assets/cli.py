@@ -16,6 +16,7 @@ from aios_assets import (
     cli_forecast,
     cli_lake,
     cli_lead_times,
+    cli_listen,
     cli_model,
     cli_plan,
     cli_sandbox,
@@ -45,6 +46,7 @@ app.add_typer(
 )
 app.add_typer(cli_whatif.app, name="whatif", help="Plan a night again with something changed, on a branch of the lake.")
 cli_lake.mount(app)
+cli_listen.mount(app)
 app.command("forecast")(cli_forecast.forecast)
 app.command("backtest")(cli_forecast.backtest)
 app.command("lead-times")(cli_lead_times.lead_times)

@@ -1,20 +1,18 @@
-"""`aios check`, `repair`, `rebuild`: prove the lake intact, heal it, build all after raw again. `docs` and `listen` beside them."""
+"""`aios check`, `repair`, `rebuild`: prove the lake intact, heal it, build all after raw again. `docs` beside them."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aios_assets.cli_common import emit, handle_errors
-from aios_assets.contracts.errors import AiosError, BadInputError, UsageError
+from aios_assets.contracts.errors import AiosError
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
-    from aios_assets.resources.transport import Transport
     from aios_assets.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
@@ -26,7 +24,6 @@ def mount(app: typer.Typer) -> None:
     app.command("repair")(repair)
     app.command("rebuild")(rebuild)
     app.command("docs")(docs)
-    app.command("listen")(listen)
 
 
 @handle_errors
@@ -122,96 +119,6 @@ def docs(as_json: Json = False) -> None:
 
     conf = _settings()
     emit({"page": str(write_docs(conf.home, conf.lake_root))}, as_json)
-
-
-@handle_errors
-def listen(
-    way: Annotated[str, typer.Argument(help="http (documents and AS2), mqtt or nats (telemetry)")],
-    topic: Annotated[str, typer.Option(help="MQTT topic filter or NATS subject")] = "",
-    host: Annotated[str, typer.Option(help="address to bind (http) or host of the broker")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="port; the protocol's usual one when 0")] = 0,
-    stream: Annotated[str, typer.Option(help="NATS stream")] = "TELEMETRY",
-    token_file: Annotated[Path | None, typer.Option(help="http: file with the bearer token senders must show")] = None,
-    user: Annotated[str, typer.Option(help="mqtt and nats: user name, for brokers that ask")] = "",
-    password_file: Annotated[
-        Path | None, typer.Option(help="mqtt and nats: file with the password of that user")
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="stop after so long; 0 listens until interrupted")] = 0.0,
-    as_json: Json = False,
-) -> None:
-    """Receive documents or telemetry and store them; each is acknowledged once it is on disk. The next run reads them."""
-    import signal
-    import time
-
-    from aios_assets.night import prepare_home
-    from aios_assets.resources.transport import RawStore
-
-    conf = _settings()
-    prepare_home(conf)
-    transport = _transport(way, topic, host, port, stream, token_file, _login(way, user, password_file), conf)
-    stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda caught, _frame: stopped.append(caught))
-    end = time.monotonic() + seconds if seconds else float("inf")
-    _say(f"listening ({way}); stop with Ctrl-C")
-    count = transport.serve(RawStore(_lake()), lambda: bool(stopped) or time.monotonic() >= end)
-    emit({"way": way, "acknowledged": count}, as_json)
-
-
-def _transport(
-    way: str,
-    topic: str,
-    host: str,
-    port: int,
-    stream: str,
-    token_file: Path | None,
-    login: tuple[str, str],
-    conf: Settings,
-) -> Transport:
-    from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry
-    from aios_assets.resources.http_inbox import HttpInbox
-
-    if way == "http":
-        token = _secret(token_file, "token") if token_file else ""
-        return HttpInbox(port or 8321, host, conf.document_cap_mb * 1_000_000, token)
-    if way == "mqtt":
-        name, password = login
-        return MqttTelemetry(
-            topic or "sensors/#",
-            host,
-            port or 1883,
-            username=name,
-            password=password,
-            say=lambda line: _say(f"aios: {line}"),
-        )
-    if way == "nats":
-        name, password = login
-        servers = f"nats://{host}:{port or 4222}"
-        return NatsTelemetry(topic or "sensors.>", stream, servers, username=name, password=password)
-    raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt or nats")
-
-
-def _login(way: str, user: str, password_file: Path | None) -> tuple[str, str]:
-    """Name and password for a broker; both empty where none is given.
-
-    Raises:
-        UsageError: they go together, and not with http.
-    """
-    if way == "http" and (user or password_file):
-        raise UsageError("--user and --password-file are for brokers", todo="use --token-file with http")
-    if bool(user) != bool(password_file):
-        raise UsageError("--user and --password-file go together", todo="give both, or none")
-    return (user, _secret(password_file, "password")) if password_file else ("", "")
-
-
-def _secret(path: Path, what: str) -> str:
-    try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"the {what} file cannot be read", where=str(path), todo="check path and rights") from error
-    if not secret:
-        raise BadInputError(f"the {what} file is empty", where=str(path), todo=f"put the {what} in it")
-    return secret
 
 
 def rebuild_after_raw(conf: Settings) -> dict[str, Any]:

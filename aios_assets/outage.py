@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,9 +37,12 @@ def outage_of(error: BaseException, home: Path) -> StorageError | None:
     the disk is full (/data/x). To do: make room and call the same command again: what was acknowledged is safe.
     >>> outage_of(ValueError("a defect of ours"), Path("/data")) is None
     True
+    >>> outage_of(ssl.SSLError(1, "handshake failed"), Path("/data")) is None
+    True
     """
     for link in _chain(error):
-        number = link.errno if isinstance(link, OSError) else None
+        # The numbers of TLS count something else: its 1 is no EPERM.
+        number = link.errno if isinstance(link, OSError) and not isinstance(link, ssl.SSLError) else None
         said = str(link)
         where = _place(link, home)
         if number in NO_ROOM or _says(said, SAID_NO_ROOM) or (_says(said, SAID_EITHER) and _is_nearly_full(home)):

@@ -7,12 +7,14 @@ document, whose readings are known already.
 from __future__ import annotations
 
 import queue
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from aios_assets.contracts.errors import AiosError, UsageError
+from aios_assets.contracts.errors import AiosError, BadInputError, UsageError
 from aios_assets.resources.transport import Incoming, Store
 
 BUNDLE_MESSAGES = 5_000
@@ -33,6 +35,56 @@ def is_topic_filter(text: str) -> bool:
     levels = text.split("/")
     alone = all(level in ("+", "#") or not set(level) & {"+", "#", "\0"} for level in levels)
     return 0 < len(text.encode()) <= 65_535 and alone and "#" not in levels[:-1]
+
+
+def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """TLS that checks the broker's certificate and name.
+
+    Args:
+        ca_file: authorities to trust, PEM; the machine's own where none is given.
+        cert_file: our certificate, PEM, for brokers that ask for one.
+        key_file: its private key, PEM.
+
+    Raises:
+        UsageError: a certificate without key, or a key without certificate.
+        BadInputError: a file cannot be read or is not PEM.
+    """
+    if (cert_file is None) != (key_file is None):
+        raise UsageError("--cert-file and --key-file go together", todo="give both, or none")
+    context = ssl.create_default_context()
+    try:
+        if ca_file is not None:
+            context = ssl.create_default_context(cafile=ca_file)
+        if cert_file is not None and key_file is not None:
+            context.load_cert_chain(cert_file, key_file, password=_no_password)
+    except (OSError, ValueError) as error:
+        files = [str(path) for path in (ca_file, cert_file, key_file) if path is not None]
+        raise BadInputError(
+            f"the files for TLS cannot be used ({error})", where=", ".join(files), todo="give readable PEM files, the key without a password"
+        ) from error  # fmt: skip
+    return context
+
+
+def _no_password() -> str:
+    """What OpenSSL asks for a locked key, which would otherwise wait at the terminal."""
+    raise ValueError("the key is locked with a password")
+
+
+def _unreached(what: str, error: Exception, where: str) -> AiosError:
+    """What to tell where no session came about: a certificate that is not trusted is no server that is down."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return AiosError(
+            f"the certificate of the {what} is not trusted ({error.verify_message})",
+            where=where,
+            todo="give its authority with --ca-file, and the host by the name in the certificate",
+        )
+    if isinstance(error, ssl.SSLError):
+        return AiosError(
+            f"no TLS with the {what} ({error.reason or error})",
+            where=where,
+            todo="check that the port speaks TLS, and --cert-file where it asks for one",
+        )
+    return AiosError(f"the {what} does not answer ({error})", where=where, todo="start it, or correct host and port")
 
 
 @dataclass(slots=True)
@@ -59,6 +111,7 @@ class MqttTelemetry:
         linger_s: a bundle is stored when it is full, or when nothing came for so long.
         username: for brokers that ask.
         password: for brokers that ask.
+        tls: how to check the broker's certificate; None speaks without TLS.
         say: takes a line for the person.
         answer_s: seconds in which a broker answers a connection.
     """
@@ -70,6 +123,7 @@ class MqttTelemetry:
     linger_s: float = 0.5
     username: str = ""
     password: str = ""
+    tls: ssl.SSLContext | None = None
     say: Callable[[str], object] = str
     answer_s: float = 10.0
 
@@ -90,9 +144,7 @@ class MqttTelemetry:
         try:
             client.connect(self.host, self.port, keepalive=30)
         except OSError as error:
-            raise AiosError(
-                f"the MQTT broker does not answer ({error})", where=f"{self.host}:{self.port}", todo="start it, or correct host and port"
-            ) from error  # fmt: skip
+            raise _unreached("MQTT broker", error, f"{self.host}:{self.port}") from error
         client.loop_start()
         try:
             self._await_answer(session)
@@ -132,6 +184,8 @@ class MqttTelemetry:
         client.reconnect_delay_set(1, 30)
         if self.username:
             client.username_pw_set(self.username, self.password)
+        if self.tls is not None:
+            client.tls_set_context(self.tls)
         # Unacknowledged messages are bounded by what one bundle holds.
         client.max_inflight_messages_set(BUNDLE_MESSAGES)
         return client
@@ -143,7 +197,7 @@ class MqttTelemetry:
                 raise AiosError(
                     f"what listens there took the connection and did not answer as an MQTT broker within {self.answer_s:g} s",
                     where=f"{self.host}:{self.port}",
-                    todo="correct host and port",
+                    todo="correct host and port, or give --tls where it speaks TLS",
                 )
             time.sleep(0.02)
 
@@ -195,6 +249,7 @@ class NatsTelemetry:
         ack_wait_s: seconds after which the server offers an unacknowledged message again.
         username: for servers that ask.
         password: for servers that ask.
+        tls: how to check the server's certificate; None speaks TLS only where the server demands it.
     """
 
     subject: str
@@ -205,6 +260,7 @@ class NatsTelemetry:
     ack_wait_s: float = 60.0
     username: str = ""
     password: str = ""
+    tls: ssl.SSLContext | None = None
 
     def serve(self, store: Store, until: Callable[[], bool]) -> int:
         """Receive until `until()`; returns messages acknowledged.
@@ -217,28 +273,29 @@ class NatsTelemetry:
         return asyncio.run(self._serve(store, until))
 
     async def _serve(self, store: Store, until: Callable[[], bool]) -> int:
-        import nats
         import nats.errors
         from nats.js.errors import Error as JetStreamError
 
-        last = ""
+        last: Exception | None = None
 
         async def keep(error: Exception) -> None:
-            """What the library would log with a traceback for every attempt; the newest is told, in one line."""
+            """What the library would log with a traceback for every attempt; the newest is told, in one line.
+
+            A failed TLS handshake ends the connecting here: the library would close what it could not open, and wait for ever.
+            """
             nonlocal last
-            last = str(error)
+            last = error
+            if isinstance(error, ssl.SSLError) and not connection.is_connected:
+                raise error
 
         login = {"user": self.username, "password": self.password} if self.username else {}
+        connection = _nats_client(self.tls)
         try:
-            connection = await nats.connect(
-                self.servers, connect_timeout=3, max_reconnect_attempts=3, error_cb=keep, **login
+            await connection.connect(
+                self.servers, connect_timeout=3, max_reconnect_attempts=3, error_cb=keep, tls=self.tls, **login
             )
         except (OSError, nats.errors.Error) as error:
-            raise AiosError(
-                f"the NATS server does not answer ({last or error})",
-                where=self.servers,
-                todo="start it, or correct the address",
-            ) from error
+            raise _unreached("NATS server", last or error, self.servers) from error
         try:
             consumer = await self._consumer(connection.jetstream())
             return await self._pump(consumer, store, until)
@@ -287,3 +344,27 @@ class NatsTelemetry:
                 count += len(messages)
             elif until():
                 return count
+
+
+def _nats_client(tls: ssl.SSLContext | None) -> Any:
+    """A client that, where TLS is asked for, never says its name and password without it.
+
+    The library speaks TLS where the server demands it, and goes on in the clear where it does not.
+    """
+    import logging
+
+    import nats.aio.client
+    import nats.errors
+
+    # At its end a connection in TLS leaves a remark of asyncio on the screen that means nothing to the person.
+    logging.getLogger("asyncio").addFilter(lambda record: "eof_received" not in record.getMessage())
+    client = nats.aio.client.Client()
+    introduce = client._connect_command
+
+    def guarded() -> Any:
+        if tls is not None and not client._server_info.get("tls_required"):
+            raise nats.errors.Error("it does not demand TLS, and nothing is said to it without")
+        return introduce()
+
+    client._connect_command = guarded
+    return client

@@ -24,9 +24,9 @@ import pytest
 from typer.testing import CliRunner
 
 from aios_assets.cli import app
-from aios_assets.contracts.errors import AiosError, UsageError
+from aios_assets.contracts.errors import AiosError, BadInputError, UsageError
 from aios_assets.resources.as2 import build_mdn, mic_of, parse_mdn, read_request, request_headers
-from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry, bundle
+from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry, bundle, tls_context
 from aios_assets.resources.http_inbox import HttpInbox
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.lake_check import check_lake
@@ -122,7 +122,7 @@ def test_an_mqtt_broker_that_is_not_there_is_said(lake: Lake) -> None:
 
 
 @contextmanager
-def broker(folder: Path, port: int = 0) -> Iterator[tuple[int, Callable[[], None], Callable[[], None]]]:
+def broker(folder: Path, port: int = 0, more: str = "") -> Iterator[tuple[int, Callable[[], None], Callable[[], None]]]:
     """A Mosquitto of our own that asks for a password: its port, and how to stop and start it."""
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     if not Path(program).exists():
@@ -132,19 +132,13 @@ def broker(folder: Path, port: int = 0) -> Iterator[tuple[int, Callable[[], None
         port = probe.getsockname()[1]
     # user listener, password secret, as `mosquitto_passwd` writes them
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(folder / "passwords"), "listener", "secret"], check=True)
-    said = f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder}/passwords\nuser {getpass.getuser()}\n"
+    said = f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder}/passwords\nuser {getpass.getuser()}\n{more}"
     (folder / "broker.conf").write_text(said)
     running: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         running.append(subprocess.Popen([program, "-c", str(folder / "broker.conf")], stderr=subprocess.DEVNULL))
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("Mosquitto did not start")
+        wait_for(lambda: answers(port))
 
     def stop() -> None:
         running[-1].terminate()
@@ -192,6 +186,11 @@ def test_an_mqtt_broker_that_went_away_is_told_and_listened_to_again(lake: Lake,
     assert "went away" in told[0] and "is back" in told[1] and str(port) in told[0], told
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_for(what: Callable[[], bool]) -> None:
     end = time.monotonic() + 40
     while not what():
@@ -212,6 +211,125 @@ def test_a_filter_that_mqtt_does_not_know_is_refused_before_anything_is_asked(la
     for topic in ("sensors/#/x", "sensors/t#", "a+b", ""):
         with pytest.raises(UsageError, match="is no MQTT topic filter"):
             MqttTelemetry(topic, port=1).serve(store(lake), lambda: True)
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority (ca.pem) and the certificate of a server called localhost (cert.pem, key.pem)."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("papers")
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    for name, rest in (
+        ("ca", ["-keyout", "ca.key", "-subj", "/CN=authority"]),
+        ("cert", ["-keyout", "key.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-CA", "ca.pem", "-CAkey", "ca.key"]),
+    ):  # fmt: skip
+        subprocess.run([*new, "-out", f"{name}.pem", *rest], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_an_mqtt_broker_is_spoken_to_in_tls_once_its_certificate_is_trusted(
+    lake: Lake, tmp_path: Path, papers: Path
+) -> None:
+    import paho.mqtt.client as mqtt
+
+    tls = tls_context(papers / "ca.pem", None, None)
+    login = {"username": "listener", "password": "secret"}
+    with broker(tmp_path, more=f"certfile {papers}/cert.pem\nkeyfile {papers}/key.pem\n") as (port, _stop, _start):
+        listen = MqttTelemetry("x", "localhost", port, linger_s=0.1, tls=tls, **login)
+        assert listen.serve(store(lake), lambda: True) == 0
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.username_pw_set("listener", "secret")
+        client.tls_set_context(tls)
+        client.connect("localhost", port)
+        client.loop_start()
+        client.publish("x", message(3), qos=1).wait_for_publish(10)
+        client.loop_stop()
+        assert listen.serve(store(lake), lambda: lake.count("raw_edi__documents") > 0) == 1
+        assert readings(lake) == [0.3]
+        for other, reason in (
+            (MqttTelemetry("x", "localhost", port, tls=tls_context(None, None, None)), "unable to get local issuer"),
+            (MqttTelemetry("x", "127.0.0.1", port, tls=tls), "IP address mismatch"),
+        ):
+            with pytest.raises(AiosError, match=f"certificate of the MQTT broker is not trusted .*{reason}.*--ca-file"):
+                other.serve(store(lake), lambda: True)
+        with pytest.raises(AiosError, match="give --tls where it speaks TLS"):
+            MqttTelemetry("x", "localhost", port, answer_s=0.2, **login).serve(store(lake), lambda: True)
+    with broker(tmp_path) as (port, _stop, _start), pytest.raises(AiosError, match=r"with the MQTT broker|not answer"):
+        MqttTelemetry("x", "localhost", port, tls=tls, **login).serve(store(lake), lambda: True)
+
+
+def test_a_nats_server_is_spoken_to_in_tls_once_its_certificate_is_trusted(
+    lake: Lake, tmp_path: Path, papers: Path
+) -> None:
+    program = shutil.which("nats-server") or "/usr/sbin/nats-server"
+    if not Path(program).exists():
+        pytest.skip("the NATS server is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path), "--user", "listener", "--pass", "secret"]  # fmt: skip
+    words += ["--tls", "--tlscert", str(papers / "cert.pem"), "--tlskey", str(papers / "key.pem")]
+    server = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(port))
+        aios = ["listen", "nats", "--host", "localhost", "--port", str(port), "--user", "listener", "--json"]
+        (tmp_path / "secret").write_text("secret")
+        aios += ["--password-file", str(tmp_path / "secret"), "--seconds", "0.1"]
+        home = {"AIOS_HOME": str(tmp_path / "home")}
+        done = CliRunner().invoke(app, [*aios, "--ca-file", str(papers / "ca.pem")], env=home)
+        assert done.exit_code == 0 and '"acknowledged": 0' in done.stdout, done.output
+        refused = CliRunner().invoke(app, [*aios, "--tls"], env=home)
+        assert refused.exit_code == 1 and "certificate of the NATS server is not trusted" in refused.stderr
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_a_password_for_tls_is_never_said_in_the_clear(lake: Lake, papers: Path) -> None:
+    """A server that does not demand TLS, or one in between that took the demand away, hears nothing."""
+    heard: list[bytes] = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+
+        def offer() -> None:
+            while True:
+                try:
+                    peer, _ = server.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.sendall(b'INFO {"server_id":"x","version":"2.9.0","auth_required":true}\r\n')
+                    heard.append(peer.recv(4096))
+
+        thread = threading.Thread(target=offer, daemon=True)
+        thread.start()
+        tls = tls_context(papers / "ca.pem", None, None)
+        listen = NatsTelemetry("x", servers=f"tls://localhost:{port}", username="listener", password="secret", tls=tls)
+        with pytest.raises(AiosError, match="does not demand TLS"):
+            listen.serve(store(lake), lambda: True)
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    assert heard and set(heard) == {b""}
+
+
+def test_files_for_tls_that_do_not_fit_are_said(tmp_path: Path, papers: Path) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    for ca in (tmp_path / "absent.pem", tmp_path / "empty.pem"):
+        with pytest.raises(BadInputError, match="the files for TLS cannot be used"):
+            tls_context(ca, None, None)
+    with pytest.raises(UsageError, match="go together"):
+        tls_context(None, papers / "cert.pem", None)
+    with pytest.raises(BadInputError, match="the files for TLS cannot be used"):
+        tls_context(None, papers / "cert.pem", papers / "ca.key")
+    words = ["listen", "http", "--tls", "--seconds", "0.1"]
+    done = CliRunner().invoke(app, words, env={"AIOS_HOME": str(tmp_path / "home")})
+    assert done.exit_code == 2 and "put a proxy with TLS in front" in done.stderr
 
 
 # -- NATS --------------------------------------------------------------------------------------------------------------

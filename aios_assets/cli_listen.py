@@ -1,0 +1,145 @@
+"""`aios listen`: documents and telemetry from the network, each acknowledged once it is on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aios_assets.cli_common import emit, handle_errors, note
+from aios_assets.contracts.errors import BadInputError, UsageError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from aios_assets.resources.transport import Transport
+    from aios_assets.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Put the command on the command line."""
+    app.command("listen")(listen)
+
+
+@handle_errors
+def listen(
+    way: Annotated[str, typer.Argument(help="http (documents and AS2), mqtt or nats (telemetry)")],
+    topic: Annotated[str, typer.Option(help="MQTT topic filter or NATS subject")] = "",
+    host: Annotated[str, typer.Option(help="address to bind (http) or host of the broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="port; the protocol's usual one when 0")] = 0,
+    stream: Annotated[str, typer.Option(help="NATS stream")] = "TELEMETRY",
+    token_file: Annotated[Path | None, typer.Option(help="http: file with the bearer token senders must show")] = None,
+    user: Annotated[str, typer.Option(help="mqtt and nats: user name, for brokers that ask")] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help="mqtt and nats: file with the password of that user")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="mqtt and nats: speak TLS (the next three imply it)")] = False,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="mqtt and nats: authorities to trust, PEM; else the machine's own")
+    ] = None,
+    cert_file: Annotated[
+        Path | None, typer.Option(help="mqtt and nats: our certificate, PEM, for brokers that ask")
+    ] = None,
+    key_file: Annotated[Path | None, typer.Option(help="mqtt and nats: its private key, PEM")] = None,
+    seconds: Annotated[float, typer.Option(help="stop after so long; 0 listens until interrupted")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Receive documents or telemetry and store them; each is acknowledged once it is on disk. The next run reads them."""
+    import signal
+    import time
+
+    from aios_assets.cli import settings
+    from aios_assets.night import prepare_home
+    from aios_assets.resources.lake import Lake
+    from aios_assets.resources.transport import RawStore
+
+    conf = settings()
+    prepare_home(conf)
+    login = _login(way, user, password_file)
+    secured = _tls(way, tls, ca_file, cert_file, key_file)
+    if login[0] and secured is None and host not in ("127.0.0.1", "localhost", "::1"):
+        note(f"the password goes to {host} unencrypted; --tls would encrypt it")
+    transport = _transport(way, topic, host, port, stream, token_file, login, secured, conf)
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda caught, _frame: stopped.append(caught))
+    end = time.monotonic() + seconds if seconds else float("inf")
+    note(f"listening ({way}); stop with Ctrl-C")
+    count = transport.serve(RawStore(Lake(conf.lake_root)), lambda: bool(stopped) or time.monotonic() >= end)
+    emit({"way": way, "acknowledged": count}, as_json)
+
+
+def _transport(
+    way: str,
+    topic: str,
+    host: str,
+    port: int,
+    stream: str,
+    token_file: Path | None,
+    login: tuple[str, str],
+    tls: SSLContext | None,
+    conf: Settings,
+) -> Transport:
+    from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry
+    from aios_assets.resources.http_inbox import HttpInbox
+
+    if way == "http":
+        token = _secret(token_file, "token") if token_file else ""
+        return HttpInbox(port or 8321, host, conf.document_cap_mb * 1_000_000, token)
+    if way == "mqtt":
+        name, password = login
+        return MqttTelemetry(
+            topic or "sensors/#",
+            host,
+            port or (8883 if tls else 1883),
+            username=name,
+            password=password,
+            tls=tls,
+            say=note,
+        )
+    if way == "nats":
+        name, password = login
+        servers = f"{'tls' if tls else 'nats'}://{host}:{port or 4222}"
+        return NatsTelemetry(topic or "sensors.>", stream, servers, username=name, password=password, tls=tls)
+    raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt or nats")
+
+
+def _login(way: str, user: str, password_file: Path | None) -> tuple[str, str]:
+    """Name and password for a broker; both empty where none is given.
+
+    Raises:
+        UsageError: they go together, and not with http.
+    """
+    if way == "http" and (user or password_file):
+        raise UsageError("--user and --password-file are for brokers", todo="use --token-file with http")
+    if bool(user) != bool(password_file):
+        raise UsageError("--user and --password-file go together", todo="give both, or none")
+    return (user, _secret(password_file, "password")) if password_file else ("", "")
+
+
+def _tls(way: str, tls: bool, ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> SSLContext | None:
+    """TLS for a broker; None where it is not asked for.
+
+    Raises:
+        UsageError: asked for with http.
+    """
+    from aios_assets.resources.bus import tls_context
+
+    if not (tls or ca_file or cert_file or key_file):
+        return None
+    if way == "http":
+        raise UsageError("--tls is for brokers", todo="put a proxy with TLS in front of http")
+    return tls_context(ca_file, cert_file, key_file)
+
+
+def _secret(path: Path, what: str) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"the {what} file cannot be read", where=str(path), todo="check path and rights") from error
+    if not secret:
+        raise BadInputError(f"the {what} file is empty", where=str(path), todo=f"put the {what} in it")
+    return secret
