@@ -238,5 +238,9 @@ def test_night_by_night_leaves_what_one_build_leaves_and_features_see_no_later_n
         made = build(raw_of(world, night), *MARTS, window=window, before=made)
         assert_frame_equal(features_of(made, night), features_of(whole, night))
         since = night
+    # A day made again alone, when nothing is new: what its notices said of other days counts there as before.
+    day = FIRSTS[1] + timedelta(days=1)
+    again = build(raw_of(world), *MARTS, window=(day, day + timedelta(days=1)), before=whole)
     for name in MARTS:
         assert_frame_equal(made[name], whole[name])
+        assert_frame_equal(again[name], whole[name])

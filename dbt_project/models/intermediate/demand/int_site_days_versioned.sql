@@ -52,12 +52,18 @@ joined as (
         max(said_no) filter (closing_qty_ea is not null) as closing_no,
         max(said_no) filter (kind_code = 'P') as count_no,
         max(said_no) filter (kind_code = 'A' and closing_qty_ea is not null) as stock_no,
-        arg_max({'sales': sales_qty_ea, 'returns': returns_qty_ea, 'price': price_usd, 'pointer': pointer_rank, 'segment': segment_no}, said_no)
-            filter (kind_code = 'A' and sales_qty_ea is not null) as sold,
-        arg_max({'pointer': pointer_rank, 'segment': segment_no}, said_no) filter (kind_code = 'A') as newest,
-        arg_max({'pointer': pointer_rank, 'segment': segment_no, 'adjusted': adjustments_qty_ea}, said_no)
-            filter (kind_code = 'P') as counted,
-        arg_max({'quantity': closing_qty_ea, 'pointer': pointer_rank}, said_no) filter (closing_qty_ea is not null) as closed,
+        arg_max_null(sales_qty_ea, said_no) filter (kind_code = 'A' and sales_qty_ea is not null) as sold_ea,
+        arg_max_null(returns_qty_ea, said_no) filter (kind_code = 'A' and sales_qty_ea is not null) as sold_returns_ea,
+        arg_max_null(price_usd, said_no) filter (kind_code = 'A' and sales_qty_ea is not null) as sold_price_usd,
+        arg_max_null(pointer_rank, said_no) filter (kind_code = 'A' and sales_qty_ea is not null) as sold_rank,
+        arg_max_null(segment_no, said_no) filter (kind_code = 'A' and sales_qty_ea is not null) as sold_segment_no,
+        arg_max_null(pointer_rank, said_no) filter (kind_code = 'A') as newest_rank,
+        arg_max_null(segment_no, said_no) filter (kind_code = 'A') as newest_segment_no,
+        arg_max_null(pointer_rank, said_no) filter (kind_code = 'P') as counted_rank,
+        arg_max_null(segment_no, said_no) filter (kind_code = 'P') as counted_segment_no,
+        arg_max_null(adjustments_qty_ea, said_no) filter (kind_code = 'P') as counted_adjusted_ea,
+        arg_max_null(closing_qty_ea, said_no) filter (closing_qty_ea is not null) as closed_ea,
+        arg_max_null(pointer_rank, said_no) filter (closing_qty_ea is not null) as closed_rank,
         arg_max(receipts_qty_ea, said_no) filter (kind_code = 'A' and receipts_qty_ea is not null) as receipts_qty_ea,
         arg_max(adjustments_qty_ea, said_no) filter (kind_code = 'A' and adjustments_qty_ea is not null) as adjusted_qty_ea
     from counting
@@ -96,22 +102,22 @@ heard as (
 several as (
     select
         heard.item_id, heard.site_id, heard.business_date, heard.set_rank, heard.kind_code,
-        coalesce(joined.sold.pointer, joined.newest.pointer, joined.counted.pointer) as pointer_rank,
+        coalesce(joined.sold_rank, joined.newest_rank, joined.counted_rank) as pointer_rank,
         case
-            when joined.sold is not null then joined.sold.segment
-            when joined.newest is not null then joined.newest.segment
-            else joined.counted.segment
+            when joined.sold_rank is not null then joined.sold_segment_no
+            when joined.newest_rank is not null then joined.newest_segment_no
+            else joined.counted_segment_no
         end as segment_no,
         heard.available_at_utc,
         heard.superseded_at_utc,
-        coalesce(joined.sold.sales, if(joined.stock_no is not null, 0, null)) as sales_qty_ea,
-        joined.sold.returns as returns_qty_ea,
+        coalesce(joined.sold_ea, if(joined.stock_no is not null, 0, null)) as sales_qty_ea,
+        joined.sold_returns_ea as returns_qty_ea,
         joined.receipts_qty_ea,
-        if(joined.adjusted_qty_ea is null and joined.counted.adjusted is null, null,
-            coalesce(joined.adjusted_qty_ea, 0) + coalesce(joined.counted.adjusted, 0)) as adjustments_qty_ea,
-        joined.closed.quantity as closing_qty_ea,
-        joined.sold.price as price_usd,
-        joined.closed.pointer as closing_rank
+        if(joined.adjusted_qty_ea is null and joined.counted_adjusted_ea is null, null,
+            coalesce(joined.adjusted_qty_ea, 0) + coalesce(joined.counted_adjusted_ea, 0)) as adjustments_qty_ea,
+        joined.closed_ea as closing_qty_ea,
+        joined.sold_price_usd as price_usd,
+        joined.closed_rank as closing_rank
     from heard
     inner join joined
         on heard.item_id = joined.item_id and heard.site_id = joined.site_id and heard.business_date = joined.business_date

@@ -42,6 +42,13 @@ moves as (
     select *, 'adjusted' from adjustments
 ),
 
+-- All that was ever said of the notices that name a day of the window: the others neither add there nor take back. Named first, so that a night
+-- ranks its own notices and not those of all years.
+named as (
+    select distinct move_code, notice_id from moves
+    where getvariable('window_start') is not null and {{ in_window('business_date', before_days=1) }}
+),
+
 notices as (
     select
         moves.move_code, moves.item_id, moves.site_id, moves.notice_id, moves.business_date, moves.set_rank, sets.available_at_utc,
@@ -50,11 +57,14 @@ notices as (
     from moves
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
     -- What a supplier ships leaves no stock of ours.
-    where moves.site_id in (select site_id from sites)
-        or (
-            not exists (select 1 from sites) and moves.site_id is not null
-            and moves.site_id not in (select supplier_id from {{ ref('int_suppliers_current') }})
+    where (
+            moves.site_id in (select site_id from sites)
+            or (
+                not exists (select 1 from sites) and moves.site_id is not null
+                and moves.site_id not in (select supplier_id from {{ ref('int_suppliers_current') }})
+            )
         )
+        and (getvariable('window_start') is null or (moves.move_code, moves.notice_id) in (select (move_code, notice_id) from named))
     group by
         moves.move_code, moves.item_id, moves.site_id, moves.notice_id, moves.business_date, moves.set_rank, sets.available_at_utc
 ),

@@ -1,6 +1,7 @@
 with
 
-versions as (
+-- Read twice, and written down for neither: a copy of all days costs memory and more time than reading them again.
+versions as not materialized (
     select *
     from {{ ref('int_site_days_versioned') }}
     where sales_qty_ea is not null and {{ in_window('business_date') }}
