@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,19 @@ class Effects:
                 out += np.where(code >= 0, effect[np.maximum(code, 0)], 0.0)
         return out
 
+    def moved(self, at: int, by: Floats) -> Effects:
+        """The same effects, those of one column moved level by level."""
+        moved = (e + by if j == at else e for j, e in enumerate(self.effects))
+        return replace(self, effects=tuple(moved))
+
+
+def shrunken_means(code: Ints, size: int, y: Floats, weights: Floats, strength: float) -> Floats:
+    """Weighted mean of each level, pulled towards zero by so many rows of weight one; rows without a level are left out."""
+    inside = code >= 0
+    place, w = code[inside], weights[inside]
+    out: Floats = np.bincount(place, w * y[inside], size) / (np.bincount(place, w, size) + strength)
+    return out
+
 
 def fit_effects(codes: Sequence[Ints], sizes: Sequence[int], y: Floats, weights: Floats, *, strength: float) -> Effects:
     """Backfit the effects.
@@ -51,9 +64,9 @@ def fit_effects(codes: Sequence[Ints], sizes: Sequence[int], y: Floats, weights:
             inside = code >= 0
             place = code[inside]
             own = effects[j][place]
-            rest = (y - fitted)[inside] + own
-            w = weights[inside]
-            new = np.bincount(place, w * rest, n) / (np.bincount(place, w, n) + strength)
+            rest = y - fitted
+            rest[inside] += own
+            new = shrunken_means(code, n, rest, weights, strength)
             fitted[inside] += new[place] - own
             effects[j] = new
     return Effects(base, tuple(effects))

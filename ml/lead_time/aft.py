@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ml.effects import Effects, Floats, fit_effects
+from ml.effects import Effects, Floats, fit_effects, shrunken_means
 from ml.lead_time.effects import Coder, make_coder
 
 Bools = npt.NDArray[np.bool_]
@@ -38,6 +38,8 @@ class AftSpec:
         periods: past periods played forward.
         location_half_life: periods after which an order counts half for the effects.
         residual_half_life: periods after which an order counts half for the residual.
+        recent_half_life: periods after which an order counts half for what its supplier does lately beyond all effects.
+        recent_strength: pseudo-orders that pull that towards zero.
     """
 
     strength: float = 1.75
@@ -46,6 +48,8 @@ class AftSpec:
     periods: int = 6
     location_half_life: float = 2.0
     residual_half_life: float = 4.0
+    recent_half_life: float = 0.5
+    recent_strength: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,12 @@ def _fit_location(
         if float(np.abs(filled - before).mean()) < SETTLED:
             break
         effects = fit_effects(codes, sizes, filled, weights, strength=strength)
-    return coder, effects
+    if columns.supplier not in coder.levels:
+        return coder, effects
+    at = list(coder.levels).index(columns.supplier)
+    recent = _decay(seen, as_of, columns.ordered, spec.recent_half_life * unit)
+    rest = filled - effects.predict(codes)
+    return coder, effects.moved(at, shrunken_means(codes[at], sizes[at], rest, recent, spec.recent_strength))
 
 
 def impute(log_days: Floats, arrived: Bools, location: Floats, weights: Floats) -> Floats:

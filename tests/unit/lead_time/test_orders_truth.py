@@ -64,6 +64,25 @@ def test_many_open_orders_do_not_make_lead_times_short() -> None:
     assert abs(float(late["late_probability_frac"].mean()) - float((waiting["true"] > gap).mean())) < 0.06  # type: ignore[arg-type]
 
 
+def test_a_supplier_that_slowed_by_half_is_followed_and_the_others_stay() -> None:
+    """A hundred days ago. Without a memory of its own for what is recent, a supplier is believed for too long."""
+    ages = np.random.default_rng(4).integers(-60, 730, 2_400)
+    full = world(5, ages, spread)
+    slow = pl.col("order_date") > AS_OF - timedelta(days=100)
+    true = (
+        pl.when(slow & (pl.col("vendor") == "B")).then((pl.col("true") * 1.5).floor().cast(pl.Int64)).otherwise("true")
+    )
+    full = full.with_columns(true=true).with_columns(
+        received_date=pl.col("order_date") + pl.duration(days=pl.col("true"))
+    )
+    ahead = full.filter(pl.col("order_date") > AS_OF)
+    told = forecast_lead_times(known(full), ahead.drop("true", "received_date"), COLUMNS, AS_OF, model="effects").rows
+    ratio = pl.DataFrame({"vendor": ahead["vendor"], "r": told["lead_time_days_p50"] / ahead["true"]})
+    middle = dict(ratio.group_by("vendor").agg(pl.col("r").median()).iter_rows())
+    assert 0.77 < middle["B"] < 1.1, middle  # 0.73 without
+    assert 0.9 < middle["A"] < 1.2 and 0.9 < middle["C"] < 1.2, middle
+
+
 @pytest.mark.parametrize("due", [0, 1, 2, 4])
 def test_the_chance_of_being_late_holds_for_lead_times_of_a_day_or_two(due: int) -> None:
     """Poisson days, known exactly; the mode says nothing."""
