@@ -103,7 +103,7 @@ FCT_PURCHASE_ORDER_LINES = Table(
     grain="one item of one purchase or stock transfer order for one receiving site, as known now",
     key=("order_number", "item_id", "ship_to_no"),
     columns=(
-        Column("order_number", "str", "order"),
+        Column("order_number", "str", "order; with its date where the number was given again"),
         _ITEM,
         Column(
             "ship_to_no",
@@ -124,7 +124,13 @@ FCT_PURCHASE_ORDER_LINES = Table(
         Column("shipped_date", "date", "first shipped", null_means="not shipped"),
         Column("received_date", "date", "first received", null_means="open"),
         Column("ordered_qty_ea", "f64", "ordered after all changes", unit="ea", low=0),
-        Column("confirmed_qty_ea", "f64", "confirmed", unit="ea", null_means="no answer"),
+        Column(
+            "confirmed_qty_ea",
+            "f64",
+            "confirmed; what is ordered where the order was accepted as it stands",
+            unit="ea",
+            null_means="no answer, or an acceptance of what was changed afterwards",
+        ),
         Column("shipped_qty_ea", "f64", "shipped", unit="ea"),
         Column("received_qty_ea", "f64", "received", unit="ea"),
         Column(
@@ -142,7 +148,7 @@ FCT_PURCHASE_ORDER_LINES = Table(
         Column("set_no", "i32", "its transaction set"),
         Column("segment_no", "i32", "its segment"),
         _KNOWN,
-        Column("received_known_at_utc", "ts", "when the first receipt became known", null_means="open"),
+        Column("received_known_at_utc", "ts", "when the first receipt that stands became known", null_means="open"),
     ),
     event_clock="order_date",
     known_clock="available_at_utc",
@@ -156,7 +162,7 @@ FCT_ORDER_EVENTS = Table(
     grain="one thing that became known about one order line, per version: ordered, changed, confirmed, shipped, received, status",
     key=("order_number", "item_id", "event_code", "document_id", "set_no", "segment_no", "line_no", "available_at_utc"),
     columns=(
-        Column("order_number", "str", "order"),
+        Column("order_number", "str", "order; with its date where the number was given again"),
         _ITEM,
         Column(
             "event_code",
@@ -165,7 +171,13 @@ FCT_ORDER_EVENTS = Table(
             codes=("ordered", "changed", "cancelled", "confirmed", "shipped", "received", "status"),
         ),
         Column("event_date", "date", "when it happened"),
-        Column("quantity_ea", "f64", "quantity in eaches", unit="ea", null_means="a status has none"),
+        Column(
+            "quantity_ea",
+            "f64",
+            "quantity in eaches",
+            unit="ea",
+            null_means="a status has none, nor an acceptance of the order as it stands",
+        ),
         Column("expected_date", "date", "requested, promised or estimated date it states", null_means="states none"),
         Column("source_id", "str", "supplier or site that delivers", null_means="not named"),
         Column("site_id", "str", "site that receives", null_means="not named"),
@@ -174,7 +186,7 @@ FCT_ORDER_EVENTS = Table(
         Column(
             "reference_id",
             "str",
-            "number of the shipment notice or receipt: a later notice of that number replaces it",
+            "number of the shipment notice or receipt: a later notice of that number supersedes it",
             null_means="no such notice",
         ),
         Column("unit_price_usd", "f64", "price per each", unit="usd", null_means="not stated"),

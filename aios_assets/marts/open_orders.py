@@ -53,9 +53,10 @@ def _folded(known: pl.DataFrame, last: date | None) -> pl.DataFrame:
     if orders.is_empty():
         return FCT_PURCHASE_ORDER_LINES.empty()
     sites = _sites(orders)
-    heard = _at_sites(_heard(ranked, sites), sites)
+    heard, placed = _at_sites(_heard(ranked, sites), sites), _at_sites(orders, sites)
     lines = (
-        _placed(_at_sites(orders, sites))
+        _placed(placed)
+        .join(_turned(placed), on=SITE, how="left")
         .join(_stated(orders), on=LINE, how="left")
         .join(sites.select(*SITE, "site_id"), on=SITE, how="left")
         .join(_confirmed(heard), on=SITE, how="left")
@@ -124,13 +125,11 @@ def _at_sites(events: pl.DataFrame, sites: pl.DataFrame) -> pl.DataFrame:
 
 
 def _heard(ranked: pl.DataFrame, sites: pl.DataFrame) -> pl.DataFrame:
-    """What was answered and moved; a notice sent again replaces the one of its number, and two sites may number receipts alike."""
+    """What was answered and moved; `is_everywhere` where it names none of the line's sites."""
     heard = ranked.filter(pl.col("event_code").is_in(HEARD))
-    one = [*LINE, "event_code", "reference_id", pl.when(pl.col("event_code") == "received").then("site_id").alias("at")]
     named = sites.filter(pl.col("site_id").is_not_null()).select(*LINE, "site_id", pl.lit(value=False).alias("away"))
     return (
-        heard.with_columns(pl.col("message_rank").max().over(one).alias("last_rank"))
-        .join(named, on=[*LINE, "site_id"], how="left", maintain_order="left")
+        heard.join(named, on=[*LINE, "site_id"], how="left", maintain_order="left")
         .with_columns(pl.col("away").fill_null(value=True).alias("is_everywhere"))
         .drop("away")
     )
@@ -166,7 +165,8 @@ def _placed(orders: pl.DataFrame) -> pl.DataFrame:
         _last("source_id"),
         _last("unit_price_usd"),
         pl.col("quantity_ea").filter(is_last).sum().alias("ordered_qty_ea"),
-        ((pl.col("event_code").last() == "cancelled") | ~is_last.any()).alias("is_cancelled"),
+        # All that the newest message says of it is that it goes; or that message leaves it out.
+        ((pl.col("event_code") == "cancelled") | ~is_last).all().alias("is_cancelled"),
         pl.col("message_rank").filter(~first).max().alias("changed_rank"),
         *(pointer(c) for c in ("document_id", "set_no", "segment_no")),
         pl.col("available_at_utc").min(),
@@ -176,6 +176,14 @@ def _placed(orders: pl.DataFrame) -> pl.DataFrame:
 def _total(values: pl.Expr) -> pl.Expr:
     """The sum, or null where nothing was stated."""
     return pl.when(values.is_not_null().any()).then(values.sum())
+
+
+def _turned(orders: pl.DataFrame) -> pl.DataFrame:
+    """The newest message that orders another quantity than the one before it, where there is one: an order sent again can change it."""
+    again = orders.filter(pl.col("message_rank").min().over(LINE) < pl.col("last_rank"))
+    totals = again.group_by(*SITE, "message_rank").agg(pl.col("quantity_ea").sum()).sort(*SITE, "message_rank")
+    turn = (pl.col("quantity_ea") - pl.col("quantity_ea").shift(1).over(SITE)).abs() > 1e-6
+    return totals.filter(turn).group_by(SITE).agg(pl.col("message_rank").max().alias("turned_rank"))
 
 
 def _confirmed(heard: pl.DataFrame) -> pl.DataFrame:
@@ -196,7 +204,7 @@ def _moved(heard: pl.DataFrame) -> pl.DataFrame:
     """What was shipped and received."""
     shipped, received = pl.col("event_code") == "shipped", pl.col("event_code") == "received"
     return (
-        heard.filter((shipped | received) & (pl.col("message_rank") == pl.col("last_rank")))
+        heard.filter(shipped | received)
         .group_by(SITE, maintain_order=True)
         .agg(
             pl.col("event_date").filter(shipped).min().alias("shipped_date"),
@@ -222,15 +230,16 @@ def _estimates(heard: pl.DataFrame) -> pl.DataFrame:
 
 def _with_open_quantity(lines: pl.DataFrame, last_known: date | None) -> pl.DataFrame:
     """What is still to come: an answer counts unless the order changed after it; a forgotten remainder is closed."""
-    answered = pl.col("confirmed_rank").is_not_null() & (
-        pl.col("changed_rank").is_null() | (pl.col("confirmed_rank") > pl.col("changed_rank"))
-    )
+    answered = pl.col("confirmed_rank") > pl.max_horizontal("changed_rank", "turned_rank").fill_null(-1)
+    # An answer without figures takes the order as it stands.
+    confirmed = pl.coalesce("confirmed_qty_ea", pl.when(answered).then("ordered_qty_ea"))
     shipped, received = pl.col("shipped_qty_ea").fill_null(0.0), pl.col("received_qty_ea").fill_null(0.0)
-    due = pl.max_horizontal(pl.when(answered).then("confirmed_qty_ea").otherwise("ordered_qty_ea"), shipped)
+    due = pl.max_horizontal(pl.when(answered).then(confirmed).otherwise("ordered_qty_ea"), shipped)
     sign = pl.max_horizontal("last_received_date", "last_shipped_date", "promised_date", "expected_date")
     forgotten = (received > 0) & (pl.lit(last_known) > sign + timedelta(days=SHORT_CLOSE_DAYS))
     rest = pl.max_horizontal(due - received, pl.lit(0.0))
     return lines.with_columns(
+        confirmed.alias("confirmed_qty_ea"),
         shipped.alias("shipped_qty_ea"),
         received.alias("received_qty_ea"),
         pl.when(pl.col("is_cancelled") | forgotten).then(0.0).otherwise(rest).alias("open_qty_ea"),

@@ -5,3 +5,6 @@
 {% macro control_order() -%}
 case when regexp_full_match(control_number, '[0-9]{1,18}') then cast(control_number as bigint) end
 {%- endmacro %}
+
+{# Days between the dates of two orders of one number after which the second is another order (docs/marts.md). #}
+{% macro another_order_days() -%} 270 {%- endmacro %}

@@ -34,9 +34,9 @@ calendar as (
 turns as (
     select lane_id, ordered_known_date as mark_date, count(*) as opened, 0 as closed from lines group by lane_id, ordered_known_date
     union all
-    select lane_id, greatest(ordered_known_date, least(received_known_date, cancelled_known_date)), 0, count(*)
+    select lane_id, greatest(ordered_known_date, least(received_known_date, ended_known_date)), 0, count(*)
     from lines
-    where received_known_date is not null or cancelled_known_date is not null
+    where received_known_date is not null or ended_known_date is not null
     group by all
 ),
 

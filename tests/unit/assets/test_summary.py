@@ -82,7 +82,10 @@ def test_without_any_row_or_any_need_the_line_says_so() -> None:
 def test_a_figure_that_is_not_known_says_why() -> None:
     assert figure("fct_inventory_daily", "closing_qty_ea", 0.0) == "closing_qty_ea 0.0"
     assert figure("fct_inventory_daily", "closing_qty_ea", None) == "closing_qty_ea unknown (not reported)"
-    assert figure("fct_order_events", "quantity_ea", None) == "quantity_ea unknown (a status has none)"
+    assert (
+        figure("fct_order_events", "quantity_ea", None)
+        == "quantity_ea unknown (a status has none, nor an acceptance of the order as it stands)"
+    )
 
 
 def test_the_chain_of_a_recommendation_never_says_none(capsys: pytest.CaptureFixture[str]) -> None:

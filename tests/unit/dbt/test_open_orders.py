@@ -96,16 +96,19 @@ def test_an_answer_before_a_change_no_longer_counts_and_one_after_it_does() -> N
     ].to_list() == [8]
 
 
-def test_a_notice_sent_again_replaces_the_one_before() -> None:
+def test_a_notice_counts_until_the_one_sent_again_is_known() -> None:
+    again = START + timedelta(hours=2)
     rows = [
         event(1, "ordered", 10, sent=0, known=0),
-        event(2, "received", 4, sent=1, known=1, reference_id="R1"),
+        event(2, "received", 4, sent=1, known=1, reference_id="R1", superseded_at_utc=again),
         event(3, "received", 6, sent=2, known=2, reference_id="R1"),
         event(4, "received", 1, sent=3, known=3, reference_id="R2"),
     ]
+    before = open_orders_as_of(frame(rows), again - timedelta(minutes=1)).row(0, named=True)
+    assert (before["received_qty_ea"], before["open_qty_ea"]) == (4, 6)
     line = open_orders_as_of(frame(rows), FAR).row(0, named=True)
     assert (line["received_qty_ea"], line["open_qty_ea"]) == (7, 3)
-    assert line["received_known_at_utc"] == START + timedelta(hours=1)
+    assert line["received_known_at_utc"] == again
 
 
 def test_the_rest_of_a_part_delivery_is_given_up_after_two_weeks_of_silence() -> None:
@@ -177,13 +180,8 @@ def naive_places(rows: list[dict[str, Any]]) -> dict[str | None, tuple[float, fl
     ordered = place(placing[-1], is_placing=True)
     moved = {}
     for code in ("shipped", "received"):
-        newest: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for message in (m for m in spoken.values() if m[0]["event_code"] == code):
-            by_number: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-            for r in message:
-                by_number.setdefault((r["reference_id"], r["site_id"] if code == "received" else None), []).append(r)
-            newest |= by_number
-        moved[code] = place([r for lines in newest.values() for r in lines], is_placing=False)
+        said = [r for m in spoken.values() if m[0]["event_code"] == code for r in m]
+        moved[code] = place(said, is_placing=False)
     return {s: (ordered[s], moved["shipped"][s], moved["received"][s]) for s in everywhere}
 
 

@@ -174,35 +174,23 @@ corrected as (
     inner join sets as others on coalesce(restated.after_rank, restated.before_rank) = others.set_rank
 ),
 
-unplaced as (
+doubted as (
     select
-        'unmatched_receipt' as kind_code,
-        receipts.received_date as finding_date,
-        receipts.item_id,
-        receipts.site_id,
-        concat('receipt ', coalesce(receipts.receipt_id, '(none)'), ' segment ', receipts.segment_no) as subject,
-        receipts.quantity_ea as value,
-        cast(null as double) as expected_value,
-        cast(null as double) as money_at_risk_usd,
-        concat('receipt ', coalesce(receipts.receipt_id, '(none)'), ' names neither an order nor a shipment we know; it counts as stock and closes no order') as reason,
+        orders.kind_code,
+        orders.business_date as finding_date,
+        orders.item_id,
+        orders.site_id,
+        orders.subject,
+        orders.value,
+        orders.expected_value,
+        orders.doubted_ea * items.unit_cost_usd as money_at_risk_usd,
+        orders.reason,
         sets.document_id,
-        sets.available_at_utc,
-        shipped.available_at_utc as superseded_at_utc
-    from {{ ref('int_receipts_matched') }} as receipts
+        orders.available_at_utc,
+        orders.superseded_at_utc
+    from {{ ref('int_orders_doubted') }} as orders
     inner join sets using (set_rank)
-    -- Until its shipment becomes known a receipt that names only the shipment belongs to no order.
-    left join sets as shipped on receipts.shipment_rank = shipped.set_rank
-    where receipts.order_number is null or shipped.available_at_utc > sets.available_at_utc
-    union all
-    select
-        'unmatched_shipment', lines.shipped_date, lines.item_id, lines.ship_to_id,
-        concat('shipment ', coalesce(lines.shipment_id, '(none)'), ' segment ', lines.segment_no),
-        lines.quantity_ea, null, null,
-        concat('shipment ', coalesce(lines.shipment_id, '(none)'), ' names no order; it leaves the shipping site and counts towards no order'),
-        sets.document_id, sets.available_at_utc, null
-    from {{ ref('int_shipment_lines_conformed') }} as lines
-    inner join sets using (set_rank)
-    where lines.reject_code is null and lines.order_number is null
+    left join items using (item_id)
 ),
 
 -- A sale over several days is booked on the last of them, and said so once per message.
@@ -260,7 +248,7 @@ found as (
     union all select * from broken
     union all select * from late
     union all select * from corrected
-    union all select * from unplaced
+    union all select * from doubted
     union all select * from spread
     union all select * from stores_differ
 )

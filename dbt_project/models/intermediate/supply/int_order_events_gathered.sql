@@ -24,28 +24,39 @@ ordered as (
     where reject_code is null
 ),
 
--- What is said of a whole order is said of each line of it, and known when both are.
-first_lines as (
-    select order_number, item_id, arg_min(lines.set_rank, (sets.available_at_utc, lines.set_rank)) as order_rank
-    from {{ ref('int_order_lines_conformed') }} as lines
-    inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
-    where lines.reject_code is null
-    group by order_number, item_id
+-- What is said of a whole order is said of each line of it, and known when both are. Whoever has lines of his own under a number that
+-- was also given to somebody else speaks of these.
+spoken as (
+    select
+        whole.order_number, first_lines.item_id, whole.action_code, whole.said_date, sets.set_rank, whole.segment_no, whole.line_no,
+        coalesce(sellers.party_id, whole.seller_id, if(whole.action_code = 'cancel', null, whole.sender_id)) as teller_id,
+        arg_min(first_lines.order_rank, (first_lines.available_at_utc, first_lines.order_rank)) as order_rank,
+        min(first_lines.available_at_utc) as ordered_at_utc,
+        arg_min(first_lines.order_rank, (first_lines.available_at_utc, first_lines.order_rank))
+            filter (first_lines.source_id = teller_id) as own_rank,
+        min(first_lines.available_at_utc) filter (first_lines.source_id = teller_id) as own_at_utc
+    from {{ ref('stg_edi__whole_orders') }} as whole
+    inner join {{ ref('int_sets_ranked') }} as sets
+        on whole.document_id = sets.document_id and whole.interchange_no = sets.interchange_no and whole.set_no = sets.set_no
+    inner join {{ ref('int_order_lines_first') }} as first_lines using (order_number)
+    left join parties as sellers
+        on coalesce(whole.seller_id, if(whole.action_code = 'cancel', null, whole.sender_id)) = sellers.alias
+    group by all
+),
+
+reaching as (
+    select *, min(own_at_utc) over (partition by set_rank, segment_no, line_no) as any_own_at_utc
+    from spoken
 ),
 
 wholly as (
     select
-        whole.order_number, first_lines.item_id, if(whole.action_code = 'cancel', 'cancelled', 'confirmed'), whole.said_date,
-        0, null,
-        if(whole.action_code = 'cancel', null, coalesce(sellers.party_id, whole.seller_id, whole.sender_id)), null, null, null, null, null,
-        sets.set_rank, whole.segment_no, whole.line_no, first_lines.order_rank, null, null
-    from {{ ref('stg_edi__whole_orders') }} as whole
-    inner join {{ ref('int_sets_ranked') }} as sets
-        on whole.document_id = sets.document_id and whole.interchange_no = sets.interchange_no and whole.set_no = sets.set_no
-    inner join first_lines using (order_number)
-    left join parties as sellers on coalesce(whole.seller_id, whole.sender_id) = sellers.alias
-    -- An acceptance without figures says nothing that the order does not.
-    where whole.action_code in ('cancel', 'refuse')
+        order_number, item_id, if(action_code = 'cancel', 'cancelled', 'confirmed'), said_date,
+        -- An acceptance gives no figure: it takes the order as it stands.
+        if(action_code = 'accept', null, 0), null,
+        if(action_code = 'cancel', null, teller_id), null, null, null, null, null,
+        set_rank, segment_no, line_no, unnest([order_rank, own_rank]) as also_rank, null, unnest([any_own_at_utc, null]) as until_utc
+    from reaching
 ),
 
 confirmed as (
@@ -62,18 +73,21 @@ confirmed as (
 
 shipped as (
     select
-        order_number, item_id, 'shipped', shipped_date, quantity_ea, expected_date,
-        coalesce(ship_from_id, sender_id), ship_to_id, carrier_id, shipment_id, shipment_id, null,
-        set_rank, segment_no, line_no, null, null, null
-    from {{ ref('int_shipment_lines_conformed') }}
-    where reject_code is null and order_number is not null
+        lines.order_number, lines.item_id, 'shipped', lines.shipped_date, lines.quantity_ea, lines.expected_date,
+        coalesce(lines.ship_from_id, lines.sender_id), lines.ship_to_id, lines.carrier_id, lines.shipment_id, lines.shipment_id, null,
+        lines.set_rank, lines.segment_no, lines.line_no, null, null, replaced.superseded_at_utc
+    from {{ ref('int_shipment_lines_conformed') }} as lines
+    left join {{ ref('int_notices_replaced') }} as replaced
+        on replaced.event_code = 'shipped' and lines.item_id = replaced.item_id and lines.shipment_id = replaced.notice_id
+        and coalesce(lines.ship_from_id, lines.sender_id, '') = replaced.party_id and lines.set_rank = replaced.set_rank
+    where lines.reject_code is null and lines.order_number is not null
 ),
 
 received as (
     select
         order_number, item_id, 'received', received_date, quantity_ea, null,
         null, site_id, null, shipment_id, receipt_id, null,
-        set_rank, segment_no, line_no, shipment_rank, null, null
+        set_rank, segment_no, line_no, shipment_rank, null, superseded_at_utc
     from {{ ref('int_receipts_matched') }}
     where order_number is not null
 ),
@@ -108,7 +122,7 @@ travelled as (
 
 events as (
     select * from ordered
-    union all select * from wholly
+    union all select * from wholly where also_rank is not null
     union all select * from confirmed
     union all select * from shipped
     union all select * from received
@@ -125,11 +139,29 @@ dated as (
     from events
     inner join {{ ref('int_sets_ranked') }} as sets on events.set_rank = sets.set_rank
     left join {{ ref('int_sets_ranked') }} as also on events.also_rank = also.set_rank
+),
+
+-- A number that was given again is another order from the day on which that is dated.
+named as (
+    select
+        dated.* replace (
+            coalesce(reused.order_name, dated.order_number) as order_number,
+            greatest(dated.available_at_utc, reused.begun_at_utc) as available_at_utc,
+            least(dated.superseded_at_utc, reused.ended_at_utc) as superseded_at_utc
+        )
+    from dated
+    left join {{ ref('int_order_numbers_reused') }} as reused
+        on dated.order_number = reused.order_number and dated.event_date >= reused.from_date and dated.event_date < reused.until_date
+    where (reused.ended_at_utc is null or reused.ended_at_utc > dated.available_at_utc)
+        -- What was never said of this line.
+        and (dated.also_rank is null or dated.superseded_at_utc is null or dated.superseded_at_utc > dated.available_at_utc)
 )
 
 select
     order_number, item_id, event_code, event_date, quantity_ea, expected_date, source_id, site_id, carrier_id, shipment_id,
     reference_id, unit_price_usd, document_id, set_no, segment_no, line_no, control_number, sent_at_utc, available_at_utc,
-    superseded_at_utc, said_rank,
+    -- Overtaken on its way: it never stood.
+    if(superseded_at_utc < available_at_utc, available_at_utc, superseded_at_utc) as superseded_at_utc,
+    said_rank,
     {{ known_day('available_at_utc') }} as known_date
-from dated
+from named

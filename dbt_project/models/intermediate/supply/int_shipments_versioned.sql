@@ -5,22 +5,19 @@ with
 totals as (
     select
         lines.order_number, lines.item_id, lines.shipment_id, lines.ship_to_id, lines.set_rank, sets.available_at_utc,
+        replaced.superseded_at_utc,
         min(lines.segment_no) as segment_no,
         min(lines.shipped_date) as shipped_date,
         sum(lines.quantity_ea) as quantity_ea
     from {{ ref('int_shipment_lines_conformed') }} as lines
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
+    left join {{ ref('int_notices_replaced') }} as replaced
+        on replaced.event_code = 'shipped' and lines.item_id = replaced.item_id and lines.shipment_id = replaced.notice_id
+        and coalesce(lines.ship_from_id, lines.sender_id, '') = replaced.party_id and lines.set_rank = replaced.set_rank
     where lines.reject_code is null and lines.order_number is not null
-    group by lines.order_number, lines.item_id, lines.shipment_id, lines.ship_to_id, lines.set_rank, sets.available_at_utc
-),
-
-versions as (
-    select
-        *,
-        {{ superseded_at('order_number, item_id, shipment_id', 'range') }} as superseded_at_utc
-    from totals
+    group by all
 )
 
 select *
-from versions
+from totals
 where superseded_at_utc is null or superseded_at_utc > available_at_utc

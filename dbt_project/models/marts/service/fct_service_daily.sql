@@ -45,12 +45,10 @@ due as (
     left join promises using (order_number, item_id)
 ),
 
--- A notice sent again replaces the one of its number, as in the fold of the order.
 receipts as (
     select order_number, item_id, site_id, event_date, quantity_ea
     from {{ ref('int_order_events_gathered') }}
     where event_code = 'received' and superseded_at_utc is null
-    qualify said_rank = max(said_rank) over (partition by order_number, item_id, reference_id, site_id)
 ),
 
 -- What came after the promise, at the site itself or at one that the line does not name.

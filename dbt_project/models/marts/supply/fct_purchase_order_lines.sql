@@ -5,7 +5,7 @@ with
 events as (
     select
         order_number, item_id, event_code, event_date, quantity_ea, expected_date, source_id, site_id, carrier_id, shipment_id,
-        reference_id, unit_price_usd, document_id, set_no, segment_no, available_at_utc,
+        unit_price_usd, document_id, set_no, segment_no, available_at_utc,
         -- One message: its lines for one order and item add up; a later message replaces it.
         said_rank as message_rank,
         -- All lines of all messages in order, as one number that needs no sorting.
@@ -34,13 +34,14 @@ lines as (
     select
         order_number, item_id,
         max(message_rank) as last_rank,
+        max(message_rank) > min(message_rank) as is_restated,
         max(message_rank) filter (splits) as last_split_rank
     from messages
     group by order_number, item_id
 ),
 
 orders as (
-    select events.*, messages.names_sites, lines.last_rank, lines.last_split_rank
+    select events.*, messages.names_sites, lines.last_rank, lines.is_restated, lines.last_split_rank
     from events
     inner join messages using (order_number, item_id, message_rank)
     inner join lines using (order_number, item_id)
@@ -84,28 +85,12 @@ placed_at as (
         and ((not orders.names_sites and part_ea > 0) or (orders.names_sites and orders.site_id is not distinct from sites.site_id))
 ),
 
--- A notice sent again replaces the one of its number; two sites may number their receipts alike.
-replaced as (
-    select
-        order_number, item_id, event_code, reference_id, if(event_code = 'received', site_id, null) as receiver_id,
-        max(message_rank) as last_rank
-    from events
-    where event_code in ('shipped', 'received')
-    group by all
-    having min(message_rank) < max(message_rank)
-),
-
 heard as (
     select
         events.*,
-        sites.site_id is null as is_unplaced,
-        replaced.last_rank is null or events.message_rank = replaced.last_rank as is_last
+        sites.site_id is null as is_unplaced
     from events
     left join sites on events.order_number = sites.order_number and events.item_id = sites.item_id and events.site_id = sites.site_id
-    left join replaced
-        on events.order_number = replaced.order_number and events.item_id = replaced.item_id and events.event_code = replaced.event_code
-        and events.reference_id is not distinct from replaced.reference_id
-        and if(events.event_code = 'received', events.site_id, null) is not distinct from replaced.receiver_id
     where events.event_code in ('confirmed', 'shipped', 'received', 'status')
 ),
 
@@ -140,13 +125,36 @@ placed as (
         arg_max(source_id, event_rank) filter (source_id is not null) as source_id,
         arg_max(unit_price_usd, event_rank) filter (unit_price_usd is not null) as unit_price_usd,
         coalesce(sum(quantity_ea) filter (message_rank = last_rank), 0) as ordered_qty_ea,
-        arg_max(event_code, event_rank) = 'cancelled' or max(message_rank) < max(last_rank) as is_cancelled,
+        -- All that the newest message says of it is that it goes; or that message leaves it out.
+        coalesce(bool_and(event_code = 'cancelled') filter (message_rank = last_rank), true) as is_cancelled,
         max(message_rank) filter (event_code <> 'ordered') as changed_rank,
         coalesce(arg_min(document_id, event_rank) filter (event_code = 'ordered'), arg_min(document_id, event_rank)) as document_id,
         coalesce(arg_min(set_no, event_rank) filter (event_code = 'ordered'), arg_min(set_no, event_rank)) as set_no,
         coalesce(arg_min(segment_no, event_rank) filter (event_code = 'ordered'), arg_min(segment_no, event_rank)) as segment_no,
         min(available_at_utc) as available_at_utc
     from placed_at
+    group by order_number, item_id, ship_to_no
+),
+
+-- An order sent again with another quantity is a change of it.
+totals as (
+    select order_number, item_id, ship_to_no, message_rank, sum(quantity_ea) as quantity_ea
+    from placed_at
+    where is_restated
+    group by order_number, item_id, ship_to_no, message_rank
+),
+
+turns as (
+    select
+        order_number, item_id, ship_to_no, message_rank,
+        abs(quantity_ea - lag(quantity_ea) over (partition by order_number, item_id, ship_to_no order by message_rank)) > 1e-6 as is_turn
+    from totals
+),
+
+turned as (
+    select order_number, item_id, ship_to_no, max(message_rank) as turned_rank
+    from turns
+    where is_turn
     group by order_number, item_id, ship_to_no
 ),
 
@@ -181,7 +189,7 @@ moved as (
         max(event_date) filter (event_code = 'received') as last_received_date,
         sum(quantity_ea) filter (event_code = 'received') as received_qty_ea
     from heard_at
-    where event_code in ('shipped', 'received') and is_last
+    where event_code in ('shipped', 'received')
     group by order_number, item_id, ship_to_no
 ),
 
@@ -203,7 +211,9 @@ folded as (
             coalesce(placed.unit_price_usd, stated.unit_price_usd) as unit_price_usd
         ),
         sites.site_id,
-        confirmed.confirmed_qty_ea,
+        -- An answer to what was changed afterwards no longer says what is to come; one without figures takes the order as it stands.
+        confirmed.confirmed_rank > coalesce(greatest(placed.changed_rank, turned.turned_rank), 0) as is_answered,
+        if(is_answered, coalesce(confirmed.confirmed_qty_ea, placed.ordered_qty_ea), confirmed.confirmed_qty_ea) as confirmed_qty_ea,
         confirmed.promised_date,
         moved.shipped_date,
         coalesce(moved.shipped_qty_ea, 0) as shipped_qty_ea,
@@ -213,20 +223,15 @@ folded as (
         coalesce(moved.received_qty_ea, 0) as received_qty_ea,
         known.received_known_at_utc,
         known.expected_date,
-        -- An answer to what was changed afterwards no longer says what is to come.
         greatest(
-            case
-                when confirmed.confirmed_rank is not null
-                    and (placed.changed_rank is null or confirmed.confirmed_rank > placed.changed_rank)
-                    then confirmed.confirmed_qty_ea
-                else placed.ordered_qty_ea
-            end,
+            if(is_answered, coalesce(confirmed.confirmed_qty_ea, placed.ordered_qty_ea), placed.ordered_qty_ea),
             coalesce(moved.shipped_qty_ea, 0)
         ) as due_qty_ea,
         greatest(moved.last_received_date, moved.last_shipped_date, confirmed.promised_date, known.expected_date) as last_sign_date
     from placed
     inner join stated using (order_number, item_id)
     inner join sites using (order_number, item_id, ship_to_no)
+    left join turned using (order_number, item_id, ship_to_no)
     left join confirmed using (order_number, item_id, ship_to_no)
     left join moved using (order_number, item_id, ship_to_no)
     left join known using (order_number, item_id, ship_to_no)
