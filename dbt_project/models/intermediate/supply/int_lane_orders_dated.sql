@@ -6,7 +6,7 @@ with
 
 events as (
     select
-        order_number, item_id, site_id, source_id, event_code, event_date, quantity_ea, expected_date, known_date, available_at_utc, said_rank,
+        order_number, item_id, site_id, source_id, event_code, event_date, expected_date, known_date, available_at_utc, said_rank,
         row_number() over (
             partition by order_number, item_id order by available_at_utc, said_rank, segment_no, line_no, event_code
         ) as arrival
@@ -32,15 +32,31 @@ placed as (
         and (named.site_id is null or named.site_id = sites.site_id)
 ),
 
--- One message can take several lines of one item; only when all of them come to nothing is nothing to come.
+-- Few messages take a line to nothing: they are looked up apart, for all of placed held twice is more than memory at years of orders. One
+-- message can speak of several lines of one item; only when all of them come to nothing is nothing to come.
+endings as (
+    select order_number, item_id, site_id, coalesce(quantity_ea, 1) as quantity_ea, said_rank, available_at_utc, known_date
+    from {{ ref('int_order_events_gathered') }}
+    where event_code in ('cancelled', 'confirmed', 'changed') and (superseded_at_utc is null or superseded_at_utc > available_at_utc)
+        and (order_number, item_id, said_rank) in (
+            select (order_number, item_id, said_rank)
+            from {{ ref('int_order_events_gathered') }}
+            where event_code in ('cancelled', 'confirmed', 'changed') and quantity_ea = 0
+        )
+),
+
 ended as (
     select order_number, item_id, site_id, min(known_date) as ended_known_date
     from (
-        select order_number, item_id, site_id, min(known_date) as known_date
-        from placed
-        where event_code in ('cancelled', 'confirmed', 'changed')
-        group by order_number, item_id, site_id, said_rank, available_at_utc
-        having max(coalesce(quantity_ea, 1)) = 0
+        select sites.order_number, sites.item_id, sites.site_id, min(endings.known_date) as known_date
+        from endings
+        left join sites as named
+            on endings.order_number = named.order_number and endings.item_id = named.item_id and endings.site_id = named.site_id
+        inner join sites
+            on endings.order_number = sites.order_number and endings.item_id = sites.item_id
+            and (named.site_id is null or named.site_id = sites.site_id)
+        group by sites.order_number, sites.item_id, sites.site_id, endings.said_rank, endings.available_at_utc
+        having max(endings.quantity_ea) = 0
     )
     group by order_number, item_id, site_id
 ),
