@@ -206,13 +206,15 @@ def _lead_time_as_trained(model: Any, scores: pl.DataFrame) -> LeadTimeTraining:
     params = {
         "as_of": model.as_of.isoformat(), "half_life_days": model.half_life_days, "strength_orders": model.strength_orders,
         "lanes": len(model.lanes), "received_orders": model.received[-1], "open_orders": model.open[-1],
+        "slowed_down": len(model.slowed),
     }  # fmt: skip
+    slowed = [f"- {s}{'>' + t if t else ''} slowed down after {day}" for s, t, day in model.slowed]
     lines = [f"- {k}: {v}" for k, v in params.items()] + [
         f"- pinball loss in days, {k}: {v:.3f}" for k, v in means.items()
     ]
-    card = "# Lead-time model\n\nKaplan-Meier per lane, open orders censored, small lanes shrunk to their source.\n\n"
+    card = "# Lead-time model\n\nKaplan-Meier per lane, open orders censored, small lanes shrunk to their source. Of what slowed down lately the orders before count a tenth.\n\n"
     metrics = {f"pinball.{k}": v for k, v in means.items()}
-    return LeadTimeTraining(model.to_bytes(), model.digest, params, metrics, card + "\n".join(lines))
+    return LeadTimeTraining(model.to_bytes(), model.digest, params, metrics, card + "\n".join(lines + slowed))
 
 
 def train_lead_time_if_due(world: World, day: date, force: bool, why: str, say: Callable[[str], None]) -> Outcome:

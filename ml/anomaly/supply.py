@@ -10,8 +10,8 @@ import polars as pl
 from aios_assets.contracts.decision_tables import MON_FINDINGS
 from aios_assets.contracts.errors import BadInputError
 from ml.anomaly.findings import discoveries, finding_rows
-from ml.lead_time.lanes import LeadTimeModel, fit_lead_times, lead_time_observations
-from ml.lead_time.survival import Floats, Ints, survive
+from ml.lead_time.changes import arrivals_tested, is_quicker, is_slower
+from ml.lead_time.lanes import fit_lead_times, lead_time_observations
 
 
 def stock_identity_breaks(
@@ -55,10 +55,7 @@ def lead_time_changes(
 ) -> pl.DataFrame:  # fmt: skip
     """Lanes, or sources as a whole, whose recent orders take longer or shorter than before: rows of kind `lead_time_change`.
 
-    One-sample log-rank test (Breslow 1975) of the orders of the last `recent_days`, open ones included as censored,
-    against the lane's curve learned from the orders before, in whole days: each order adds the sum of its daily hazards h to
-    what was expected and the sum of h (1 − h) to the variance, so that a lane on which nearly all arrive on one day is
-    judged by that day and not by the logarithm of a share close to zero.
+    The orders of the last `recent_days` are tested against curves learned from those before (`ml.lead_time.changes`).
 
     Args:
         orders: rows like `fct_purchase_order_lines`; with `open_qty_ea` and `unit_price_usd` money at risk is the value
@@ -80,67 +77,12 @@ def lead_time_changes(
         return MON_FINDINGS.empty()
     index = before.curve_of(obs["source_id"].to_list(), obs["site_id"].to_list())
     known = np.array([before.received[i] for i in index], dtype=np.float64)
-    expected, spread = _compensator(before, index, obs["days"].to_numpy().astype(np.int64), known)
-    obs = obs.with_columns(pl.Series("expected", expected), pl.Series("spread", spread), pl.Series("known", known))
-    # A supplier that slows down does so everywhere: all its lanes together show it before one of them does.
-    several = obs.filter(pl.col("site_id").n_unique().over("source_id") > 1)
-    tested = pl.concat(
-        [_tally(obs, min_orders), _tally(several.with_columns(site_id=pl.lit(None, pl.String)), min_orders)]
-    )
-    p = _log_rank_p(tested)
-    slower = pl.col("arrived") * min_ratio <= pl.col("expected")
-    faster = pl.col("arrived") >= pl.col("expected") * min_ratio
-    found = tested.with_columns(pl.Series("p", p)).filter(
-        pl.Series(discoveries(p, rate)) & tested.select(slower | faster).to_series()
-    )
+    tested = arrivals_tested(obs, before.curves, index, known, min_orders)
+    changed = is_slower(min_ratio) | is_quicker(min_ratio)
+    found = tested.filter(pl.Series(discoveries(tested["p"].to_numpy(), rate)) & changed)
     whole = found.filter(pl.col("site_id").is_null())["source_id"].implode()
     once = found.filter(pl.col("site_id").is_null() | ~pl.col("source_id").is_in(whole))
     return finding_rows(_lane_findings(once, orders, as_of, recent_days), available_at_utc)
-
-
-def _tally(obs: pl.DataFrame, min_orders: int) -> pl.DataFrame:
-    """Arrivals beside what was expected, per source and site, where there are orders enough to say."""
-    return (
-        obs.group_by("source_id", "site_id")
-        .agg(
-            (pl.col("is_received") * pl.col("weight")).sum().alias("arrived"),
-            (pl.col("expected") * pl.col("weight")).sum().alias("expected"),
-            (pl.col("spread") * pl.col("weight")).sum().alias("spread"),
-            pl.col("cluster").n_unique().alias("orders"),
-            pl.col("known").min(),
-        )
-        .filter((pl.col("orders") >= min_orders) & (pl.col("expected") > 0.5))
-        .sort("source_id", "site_id")
-    )
-
-
-def _compensator(before: LeadTimeModel, index: Ints, days: Ints, known: Floats) -> tuple[Floats, Floats]:
-    """Sum of daily hazards up to each row's days, and of their variances; a day that no earlier order lived to expects nothing."""
-    grid = np.arange(int(days.max()) + 1)
-    curves = np.unique(index)
-    survival = survive(before.curves, np.repeat(curves, grid.size), np.tile(grid, curves.size)).reshape(
-        curves.size, grid.size
-    )
-    place = np.searchsorted(curves, index)
-    learned_from = np.zeros(curves.size)
-    learned_from[place] = known
-    alive = np.concatenate([np.ones((curves.size, 1)), survival[:, :-1]], axis=1)
-    # Half an order more at risk than there was: one arrival among the last few says little about the next.
-    hazard = learned_from[:, None] * (alive - survival) / (learned_from[:, None] * alive + 0.5)
-    expected, spread = np.cumsum(hazard, axis=1), np.cumsum(hazard * (1.0 - hazard), axis=1)
-    return expected[place, days], spread[place, days]
-
-
-def _log_rank_p(lanes: pl.DataFrame) -> Floats:
-    """Two-sided p of arrivals against the expected, widened by the error of a curve that was itself learned from few orders."""
-    from scipy.special import ndtr
-
-    arrived, expected = lanes["arrived"].to_numpy(), lanes["expected"].to_numpy()
-    known = np.maximum(lanes["known"].to_numpy(), 1.0)
-    deviation = np.sqrt(np.maximum(lanes["spread"].to_numpy(), 0.25) * (1.0 + expected / known))
-    # Continuity correction: arrivals are whole.
-    z = np.maximum(np.abs(arrived - expected) - 0.5, 0.0) / deviation
-    return np.asarray(2.0 * ndtr(-z), dtype=np.float64)
 
 
 def _lane_findings(found: pl.DataFrame, orders: pl.DataFrame, as_of: date, recent_days: int) -> list[dict[str, object]]:

@@ -17,7 +17,9 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import PRED_LEAD_TIME_LANE, PRED_ORDER_ARRIVAL, QUANTILES
 from aios_assets.contracts.errors import BadInputError, IntegrityError
-from ml.lead_time.survival import Curves, Floats, Ints, mean_days, remaining_quantile, survival_curves, survive
+from ml.lead_time.changes import NO_CHANGES, faded, slow_downs
+from ml.lead_time.grid import LaneGrid, decayed
+from ml.lead_time.survival import Curves, Floats, Ints, mean_days, remaining_quantile, survive
 
 MODEL_NAME = "lead_time_km"
 FORMAT = "aios-lead-time-km-1"
@@ -39,6 +41,8 @@ class LeadTimeModel:
         received: received orders (clusters) per curve.
         open: open orders (clusters) per curve.
         set_aside: lines not used, by reason.
+        slowed: (source_id, site_id or None for all its lanes, day) of those that slowed down lately: orders up to that day
+            count a tenth.
     """
 
     as_of: date
@@ -50,6 +54,7 @@ class LeadTimeModel:
     received: tuple[int, ...]
     open: tuple[int, ...]
     set_aside: dict[str, int]
+    slowed: tuple[tuple[str, str | None, str], ...] = ()
 
     def to_bytes(self) -> bytes:
         """Canonical JSON; the same model gives the same bytes."""
@@ -66,7 +71,7 @@ class LeadTimeModel:
             "received": list(self.received),
             "open": list(self.open),
             "set_aside": self.set_aside,
-        }
+        } | ({"slowed": [list(row) for row in self.slowed]} if self.slowed else {})
         return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
     @property
@@ -107,6 +112,7 @@ class LeadTimeModel:
                 received=tuple(body["received"]),
                 open=tuple(body["open"]),
                 set_aside=dict(body["set_aside"]),
+                slowed=tuple((s, t, day) for s, t, day in body.get("slowed", ())),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise IntegrityError("these bytes are no lead-time model", where=FORMAT, todo="train it again") from error
@@ -216,7 +222,8 @@ def fit_lead_times(
     Args:
         orders: rows like `fct_purchase_order_lines` (see `lead_time_observations`).
         as_of: last day known; receipts after it are not seen.
-        half_life_days: order age at which the weight halves, so that drift is followed; 0 weighs all alike.
+        half_life_days: order age at which the weight halves, so that drift is followed; 0 weighs all alike, also where
+            lead times slowed down.
         strength_orders: how many pseudo-orders of the parent (lane → source → all) shrink a small group.
 
     Raises:
@@ -226,34 +233,15 @@ def fit_lead_times(
     if not obs["is_received"].any():
         raise BadInputError("no order was received yet: a lead time cannot be learned", where="lead times", count=obs.height,
                             todo="use the quoted lead times until the first receipt")  # fmt: skip
+    grid, slowed = LaneGrid.of(obs, strength_orders), NO_CHANGES
     if half_life_days > 0:
-        age = (pl.lit(as_of) - pl.col("order_date")).dt.total_days().cast(pl.Float64)
-        obs = obs.with_columns(pl.col("weight") * (-np.log(2.0) / half_life_days * age).exp())
-    lanes = tuple(
-        (str(s), str(t))
-        for s, t in obs.select("source_id", "site_id").unique().sort("source_id", "site_id").iter_rows()
-    )
-    sources = tuple(sorted({s for s, _ in lanes}))
-    source_of = np.array([sources.index(s) for s, _ in lanes], dtype=np.int64)
-    lane_no = {lane: i for i, lane in enumerate(lanes)}
-    lane_rows = np.array([lane_no[p] for p in obs.select("source_id", "site_id").iter_rows()], dtype=np.int64)
-    days, weights = obs["days"].to_numpy().astype(np.int64), obs["weight"].to_numpy()
-    received, horizon = obs["is_received"].to_numpy(), int(days.max()) + 1
-
-    def fit(groups: Ints, count: int, parent: Curves | None) -> Curves:
-        return survival_curves(
-            groups, days, received, weights, count=count, parent=parent, strength=strength_orders, horizon=horizon
-        )
-
-    whole = fit(np.zeros_like(lane_rows), 1, None)
-    by_source = fit(source_of[lane_rows], len(sources), whole.take(np.zeros(len(sources), dtype=np.int64)))
-    by_lane = fit(lane_rows, len(lanes), by_source.take(source_of))
-    curves = Curves(
-        np.concatenate([c.survival for c in (by_lane, by_source, whole)]),
-        np.concatenate([c.tail_hazard for c in (by_lane, by_source, whole)]),
-    )
-    n_received, n_open = _cluster_counts(obs, lanes, sources)
-    return LeadTimeModel(as_of, half_life_days, strength_orders, lanes, sources, curves, n_received, n_open, set_aside)
+        slowed = slow_downs(obs, grid, as_of, half_life_days)
+        obs = faded(decayed(obs, as_of, half_life_days), slowed)
+    n_received, n_open = _cluster_counts(obs, grid.lanes, grid.sources)
+    since = tuple((str(s), t, cut.isoformat()) for s, t, cut in slowed.iter_rows())
+    return LeadTimeModel(
+        as_of, half_life_days, strength_orders, grid.lanes, grid.sources, grid.curves(obs), n_received, n_open, set_aside, since
+    )  # fmt: skip
 
 
 def _cluster_counts(
