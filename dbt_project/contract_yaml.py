@@ -76,14 +76,9 @@ RECONCILIATIONS: dict[str, list[dict[str, Any]]] = {
     ],
     "fct_order_events": [
         {
-            "nothing_lost": {
-                "name": "fct_order_events_keeps_every_order_line",
-                "arguments": {
-                    "parent": "ref('int_order_lines_conformed')",
-                    "parent_key": ["order_number", "item_id"],
-                    "child_key": ["order_number", "item_id"],
-                    "parent_where": "reject_code is null",
-                },
+            "as_many_rows": {
+                "name": "fct_order_events_keeps_every_event",
+                "arguments": {"parent": "ref('int_order_events_gathered')"},
             }
         },
     ],
@@ -95,7 +90,7 @@ RECONCILIATIONS: dict[str, list[dict[str, Any]]] = {
                     "parent": "ref('fct_order_events')",
                     "parent_key": ["order_number", "item_id"],
                     "child_key": ["order_number", "item_id"],
-                    "parent_where": "event_code in ('ordered', 'changed', 'cancelled')",
+                    "parent_where": "event_code in ('ordered', 'changed', 'cancelled') and superseded_at_utc is null",
                 },
             }
         },

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import yaml
 from jinja2 import Environment
 
 from aios_assets.contracts.registry import TABLES
@@ -79,6 +82,50 @@ def build(
         before: marts as the build before left them; rows outside the window stay, as the lake keeps them.
     """
     before = before or {}
+    with _built(raw, _in_order(wanted), window, before) as db:
+        return {
+            name: _kept(name, db.sql(f"select * from main.{name}").to_arrow_table(), window, before) for name in wanted
+        }
+
+
+def failing(raw: Frames, *wanted: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows for which checks of the project fail, by check: what would stop a night.
+
+    Args:
+        raw: raw tables by name; those left out are empty.
+        wanted: models; those that they read are made and checked too.
+
+    Returns:
+        Every check that was asked, most with no row.
+    """
+    models = _in_order(wanted)
+    with _built(raw, models, None, {}) as db:
+        return {name: db.sql(sql).fetchall() for model in models for name, sql in checks().get(model, {}).items()}
+
+
+@cache
+def checks() -> dict[str, dict[str, str]]:
+    """SQL of the generic checks that the models' YAML asks for, by model and name."""
+    env = Environment(autoescape=False)
+    for path in sorted((PROJECT / "tests" / "generic").glob("*.sql")):
+        text = path.read_text(encoding="utf-8").replace("{% test ", "{% macro ").replace("endtest", "endmacro")
+        env.globals[path.stem] = getattr(env.from_string(text).module, path.stem)
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((PROJECT / "models").rglob("*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", ()):
+            for asked in model.get("data_tests", ()):
+                ((kind, said),) = asked.items()
+                sql = env.globals[kind](f"main.{model['name']}", **said.get("arguments", {}))
+                sql = re.sub(r"ref\('(\w+)'\)", r"main.\1", re.sub(r"source\('\w+', *'(\w+)'\)", r"lake.\1", sql))
+                found.setdefault(model["name"], {})[said["name"]] = sql
+    return found
+
+
+@contextmanager
+def _built(
+    raw: Frames, models: list[str], window: tuple[date, date] | None, before: Frames
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in which these models were made, in this order."""
     with duckdb.connect(config={"threads": "1"}) as db:
         db.execute("set TimeZone = 'UTC'")
         low, high = (f"date '{day}'" for day in window) if window else ("null::date", "null::date")
@@ -91,7 +138,6 @@ def build(
         for name, value in settings.items():
             db.execute(f"set variable {name} = {value}")
         db.execute("create schema lake")
-        models = _in_order(wanted)
         for table in TABLES.values():
             if any(f"lake.{table.name}" in rendered()[name][0] for name in models):
                 frame = raw.get(table.name, before.get(table.name))
@@ -103,9 +149,7 @@ def build(
         for name in models:
             kind = "view" if name.startswith(("stg_", "seed_")) else "table"
             db.execute(f"create {kind} main.{name} as {rendered()[name][0]}")
-        return {
-            name: _kept(name, db.sql(f"select * from main.{name}").to_arrow_table(), window, before) for name in wanted
-        }
+        yield db
 
 
 def _kept(name: str, arrow: Any, window: tuple[date, date] | None, before: Frames) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from aios_assets.marts.versions import known_at
 from tests.seams.dbt_world import World, at
 from tests.unit.dbt.lanes_twin import Lanes
 from tests.unit.dbt.marts_twin import Row
-from tests.unit.dbt.models import build
+from tests.unit.dbt.models import build, failing
 from tests.unit.dbt.supply_twin import Names, Supply
 from tests.unit.dbt.test_marts_truth import instants, raw_of, reach, same
 
@@ -250,6 +250,18 @@ def test_at_every_instant_orders_stand_as_a_plain_reading_says(world: World, mad
     assert made["fct_order_events"]["superseded_at_utc"].drop_nulls().len() > 10
     wrong = faults(made, world)
     assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_no_check_that_would_stop_the_night_fails(seed: int) -> None:
+    raw = raw_of(a_world(seed))
+    notices = "raw_edi__shipment_lines"
+    raw[notices] = raw[notices].drop_nulls("shipment_id")  # the reader lets none in without
+    found = failing(
+        raw, "fct_order_events", "fct_purchase_order_lines", "int_findings_detected", "int_shipments_first", LANES
+    )
+    assert {name: rows for name, rows in found.items() if rows} == {}
+    assert len(found) > 25, sorted(found)
 
 
 def test_on_every_day_lanes_tell_what_was_known_first_of_their_orders(

@@ -154,7 +154,10 @@ named as (
         on dated.order_number = reused.order_number and dated.event_date >= reused.from_date and dated.event_date < reused.until_date
     where (reused.ended_at_utc is null or reused.ended_at_utc > dated.available_at_utc)
         -- What was never said of this line.
-        and (dated.also_rank is null or dated.superseded_at_utc is null or dated.superseded_at_utc > dated.available_at_utc)
+        and (
+            dated.also_rank is null or dated.superseded_at_utc is null
+            or dated.superseded_at_utc > greatest(dated.available_at_utc, reused.begun_at_utc)
+        )
 )
 
 select
