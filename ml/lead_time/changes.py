@@ -72,7 +72,8 @@ def _lanes(obs: pl.DataFrame) -> pl.DataFrame:
         pl.col("known").min().clip(lower_bound=1.0),
     )
     variance = pl.col("spread").clip(lower_bound=0.25) * (1.0 + pl.col("expected") / pl.col("known"))
-    return sums.select("source_id", "site_id", "arrived", "expected", variance.alias("variance"), "orders")
+    lanes = sums.select("source_id", "site_id", "arrived", "expected", variance.alias("variance"), "orders")
+    return lanes.sort("source_id", "site_id")  # sums over a source's lanes are the same bits each time
 
 
 def _compensator(before: Curves, index: Ints, days: Ints, known: Floats) -> tuple[Floats, Floats]:
