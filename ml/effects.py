@@ -34,11 +34,9 @@ class Effects:
         return replace(self, effects=tuple(moved))
 
 
-def shrunken_means(code: Ints, size: int, y: Floats, weights: Floats, strength: float) -> Floats:
-    """Weighted mean of each level, pulled towards zero by so many rows of weight one; rows without a level are left out."""
-    inside = code >= 0
-    place, w = code[inside], weights[inside]
-    out: Floats = np.bincount(place, w * y[inside], size) / (np.bincount(place, w, size) + strength)
+def shrunken_means(place: Ints, size: int, y: Floats, weights: Floats, strength: float) -> Floats:
+    """Weighted mean of each level, pulled towards zero by so many rows of weight one; every row has a level."""
+    out: Floats = np.bincount(place, weights * y, size) / (np.bincount(place, weights, size) + strength)
     return out
 
 
@@ -64,9 +62,7 @@ def fit_effects(codes: Sequence[Ints], sizes: Sequence[int], y: Floats, weights:
             inside = code >= 0
             place = code[inside]
             own = effects[j][place]
-            rest = y - fitted
-            rest[inside] += own
-            new = shrunken_means(code, n, rest, weights, strength)
+            new = shrunken_means(place, n, (y - fitted)[inside] + own, weights[inside], strength)
             fitted[inside] += new[place] - own
             effects[j] = new
     return Effects(base, tuple(effects))

@@ -51,10 +51,8 @@ def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | N
     """
     if (cert_file is None) != (key_file is None):
         raise UsageError("--cert-file and --key-file go together", todo="give both, or none")
-    context = ssl.create_default_context()
     try:
-        if ca_file is not None:
-            context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
         if cert_file is not None and key_file is not None:
             context.load_cert_chain(cert_file, key_file, password=_no_password)
     except (OSError, ValueError) as error:

@@ -8,3 +8,19 @@ case when regexp_full_match(control_number, '[0-9]{1,18}') then cast(control_num
 
 {# Days between the dates of two orders of one number after which the second is another order (docs/marts.md). #}
 {% macro another_order_days() -%} 270 {%- endmacro %}
+
+{# Joins to shipment lines (`lines`) when a notice sent again took the place of theirs (`replaced`; null where none did). #}
+{% macro join_replaced_shipments() -%}
+left join {{ ref('int_notices_replaced') }} as replaced
+        on replaced.event_code = 'shipped' and lines.item_id = replaced.item_id and lines.shipment_id = replaced.notice_id
+        and coalesce(lines.ship_from_id, lines.sender_id, '') = replaced.party_id and lines.set_rank = replaced.set_rank
+{%- endmacro %}
+
+{# Joins what was said of order lines to their receiving sites (`sites`): to the one it names, to all where it names none of them. #}
+{% macro join_sites(said) -%}
+left join sites as named
+        on {{ said }}.order_number = named.order_number and {{ said }}.item_id = named.item_id and {{ said }}.site_id = named.site_id
+    inner join sites
+        on {{ said }}.order_number = sites.order_number and {{ said }}.item_id = sites.item_id
+        and (named.site_id is null or named.site_id = sites.site_id)
+{%- endmacro %}

@@ -10,7 +10,7 @@ import polars as pl
 from aios_assets.contracts.decision_tables import MON_FINDINGS
 from aios_assets.contracts.errors import BadInputError
 from ml.anomaly.findings import discoveries, finding_rows
-from ml.lead_time.changes import arrivals_tested, is_quicker, is_slower
+from ml.lead_time.changes import arrivals_tested, is_quicker, is_slower, sources_before_lanes
 from ml.lead_time.lanes import fit_lead_times, lead_time_observations
 
 
@@ -80,9 +80,7 @@ def lead_time_changes(
     tested = arrivals_tested(obs, before.curves, index, known, min_orders)
     changed = is_slower(min_ratio) | is_quicker(min_ratio)
     found = tested.filter(pl.Series(discoveries(tested["p"].to_numpy(), rate)) & changed)
-    whole = found.filter(pl.col("site_id").is_null())["source_id"].implode()
-    once = found.filter(pl.col("site_id").is_null() | ~pl.col("source_id").is_in(whole))
-    return finding_rows(_lane_findings(once, orders, as_of, recent_days), available_at_utc)
+    return finding_rows(_lane_findings(sources_before_lanes(found), orders, as_of, recent_days), available_at_utc)
 
 
 def _lane_findings(found: pl.DataFrame, orders: pl.DataFrame, as_of: date, recent_days: int) -> list[dict[str, object]]:

@@ -203,9 +203,10 @@ def _fit_location(
     if columns.supplier not in coder.levels:
         return coder, effects
     at = list(coder.levels).index(columns.supplier)
-    recent = _decay(seen, as_of, columns.ordered, spec.recent_half_life * unit)
-    rest = filled - effects.predict(codes)
-    return coder, effects.moved(at, shrunken_means(codes[at], sizes[at], rest, recent, spec.recent_strength))
+    named = codes[at] >= 0
+    recent = _decay(seen, as_of, columns.ordered, spec.recent_half_life * unit)[named]
+    rest = (filled - effects.predict(codes))[named]
+    return coder, effects.moved(at, shrunken_means(codes[at][named], sizes[at], rest, recent, spec.recent_strength))
 
 
 def impute(log_days: Floats, arrived: Bools, location: Floats, weights: Floats) -> Floats:

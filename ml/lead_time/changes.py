@@ -52,6 +52,12 @@ def arrivals_tested(obs: pl.DataFrame, curves: Curves, index: Ints, known: Float
     return tested.with_columns(pl.Series("p", _log_rank_p(tested)))
 
 
+def sources_before_lanes(found: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `arrivals_tested` without the lanes of sources that were found as a whole."""
+    whole = found.filter(pl.col("site_id").is_null())["source_id"].implode()
+    return found.filter(pl.col("site_id").is_null() | ~pl.col("source_id").is_in(whole))
+
+
 def is_slower(min_ratio: float) -> pl.Expr:
     """Whether the rate of arrival fell by this factor or more."""
     return pl.col("arrived") * min_ratio <= pl.col("expected")
@@ -108,7 +114,7 @@ def slow_downs(obs: pl.DataFrame, grid: LaneGrid, as_of: date, half_life_days: f
     known now: orders of before had their time to arrive.
 
     Args:
-        obs: rows of `ml.lead_time.lanes.lead_time_observations`, weighing one an order.
+        obs: rows of `ml.lead_time.lanes.lead_time_observations`, weighing one an order, numbered by the grid.
         grid: their lanes.
         as_of: last day known.
         half_life_days: age at which an order of before counts half.
@@ -123,9 +129,8 @@ def slow_downs(obs: pl.DataFrame, grid: LaneGrid, as_of: date, half_life_days: f
         if not before["is_received"].any() or recent.height == 0:
             continue
         before = decayed(before, cut, half_life_days)
-        lane = grid.lane_of(recent)
-        counted = before.filter("is_received")
-        known = np.bincount(grid.lane_of(counted), counted["weight"].to_numpy(), len(grid.lanes)).astype(np.float64)
+        lane, counted = recent["lane"].to_numpy(), before.filter("is_received")
+        known = np.bincount(counted["lane"], counted["weight"], len(grid.lanes)).astype(np.float64)
         tested = arrivals_tested(recent, grid.curves(before), lane, known[lane], MIN_ORDERS)
         # Half of the false alarms are for sources, half for lanes; of both directions one is looked for.
         alike = pl.len().over(pl.col("site_id").is_null())
@@ -138,9 +143,7 @@ def slow_downs(obs: pl.DataFrame, grid: LaneGrid, as_of: date, half_life_days: f
         .sort("p", "cut_date")
         .unique(subset=["source_id", "site_id"], keep="first", maintain_order=True)
     )
-    whole = first.filter(pl.col("site_id").is_null())["source_id"].implode()
-    once = first.filter(pl.col("site_id").is_null() | ~pl.col("source_id").is_in(whole))
-    return once.select(NO_CHANGES.columns).sort("source_id", "site_id")
+    return sources_before_lanes(first).select(NO_CHANGES.columns).sort("source_id", "site_id")
 
 
 def faded(obs: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:

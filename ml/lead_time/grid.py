@@ -34,19 +34,16 @@ class LaneGrid:
         lanes = tuple((str(s), str(t)) for s, t in pairs.iter_rows())
         return LaneGrid(lanes, tuple(sorted({s for s, _ in lanes})), strength, int(obs["days"].max()) + 1)  # type: ignore[arg-type]
 
-    def lane_of(self, obs: pl.DataFrame) -> Ints:
-        """Lane number of each row."""
-        numbers = pl.DataFrame(
-            self.lanes, schema={"source_id": pl.String, "site_id": pl.String}, orient="row"
-        ).with_row_index("lane")
-        joined = obs.select("source_id", "site_id").join(
-            numbers, on=["source_id", "site_id"], how="left", maintain_order="left"
-        )
-        return joined["lane"].cast(pl.Int64).to_numpy()
+    def numbered(self, obs: pl.DataFrame) -> pl.DataFrame:
+        """Rows with the number of their `lane`."""
+        names = {"source_id": pl.String, "site_id": pl.String}
+        numbers = pl.DataFrame(self.lanes, schema=names, orient="row").with_row_index("lane")
+        numbers = numbers.with_columns(pl.col("lane").cast(pl.Int64))
+        return obs.join(numbers, on=list(names), how="left", maintain_order="left")
 
     def curves(self, obs: pl.DataFrame) -> Curves:
-        """Kaplan-Meier of some rows, each lane leaning on its source and each source on all; rows need one received."""
-        lane = self.lane_of(obs)
+        """Kaplan-Meier of some numbered rows, each lane leaning on its source and each source on all; one is to be received."""
+        lane = obs["lane"].to_numpy()
         source_of = np.array([self.sources.index(s) for s, _ in self.lanes], dtype=np.int64)
         days, weights = obs["days"].to_numpy().astype(np.int64), obs["weight"].to_numpy()
         received = obs["is_received"].to_numpy()

@@ -234,6 +234,7 @@ def fit_lead_times(
         raise BadInputError("no order was received yet: a lead time cannot be learned", where="lead times", count=obs.height,
                             todo="use the quoted lead times until the first receipt")  # fmt: skip
     grid, slowed = LaneGrid.of(obs, strength_orders), NO_CHANGES
+    obs = grid.numbered(obs)
     if half_life_days > 0:
         slowed = slow_downs(obs, grid, as_of, half_life_days)
         obs = faded(decayed(obs, as_of, half_life_days), slowed)

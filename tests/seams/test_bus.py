@@ -121,15 +121,20 @@ def test_an_mqtt_broker_that_is_not_there_is_said(lake: Lake) -> None:
         MqttTelemetry("x", port=1).serve(store(lake), lambda: True)
 
 
-@contextmanager
-def broker(folder: Path, port: int = 0, more: str = "") -> Iterator[tuple[int, Callable[[], None], Callable[[], None]]]:
-    """A Mosquitto of our own that asks for a password: its port, and how to stop and start it."""
-    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-    if not Path(program).exists():
-        pytest.skip("Mosquitto is not installed")
+def own_server(program: str, name: str) -> tuple[str, int]:
+    """Where a server's program lies, and a port that is free for one of our own."""
+    path = shutil.which(program) or f"/usr/sbin/{program}"
+    if not Path(path).exists():
+        pytest.skip(f"{name} is not installed")
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", port))
-        port = probe.getsockname()[1]
+        probe.bind(("127.0.0.1", 0))
+        return path, probe.getsockname()[1]
+
+
+@contextmanager
+def broker(folder: Path, more: str = "") -> Iterator[tuple[int, Callable[[], None], Callable[[], None]]]:
+    """A Mosquitto of our own that asks for a password: its port, and how to stop and start it."""
+    program, port = own_server("mosquitto", "Mosquitto")
     # user listener, password secret, as `mosquitto_passwd` writes them
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(folder / "passwords"), "listener", "secret"], check=True)
     said = f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder}/passwords\nuser {getpass.getuser()}\n{more}"
@@ -265,12 +270,7 @@ def test_an_mqtt_broker_is_spoken_to_in_tls_once_its_certificate_is_trusted(
 def test_a_nats_server_is_spoken_to_in_tls_once_its_certificate_is_trusted(
     lake: Lake, tmp_path: Path, papers: Path
 ) -> None:
-    program = shutil.which("nats-server") or "/usr/sbin/nats-server"
-    if not Path(program).exists():
-        pytest.skip("the NATS server is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    program, port = own_server("nats-server", "the NATS server")
     words = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path), "--user", "listener", "--pass", "secret"]  # fmt: skip
     words += ["--tls", "--tlscert", str(papers / "cert.pem"), "--tlskey", str(papers / "key.pem")]
     server = subprocess.Popen(words, stderr=subprocess.DEVNULL)

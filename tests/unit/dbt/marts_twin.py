@@ -52,6 +52,11 @@ class Master:
         """The site that an id or GLN names."""
         return next((site for site, gln in self.sites.items() if name in (site, gln)), None)
 
+    def eaches(self, row: Row, item: str) -> float | None:
+        """How many eaches one unit of a line holds."""
+        unit = row["unit_code"].strip().upper()
+        return float(self.items[item][1]) if unit in CASES else EACHES.get(unit)
+
 
 def rank(row: Row) -> tuple[Any, ...]:
     """Messages in the order in which they were sent, then by control number, arrival and document."""
@@ -67,10 +72,9 @@ def counted(rows: Iterable[Row], master: Master, site: str, day: str, code: str,
     found = []
     for row in rows:
         item, where = master.item(row), master.site(row[site])
-        unit = row["unit_code"].strip().upper()
-        if item is None or where is None or (unit not in EACHES and unit not in CASES):
+        factor = None if item is None else master.eaches(row, item)
+        if item is None or where is None or factor is None:
             continue
-        factor = master.items[item][1] if unit in CASES else EACHES[unit]
         price = row.get("unit_price") if row.get("currency_code") in (None, "USD") else None
         found.append(
             Said(rank(row), row["available_at_utc"], item, where, row[day], row.get(code, code), row["quantity"] * factor,

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from tests.unit.dbt.marts_twin import CASES, EACHES, Row, rank
+from tests.unit.dbt.marts_twin import Master, Row, rank
 
 Rank = tuple[Any, ...]
 Line = tuple[str, str]
@@ -22,20 +22,10 @@ ANOTHER_ORDER_DAYS = 270
 
 
 @dataclass(frozen=True)
-class Names:
-    """Item -> (GTIN, pack) and party -> GLN, sites before suppliers."""
+class Names(Master):
+    """Items and sites as stated last, and supplier -> GLN; sites come before suppliers."""
 
-    items: Mapping[str, tuple[str, int]]
-    sites: Mapping[str, str]
     suppliers: Mapping[str, str]
-
-    def item(self, row: Row) -> str | None:
-        """The item a line names by id, or by a GTIN with or without its leading zeros."""
-        for name in (row["item_id"], row["item_gtin"]):
-            for item, (gtin, _) in self.items.items():
-                if name and (name == item or name.lstrip("0") == gtin.lstrip("0")):
-                    return item
-        return None
 
     def party(self, name: str | None) -> str | None:
         """Our name of a party, or its own."""
@@ -44,11 +34,6 @@ class Names:
                 if name in (party, gln):
                     return party
         return name
-
-    def eaches(self, row: Row, item: str) -> float | None:
-        """How many eaches one unit of a line holds."""
-        unit = row["unit_code"].strip().upper()
-        return float(self.items[item][1]) if unit in CASES else EACHES.get(unit)
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,7 @@ shipped as (
         lines.quantity_ea, lines.order_number, known_lines.available_at_utc, replaced.superseded_at_utc
     from {{ ref('int_shipment_lines_conformed') }} as lines
     left join known_lines on lines.order_number = known_lines.order_number and lines.item_id = known_lines.item_id
-    left join {{ ref('int_notices_replaced') }} as replaced
-        on replaced.event_code = 'shipped' and lines.item_id = replaced.item_id and lines.shipment_id = replaced.notice_id
-        and coalesce(lines.ship_from_id, lines.sender_id, '') = replaced.party_id and lines.set_rank = replaced.set_rank
+    {{ join_replaced_shipments() }}
     where lines.reject_code is null and {{ in_window('lines.shipped_date') }}
         and (lines.order_number is null or exists (select 1 from known_lines))
 ),

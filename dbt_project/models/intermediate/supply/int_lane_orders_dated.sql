@@ -25,11 +25,7 @@ sites as (
 placed as (
     select events.* exclude (site_id), sites.site_id, sites.placed_known_date
     from events
-    left join sites as named
-        on events.order_number = named.order_number and events.item_id = named.item_id and events.site_id = named.site_id
-    inner join sites
-        on events.order_number = sites.order_number and events.item_id = sites.item_id
-        and (named.site_id is null or named.site_id = sites.site_id)
+    {{ join_sites('events') }}
 ),
 
 -- Few messages take a line to nothing: they are looked up apart, for all of placed held twice is more than memory at years of orders. One
@@ -50,11 +46,7 @@ ended as (
     from (
         select sites.order_number, sites.item_id, sites.site_id, min(endings.known_date) as known_date
         from endings
-        left join sites as named
-            on endings.order_number = named.order_number and endings.item_id = named.item_id and endings.site_id = named.site_id
-        inner join sites
-            on endings.order_number = sites.order_number and endings.item_id = sites.item_id
-            and (named.site_id is null or named.site_id = sites.site_id)
+        {{ join_sites('endings') }}
         group by sites.order_number, sites.item_id, sites.site_id, endings.said_rank, endings.available_at_utc
         having max(endings.quantity_ea) = 0
     )

@@ -77,9 +77,7 @@ shipped as (
         coalesce(lines.ship_from_id, lines.sender_id), lines.ship_to_id, lines.carrier_id, lines.shipment_id, lines.shipment_id, null,
         lines.set_rank, lines.segment_no, lines.line_no, null, null, replaced.superseded_at_utc
     from {{ ref('int_shipment_lines_conformed') }} as lines
-    left join {{ ref('int_notices_replaced') }} as replaced
-        on replaced.event_code = 'shipped' and lines.item_id = replaced.item_id and lines.shipment_id = replaced.notice_id
-        and coalesce(lines.ship_from_id, lines.sender_id, '') = replaced.party_id and lines.set_rank = replaced.set_rank
+    {{ join_replaced_shipments() }}
     where lines.reject_code is null and lines.order_number is not null
 ),
 

@@ -11,9 +11,7 @@ totals as (
         sum(lines.quantity_ea) as quantity_ea
     from {{ ref('int_shipment_lines_conformed') }} as lines
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
-    left join {{ ref('int_notices_replaced') }} as replaced
-        on replaced.event_code = 'shipped' and lines.item_id = replaced.item_id and lines.shipment_id = replaced.notice_id
-        and coalesce(lines.ship_from_id, lines.sender_id, '') = replaced.party_id and lines.set_rank = replaced.set_rank
+    {{ join_replaced_shipments() }}
     where lines.reject_code is null and lines.order_number is not null
     group by all
 )
