@@ -47,7 +47,7 @@ class PlanInputs:
         arrivals: rows of `pred_order__arrival`.
         stock: item_id, site_id, on_hand_qty_ea, stock_date; one row per item and site.
         open_orders: order_number, item_id, site_id, source_id, open_qty_ea, order_date, expected_date,
-            promised_date, requested_date; optional shipped_qty_ea and received_qty_ea.
+            promised_date, requested_date; optional shipped_qty_ea, received_qty_ea and refused_qty_ea.
         items: `dim_item`.
         sites: `dim_site`.
         suppliers: `dim_supplier`.
@@ -73,7 +73,8 @@ class PlanInputs:
         if name == "stock":
             schema = dict(STOCK_SCHEMA)
         elif name == "open_orders":
-            schema = {**OPEN_ORDER_SCHEMA, "shipped_qty_ea": pl.Float64, "received_qty_ea": pl.Float64}
+            moved = dict.fromkeys(("shipped_qty_ea", "received_qty_ea", "refused_qty_ea"), pl.Float64)
+            schema = {**OPEN_ORDER_SCHEMA, **moved}
         elif name == "loads":
             schema = dict(LOAD_SCHEMA)
         else:

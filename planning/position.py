@@ -42,11 +42,12 @@ def open_position(open_orders: pl.DataFrame) -> pl.DataFrame:
     allocated: the source's stock report is taken at its word.
 
     Args:
-        open_orders: item_id, site_id, source_id, open_qty_ea, and shipped_qty_ea, received_qty_ea (both may be null).
+        open_orders: item_id, site_id, source_id, open_qty_ea, and shipped_qty_ea, received_qty_ea, refused_qty_ea (each may be null).
     """
     live = open_orders.filter(pl.col("open_qty_ea") > 0)
     received = live.group_by("item_id", "site_id").agg(pl.col("open_qty_ea").sum().alias("on_order_qty_ea"))
-    on_the_road = (pl.col("shipped_qty_ea") - pl.col("received_qty_ea").fill_null(0.0)).clip(lower_bound=0.0)
+    arrived = pl.col("received_qty_ea").fill_null(0.0) + pl.col("refused_qty_ea").fill_null(0.0)
+    on_the_road = (pl.col("shipped_qty_ea") - arrived).clip(lower_bound=0.0)
     allocated = (
         live.filter(pl.col("source_id").is_not_null() & pl.col("shipped_qty_ea").is_not_null())
         .group_by("item_id", pl.col("source_id").alias("site_id"))

@@ -159,7 +159,7 @@ def _sscc(number: int) -> str:
 
 
 def receiving_advice(net: Network, order: Lines, receipt: int) -> str:
-    """861 of one shipment received: accepted quantity, and what was refused as damaged."""
+    """861 of one shipment received: what came, and how much of it was refused as damaged."""
     spec, refs = net.spec, item_refs(net)
     date = ymd(spec.date(int(order["arrive"][0])))
     number = order_name(int(order["kind"][0]), int(order["order"][0]))
@@ -172,8 +172,8 @@ def receiving_advice(net: Network, order: Lines, receipt: int) -> str:
         order["line"].tolist(), order["item"].tolist(), order["recv"].tolist(), order["bad"].tolist(), strict=True
     )
     for line, i, qty, bad in rows:
-        refused = f"*{bad}*EA***01" if bad else ""
-        out.append(f"RCD*{line}*{qty}*EA{refused}~LIN*{line}*{refs[i]}~PRF*{number}~")
+        refused = f"*{bad}*EA*{bad}*EA*01" if bad else ""
+        out.append(f"RCD*{line}*{qty + bad}*EA{refused}~LIN*{line}*{refs[i]}~PRF*{number}~")
     out.append(f"CTT*{len(order)}~")
     return "".join(out)
 

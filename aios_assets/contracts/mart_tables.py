@@ -132,11 +132,12 @@ FCT_PURCHASE_ORDER_LINES = Table(
             null_means="no answer, or an acceptance of what was changed afterwards",
         ),
         Column("shipped_qty_ea", "f64", "shipped", unit="ea"),
-        Column("received_qty_ea", "f64", "received", unit="ea"),
+        Column("received_qty_ea", "f64", "received, without what was refused", unit="ea"),
+        Column("refused_qty_ea", "f64", "came and was not taken in: neither stock nor on the way", unit="ea"),
         Column(
             "open_qty_ea",
             "f64",
-            "still to come: confirmed or ordered, less received; zero when closed or cancelled",
+            "still to come: confirmed or ordered, less received and refused; zero when closed or cancelled",
             unit="ea",
             low=0,
         ),
@@ -159,7 +160,7 @@ FCT_PURCHASE_ORDER_LINES = Table(
 FCT_ORDER_EVENTS = Table(
     name="fct_order_events",
     stage="s2_curate",
-    grain="one thing that became known about one order line, per version: ordered, changed, confirmed, shipped, received, status",
+    grain="one thing that became known about one order line, per version: ordered, changed, confirmed, shipped, received, refused, status",
     key=("order_number", "item_id", "event_code", "document_id", "set_no", "segment_no", "line_no", "available_at_utc"),
     columns=(
         Column("order_number", "str", "order; with its date where the number was given again"),
@@ -168,7 +169,7 @@ FCT_ORDER_EVENTS = Table(
             "event_code",
             "str",
             "what",
-            codes=("ordered", "changed", "cancelled", "confirmed", "shipped", "received", "status"),
+            codes=("ordered", "changed", "cancelled", "confirmed", "shipped", "received", "refused", "status"),
         ),
         Column("event_date", "date", "when it happened"),
         Column(

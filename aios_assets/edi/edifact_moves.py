@@ -22,6 +22,7 @@ from aios_assets.edi.edifact_orders import (
     quantities,
     references,
 )
+from aios_assets.edi.refusals import ask_about_units, edifact_taken
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines, scoped
 
@@ -69,24 +70,20 @@ def shipments(view: View) -> list[Typed]:
 
 
 def receipts(view: View) -> list[Typed]:
-    """RECADV to receipt lines: one row per LIN.
+    """RECADV to receipt lines: one row per LIN; quantity is what was taken in (`refusals`).
 
     Args:
         view: messages; lines opened by LIN.
     """
     base = _ordered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number").rename({"number": "receipt_id"})
-    counted = quantities(view)
-    base = attach(base, having(counted, "kind", "194", "48", "12"), "line", "quantity", "unit_code")
-    refused = having(counted, "kind", "195", "196", "124").select(
-        "row", "set", "line", pl.col("quantity").alias("rejected_quantity")
-    )
-    base = attach(base, refused, "line", "rejected_quantity")
+    base = edifact_taken(base, view)
     base = day(base, header(dtm(view)), "received_date", "50", "310", "35", "137")
     base = party(base, parties(view), "site_id", "DP", "ST", "UC", "CN", "BY")
     base = scoped(base, having(references(view), "kind", "DQ", "AAK", "AAS", "DL"), "shipment_id", "value")
     base = base.with_columns(unit_code=pl.col("unit_code").fill_null("EA"))
-    return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+    typed = finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
+    return [ask_about_units(typed, base)]
 
 
 # 1001: credit notes for goods, financial adjustments, self-billed, consolidated, of a third party, factored.

@@ -98,7 +98,7 @@ X12: dict[str, tuple[Element, ...]] = {
     "LIN": (_e(2, "item qualifier", must=True, most=2), _e(3, "item", must=True)),
     "QTY": (_e(1, "quantity qualifier", must=True, most=2), _e(2, "quantity", "R")),
     "ZA": (_e(1, "activity code", must=True, most=2), _e(2, "quantity", "R"), _e(5, "date", "DT")),
-    "RCD": (_e(2, "quantity received", "R"), _e(4, "quantity returned", "R")),
+    "RCD": (_e(2, "quantity received", "R"), _e(4, "quantity returned", "R"), _e(6, "quantity in question", "R")),
     "N1": (_e(1, "entity code", must=True, most=3), _e(2, "name", most=60)),
     "REF": (_e(1, "reference qualifier", must=True, most=3),),
     "CTT": (_e(1, "number of lines", "N", must=True), _e(2, "hash total", "R")),

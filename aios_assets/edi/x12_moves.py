@@ -13,6 +13,7 @@ from aios_assets.contracts.edi_tables import (
 )
 from aios_assets.edi.delims import COMP
 from aios_assets.edi.price_basis import x12_per_unit
+from aios_assets.edi.refusals import ask_about_units, x12_taken
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
@@ -118,12 +119,13 @@ def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame, names
 
 
 def receipts(view: View) -> list[Typed]:
-    """861 to receipt lines: one row per RCD.
+    """861 to receipt lines: one row per RCD; quantity is what was taken in (`refusals`).
 
     Args:
         view: 861 sets; lines opened by RCD.
     """
-    base = view.pick("RCD", order_line=1, quantity=2, unit_code=3, rejected_quantity=4)
+    base = first_component(view.pick("RCD", order_line=1, quantity=2, unit_code=3), "unit_code")
+    base = x12_taken(base, view)
     base = attach(base, item(view.pairs("LIN", first=2, named=1)), "line", "item_id", "item_gtin", "named")
     base = attach(base, view.pick("BRA", receipt_id=1, made=2), "set", "receipt_id", "made")
     base = with_date(base, dates(view), "received_date", "050", "035", "007", "011")
@@ -136,9 +138,10 @@ def receipts(view: View) -> list[Typed]:
     base = base.with_columns(
         received_date=pl.coalesce("received_date", "made"),
         order_line=pl.coalesce("order_line", "named"),
-        unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    return [finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})]
+    typed = finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})
+    return [ask_about_units(typed, base)]
 
 
 CREDITS = ("CR", "CN")  # 640: credit memo, credit invoice

@@ -17,7 +17,7 @@ LINE = ["order_number", "item_id"]
 SITE = [*LINE, "ship_to_no"]
 SHORT_CLOSE_DAYS = 14
 PLACED = ("ordered", "changed", "cancelled")
-HEARD = ("confirmed", "shipped", "received", "status")
+HEARD = ("confirmed", "shipped", "received", "refused", "status")
 _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "set_no"]
 _EVENT = [*_MESSAGE, "segment_no", "line_no", *LINE, "event_code"]
 
@@ -201,10 +201,10 @@ def _confirmed(heard: pl.DataFrame) -> pl.DataFrame:
 
 
 def _moved(heard: pl.DataFrame) -> pl.DataFrame:
-    """What was shipped and received."""
-    shipped, received = pl.col("event_code") == "shipped", pl.col("event_code") == "received"
+    """What was shipped, received and refused."""
+    shipped, received, refused = (pl.col("event_code") == code for code in ("shipped", "received", "refused"))
     return (
-        heard.filter(shipped | received)
+        heard.filter(shipped | received | refused)
         .group_by(SITE, maintain_order=True)
         .agg(
             pl.col("event_date").filter(shipped).min().alias("shipped_date"),
@@ -213,8 +213,9 @@ def _moved(heard: pl.DataFrame) -> pl.DataFrame:
             _last("shipment_id", shipped),
             _last("carrier_id", shipped),
             pl.col("event_date").filter(received).min().alias("received_date"),
-            pl.col("event_date").filter(received).max().alias("last_received_date"),
+            pl.col("event_date").filter(received | refused).max().alias("last_delivered_date"),
             pl.col("quantity_ea").filter(received).sum().alias("received_qty_ea"),
+            pl.col("quantity_ea").filter(refused).sum().alias("refused_qty_ea"),
         )
     )
 
@@ -229,18 +230,24 @@ def _estimates(heard: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_open_quantity(lines: pl.DataFrame, last_known: date | None) -> pl.DataFrame:
-    """What is still to come: an answer counts unless the order changed after it; a forgotten remainder is closed."""
+    """What is still to come: an answer counts unless the order changed after it; a forgotten remainder is closed.
+
+    What was refused came and is not on the way; what replaces it is when it is announced.
+    """
     answered = pl.col("confirmed_rank") > pl.max_horizontal("changed_rank", "turned_rank").fill_null(-1)
     # An answer without figures takes the order as it stands.
     confirmed = pl.coalesce("confirmed_qty_ea", pl.when(answered).then("ordered_qty_ea"))
-    shipped, received = pl.col("shipped_qty_ea").fill_null(0.0), pl.col("received_qty_ea").fill_null(0.0)
+    shipped, received, refused = (
+        pl.col(f"{code}_qty_ea").fill_null(0.0) for code in ("shipped", "received", "refused")
+    )
     due = pl.max_horizontal(pl.when(answered).then(confirmed).otherwise("ordered_qty_ea"), shipped)
-    sign = pl.max_horizontal("last_received_date", "last_shipped_date", "promised_date", "expected_date")
-    forgotten = (received > 0) & (pl.lit(last_known) > sign + timedelta(days=SHORT_CLOSE_DAYS))
-    rest = pl.max_horizontal(due - received, pl.lit(0.0))
+    sign = pl.max_horizontal("last_delivered_date", "last_shipped_date", "promised_date", "expected_date")
+    forgotten = (received + refused > 0) & (pl.lit(last_known) > sign + timedelta(days=SHORT_CLOSE_DAYS))
+    rest = pl.max_horizontal(due - received - refused, pl.lit(0.0))
     return lines.with_columns(
         confirmed.alias("confirmed_qty_ea"),
         shipped.alias("shipped_qty_ea"),
         received.alias("received_qty_ea"),
+        refused.alias("refused_qty_ea"),
         pl.when(pl.col("is_cancelled") | forgotten).then(0.0).otherwise(rest).alias("open_qty_ea"),
     )

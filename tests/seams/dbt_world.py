@@ -221,6 +221,7 @@ class World:
         site: str,
         order: str | None = None,
         shipment: str | None = None,
+        rejected: float | None = None,
         known: datetime | None = None,
     ) -> str:
         """One 861 of one item."""
@@ -233,7 +234,7 @@ class World:
             "site_id": site,
             "item_id": item,
             "quantity": float(quantity),
-            "rejected_quantity": None,
+            "rejected_quantity": rejected,
         }
         return self.message("raw_edi__receipt_lines", known or at(day), line, set_code="861")
 

@@ -63,6 +63,7 @@ class Known:
     confirmed: float | None
     shipped: float
     received: float
+    refused: float
     open: float
     cancelled: bool
     source: str | None
@@ -71,7 +72,7 @@ class Known:
 
     def row(self) -> tuple[Any, ...]:
         """Figures as the mart orders them."""
-        return (self.ordered, self.confirmed, self.shipped, self.received, self.open, self.cancelled, self.source,
+        return (self.ordered, self.confirmed, self.shipped, self.received, self.refused, self.open, self.cancelled, self.source,
                 self.price, *self.dates.values())  # fmt: skip
 
 
@@ -220,7 +221,11 @@ class Supply:
             self.advices, lambda r: r["receipt_id"].strip() and (r["receipt_id"].strip(), self._received_at(r))
         )
         for row, item, factor in stands:
-            site, quantity = self._received_at(row), row["quantity"] * factor
+            site, quantity, refused = (
+                self._received_at(row),
+                row["quantity"] * factor,
+                (row.get("rejected_quantity") or 0.0) * factor,
+            )
             shares = [(row["order_number"], 1.0, row["available_at_utc"])]
             if row["order_number"] is None:
                 notice = self._first_notice(row["shipment_id"], item, site) if row["shipment_id"] else []
@@ -230,10 +235,14 @@ class Supply:
                     for r, q in notice
                 ]
             for order, share, known in shares:
-                yield (order, item), self._said(
-                    row, "received", row["received_date"], site=site, quantity=quantity * share, number=row["receipt_id"],
-                    known=max(known, row["available_at_utc"]),
-                )  # fmt: skip
+                # Of what was refused altogether nothing was received.
+                told = {"received": quantity, "refused": refused} if quantity or not refused else {"refused": refused}
+                for code, units in told.items():
+                    if code == "received" or units > 0:
+                        yield (order, item), self._said(
+                            row, code, row["received_date"], site=site, quantity=units * share, number=row["receipt_id"],
+                            known=max(known, row["available_at_utc"]),
+                        )  # fmt: skip
 
     def _statuses(self) -> Iterable[tuple[tuple[str, str], Said]]:
         for row in self.raw.get("raw_edi__shipment_statuses", []):
@@ -355,17 +364,20 @@ class Folded:
         cancelled = not last or all(s.code == "cancelled" for s, _ in last)
         flat = [s for message in placed for s, _ in message]
         confirmed, promised, counts = self._answer(site, placed, ordered)
-        moved = self._at(site, (s for s in self.heard if s.code in ("shipped", "received")))
+        moved = self._at(site, (s for s in self.heard if s.code in ("shipped", "received", "refused")))
         shipped = [(s, part) for s, part in moved if s.code == "shipped"]
         received = [(s, part) for s, part in moved if s.code == "received"]
         sent = sum((s.quantity or 0.0) * part for s, part in shipped)
         got = sum((s.quantity or 0.0) * part for s, part in received)
+        refused = sum((s.quantity or 0.0) * part for s, part in moved if s.code == "refused")
         estimates = [s for s, _ in self._at(site, self.heard) if s.code in ("shipped", "status") and s.expected]
         expected = estimates[-1].expected if estimates else None
         due = max(confirmed if counts and confirmed is not None else ordered, sent)
         signs = [s.day for s, _ in moved] + [d for d in (promised, expected) if d]
-        forgotten = got > 0 and signs and self.today is not None and self.today > max(signs) + timedelta(days=14)
-        rest = 0.0 if cancelled or forgotten else max(due - got, 0.0)
+        forgotten = (
+            got + refused > 0 and signs and self.today is not None and self.today > max(signs) + timedelta(days=14)
+        )
+        rest = 0.0 if cancelled or forgotten else max(due - got - refused, 0.0)
         everything = [s for message in self.placing for s in message]
         dates = {
             "order": min(
@@ -382,7 +394,7 @@ class Folded:
         source = _newest(flat, "source") or _newest(everything, "source")
         price = _newest(flat, "price")
         price = _newest(everything, "price") if price is None else price
-        return Known(ordered, confirmed, sent, got, rest, cancelled, source, price, dates)
+        return Known(ordered, confirmed, sent, got, refused, rest, cancelled, source, price, dates)
 
     def _answer(
         self, site: Site, placed: list[list[tuple[Said, float]]], ordered: float

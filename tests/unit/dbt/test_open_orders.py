@@ -42,7 +42,7 @@ def open_orders_as_of(events: pl.DataFrame, instant: datetime, *, include_closed
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["ordered", "changed", "cancelled", "confirmed", "shipped", "received", "status"]),
+        st.sampled_from(["ordered", "changed", "cancelled", "confirmed", "shipped", "received", "refused", "status"]),
         st.integers(0, 20), st.integers(0, 500), st.integers(0, 400),
     ),
     max_size=12,
@@ -127,7 +127,7 @@ def test_no_events_give_no_lines() -> None:
 # One message: code, hour sent, its lines (site and quantity).
 MESSAGES = st.lists(
     st.tuples(
-        st.sampled_from(["ordered", "changed", "cancelled", "confirmed", "shipped", "received"]),
+        st.sampled_from(["ordered", "changed", "cancelled", "confirmed", "shipped", "received", "refused"]),
         st.integers(0, 200),
         st.lists(
             st.tuples(st.sampled_from([None, "S1", "S2", "S3", "DC"]), st.integers(0, 20)), min_size=1, max_size=4

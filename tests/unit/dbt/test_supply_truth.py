@@ -27,7 +27,7 @@ NAMES = Names(
     {f"S{n:02d}{x}": f"GLN-S{n:02d}{x}" for n in range(CELLS) for x in "ab"},
     {"SUP": "GLN-SUP", "SUQ": "GLN-SUQ"},
 )
-LINES = ("ordered_qty_ea", "confirmed_qty_ea", "shipped_qty_ea", "received_qty_ea", "open_qty_ea", "is_cancelled", "source_id",
+LINES = ("ordered_qty_ea", "confirmed_qty_ea", "shipped_qty_ea", "received_qty_ea", "refused_qty_ea", "open_qty_ea", "is_cancelled", "source_id",
          "unit_price_usd", "order_date", "requested_date", "promised_date", "expected_date", "shipped_date", "received_date")  # fmt: skip
 FIGURES = (
     "orders_90d",
@@ -169,7 +169,13 @@ class Cell:
             "site_id": draw.choice([self.site(), self.site(), None, "HUB"]), "shipment_id": draw.choice([None, f"H{self.number}a", f"H{self.number}a", f"H{self.number}b"]),
             "order_number": draw.choice([*self.orders, None, None, None]),
         }  # fmt: skip
-        return [head | self.item() | self.quantity() for _ in range(draw.choice([1, 1, 2]))]
+        return [
+            head
+            | self.item()
+            | self.quantity()
+            | {"rejected_quantity": draw.choice([None, None, None, 0.0, 2.0, 10.0])}
+            for _ in range(draw.choice([1, 1, 2]))
+        ]
 
     def status(self, _: str) -> list[Row]:
         when = datetime.combine(self.day(), datetime.min.time(), UTC)
@@ -338,6 +344,24 @@ def cases() -> World:
                 said | {"order_line": line, "action_code": action, "quantity": units} for line, action, units in stated
             ]
             world.message("raw_edi__order_lines", at(later[day]), *parts, set_code=code)
+    # Delivered short and refused in part; refused altogether; refused and replaced; refused altogether, the rest still to come.
+    for number in ("DOCK", "BACK", "SWAP", "HALF"):
+        order(number)
+        world.shipment(
+            f"H-{number}",
+            later[2],
+            "A",
+            5 if number == "HALF" else 10,
+            order=number,
+            source="SUP",
+            site="S00a",
+            known=at(later[2]),
+        )
+    for number, taken, refused in (("DOCK", 7, 2), ("BACK", 0, 10), ("SWAP", 6, 4), ("HALF", 0, 5)):
+        world.receipt(
+            f"R-{number}", later[4], "A", taken, site="S00a", order=number, rejected=refused, known=at(later[4])
+        )
+    world.shipment("H-SWAP again", later[6], "A", 4, order="SWAP", source="SUP", site="S00a", known=at(later[6]))
     # A year later the number of an order that was received is given again.
     order("YEAR")
     world.receipt("R5", later[2], "A", 10, site="S00a", order="YEAR", known=at(later[2]))
@@ -361,7 +385,8 @@ def told() -> dict[str, pl.DataFrame]:
     [
         ("TAKEN", "A", (10, 10, 0, 10)), ("NONE", "A", (10, 0, 0, 0)), ("AGAIN", "A", (30, 6, 10, 20)), ("SHORT", "A", (10, None, 0, 10)),
         ("BOTH", "A", (10, None, 0, 10)), ("BOTH", "B", (10, 0, 0, 0)), ("ONE", "A", (10, None, 8, 2)), ("TWO", "A", (10, None, 8, 2)),
-        ("LEFT", "A", (10, None, 7, 3)), ("PART", "A", (12, None, 0, 12)), ("YEAR", "A", (10, None, 10, 0)), ("YEAR of 2027-03-02", "A", (10, None, 0, 10)),
+        ("LEFT", "A", (10, None, 7, 3)), ("PART", "A", (12, None, 0, 12)), ("YEAR", "A", (10, None, 10, 0)),
+        ("DOCK", "A", (10, None, 7, 1)), ("BACK", "A", (10, None, 0, 0)), ("SWAP", "A", (10, None, 6, 4)), ("HALF", "A", (10, None, 0, 5)), ("YEAR of 2027-03-02", "A", (10, None, 0, 10)),
     ],
 )  # fmt: skip
 def test_what_was_said_of_an_order_counts_where_it_belongs(
@@ -374,7 +399,13 @@ def test_what_was_said_of_an_order_counts_where_it_belongs(
 
 def test_a_refused_line_is_no_longer_open_on_its_lane(told: dict[str, pl.DataFrame]) -> None:
     ended = told["int_lane_orders_dated"].drop_nulls("ended_known_date").sort("order_number", "item_id")
-    assert ended["order_number"].to_list() == ["BOTH", "NONE", "TAKEN"]
+    assert ended["order_number"].to_list() == ["BACK", "BOTH", "HALF", "NONE", "TAKEN"]
+
+
+def test_what_was_refused_is_told(told: dict[str, pl.DataFrame]) -> None:
+    findings = told["int_findings_detected"].filter(pl.col("kind_code") == "refused_receipt").sort("subject")
+    assert findings.select("value", "money_at_risk_usd").rows() == [(10, 20), (2, 4), (5, 10), (4, 8)]
+    assert findings["reason"][1].startswith("receipt R-DOCK takes in 7.0 and refuses 2.0 of order DOCK; ")
 
 
 def test_what_closes_no_order_we_know_is_told_until_we_know_it(told: dict[str, pl.DataFrame]) -> None:

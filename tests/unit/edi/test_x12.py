@@ -312,7 +312,7 @@ def test_861_810_214() -> None:
         rows[0]["order_number"],
         rows[0]["shipment_id"],
         rows[0]["received_date"],
-    ) == (9.0, 1.0, "PO1", "SH1", date(2026, 1, 5))
+    ) == (8.0, 1.0, "PO1", "SH1", date(2026, 1, 5))
     rows = one(
         x12("810", "BIG*20260107*INV1**PO1", "N1*SE*V*92*SUP", "IT1*1*5*EA*2.5**IN*A", "TDS*1250"), "invoice_lines"
     )

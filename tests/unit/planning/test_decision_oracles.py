@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planning.inputs import PlanInputs, PlanSpec
+from planning.position import open_position
 from planning.recommend import recommend
 from tests.unit.planning.big_world import network
 from tests.unit.planning.planning_world import AS_OF, forecast, items, lane, order, orders, simple, sites, stock
@@ -191,6 +192,22 @@ def test_what_is_moved_to_a_site_takes_its_room_too(room: float) -> None:
     out = recommend(donor_and_two_in_need(300.0, room), AS_OF, SPEC).filter(pl.col("site_id") == "S1")
     assert 0 < quantity(out, "transfer") <= room
     assert quantity(out, "transfer") + quantity(out) <= room
+
+
+def test_what_a_store_refused_is_promised_to_it_again_by_its_centre() -> None:
+    line = {
+        "item_id": "A",
+        "site_id": "S",
+        "source_id": "C",
+        "open_qty_ea": 10.0,
+        "shipped_qty_ea": 10.0,
+        "received_qty_ea": 0.0,
+    }
+    found = [
+        open_position(pl.DataFrame([line | {"refused_qty_ea": refused}])).filter(site_id="C")["allocated_qty_ea"].item()
+        for refused in (0.0, 4.0)
+    ]
+    assert found == [0, 4]
 
 
 def test_promised_goods_are_not_given_away() -> None:

@@ -150,7 +150,7 @@ def test_stock_identity_can_be_derived_from_the_messages_alone(tiny, segments: S
                 if sign == "+":
                     moved[site, item, day] += quantity
             elif r[0] == "RCD":
-                quantity = int(r[2])
+                quantity = int(r[2]) - int(r[4] if len(r) > 4 else 0)
             elif r[0] == "SN1":
                 moved[site, item, day] -= int(r[2])
     checked = 0

@@ -1,5 +1,5 @@
 -- What was said about orders that stands nowhere, or for less than it seems, with the stretch in which that was so: receipts and shipments of no
--- order line that we know, one number given to two suppliers or by two buyers, a change that names some of several lines of an item.
+-- order line that we know, deliveries refused, one number given to two suppliers or by two buyers, a change that names some of several lines of an item.
 with
 
 sets as (
@@ -154,8 +154,30 @@ partly as (
         and {{ in_window('before.order_date') }}
 ),
 
+-- Whether what was refused will be replaced, only the supplier knows.
+turned_away as (
+    select
+        'refused_receipt' as kind_code, receipts.received_date as business_date, receipts.item_id, receipts.site_id,
+        concat('receipt ', coalesce(receipts.receipt_id, '(none)'), ' segment ', receipts.segment_no) as subject,
+        sum(receipts.refused_ea) as value, cast(null as double) as expected_value, sum(receipts.refused_ea) as doubted_ea,
+        concat(
+            'receipt ', coalesce(receipts.receipt_id, '(none)'), ' takes in ', sum(receipts.quantity_ea), ' and refuses ', sum(receipts.refused_ea),
+            if(min(receipts.order_number) is null, '', concat(' of order ', string_agg(distinct receipts.order_number, ', ' order by receipts.order_number))),
+            '; what is refused counts neither as stock nor as on the way, ask the supplier for a notice if he replaces it'
+        ) as reason,
+        receipts.set_rank, sets.available_at_utc,
+        if(bool_or(receipts.superseded_at_utc is null), null, max(receipts.superseded_at_utc)) as superseded_at_utc
+    from {{ ref('int_receipts_matched') }} as receipts
+    inner join sets using (set_rank)
+    where receipts.refused_ea > 0 and {{ in_window('receipts.received_date') }}
+    group by
+        receipts.received_date, receipts.item_id, receipts.site_id, receipts.receipt_id, receipts.set_rank, receipts.segment_no,
+        receipts.line_no, sets.available_at_utc
+),
+
 doubted as (
     select * from unplaced
+    union all select * from turned_away
     union all select * from shared
     union all select * from partly
 )

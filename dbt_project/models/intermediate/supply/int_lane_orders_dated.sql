@@ -1,5 +1,5 @@
--- One order line of one lane, with the business days on which its order, its first receipt, its end without one (cancelled, refused, changed to
--- nothing) and its first promise became known. Only first statements count, so nothing that comes later changes a row: the receiving
+-- One order line of one lane, with the business days on which its order, its first receipt, its end without one (cancelled, refused by the supplier
+-- or at the dock, changed to nothing) and its first promise became known. Only first statements count, so nothing that comes later changes a row: the receiving
 -- sites are those of the first message that names one. What names none of them is said of all. A line belongs to a lane from the
 -- day on which its source and site are known.
 with
@@ -65,6 +65,7 @@ folded as (
         ) as ordered_known_date,
         arg_min(event_date, arrival) filter (event_code = 'received') as received_date,
         min(known_date) filter (event_code = 'received') as received_known_date,
+        min(known_date) filter (event_code = 'refused') as refused_known_date,
         arg_min(expected_date, arrival) filter (event_code = 'confirmed' and expected_date is not null) as promised_date,
         min(known_date) filter (event_code = 'confirmed' and expected_date is not null) as promise_known_date
     from placed
@@ -73,7 +74,7 @@ folded as (
 
 select
     concat(source_id, '>', site_id) as lane_id, source_id, site_id, order_number, item_id, order_date, ordered_known_date,
-    ended_known_date, received_date,
+    least(ended_known_date, if(received_known_date <= refused_known_date, null, refused_known_date)) as ended_known_date, received_date,
     -- A receipt counts from the day on which both it and its order were known.
     if(received_known_date is null, null, greatest(received_known_date, received_date, ordered_known_date)) as received_known_date,
     received_date - order_date as lead_time_days,

@@ -1,4 +1,4 @@
--- Everything said about an order line, in one form: ordered, changed, cancelled, confirmed, shipped, received, status.
+-- Everything said about an order line, in one form: ordered, changed, cancelled, confirmed, shipped, received, refused, status.
 with
 
 parties as (
@@ -87,7 +87,17 @@ received as (
         null, site_id, null, shipment_id, receipt_id, null,
         set_rank, segment_no, line_no, shipment_rank, null, superseded_at_utc
     from {{ ref('int_receipts_matched') }}
-    where order_number is not null
+    -- Of what was refused altogether nothing was received.
+    where order_number is not null and (quantity_ea <> 0 or refused_ea = 0)
+),
+
+refused as (
+    select
+        order_number, item_id, 'refused', received_date, refused_ea, null,
+        null, site_id, null, shipment_id, receipt_id, null,
+        set_rank, segment_no, line_no, shipment_rank, null, superseded_at_utc
+    from {{ ref('int_receipts_matched') }}
+    where order_number is not null and refused_ea > 0
 ),
 
 received_in_store as (
@@ -124,6 +134,7 @@ events as (
     union all select * from confirmed
     union all select * from shipped
     union all select * from received
+    union all select * from refused
     union all select * from received_in_store
     union all select * from travelled
 ),

@@ -7,6 +7,7 @@ lines as (
     select
         lines.set_rank, lines.segment_no, lines.line_no, lines.item_id, coalesce(lines.site_id, lines.sender_id) as site_id,
         lines.receipt_id, lines.received_date, lines.shipment_id, lines.order_number, lines.quantity_ea,
+        coalesce(lines.rejected_quantity * lines.factor_ea, 0) as refused_ea,
         replaced.superseded_at_utc
     from {{ ref('int_receipt_lines_conformed') }} as lines
     left join {{ ref('int_notices_replaced') }} as replaced
@@ -67,7 +68,7 @@ found as (
 
 select
     set_rank, segment_no, line_no, item_id, site_id, receipt_id, received_date, shipment_id, order_number,
-    cast(null as integer) as shipment_rank, quantity_ea, superseded_at_utc
+    cast(null as integer) as shipment_rank, quantity_ea, refused_ea, superseded_at_utc
 from lines
 where order_number is not null
     or not exists (
@@ -79,5 +80,6 @@ select
     set_rank, segment_no, line_no, item_id, site_id, receipt_id, received_date, shipment_id, found_number,
     shipment_rank,
     case when orders = 1 then quantity_ea when whole_ea > 0 then quantity_ea * shipped_ea / whole_ea else quantity_ea / orders end,
+    case when orders = 1 then refused_ea when whole_ea > 0 then refused_ea * shipped_ea / whole_ea else refused_ea / orders end,
     least(superseded_at_utc, placed_at_utc)
 from found

@@ -10,7 +10,7 @@ events as (
         said_rank as message_rank,
         -- All lines of all messages in order, as one number that needs no sorting.
         ((cast(said_rank as hugeint) * 4294967296 + segment_no) * 4294967296 + line_no) * 8
-        + list_position(['cancelled', 'changed', 'confirmed', 'ordered', 'received', 'shipped', 'status'], event_code) as event_rank
+        + list_position(['cancelled', 'changed', 'confirmed', 'ordered', 'received', 'refused', 'shipped', 'status'], event_code) as event_rank
     from {{ ref('int_order_events_gathered') }}
     where superseded_at_utc is null
 ),
@@ -91,7 +91,7 @@ heard as (
         sites.site_id is null as is_unplaced
     from events
     left join sites on events.order_number = sites.order_number and events.item_id = sites.item_id and events.site_id = sites.site_id
-    where events.event_code in ('confirmed', 'shipped', 'received', 'status')
+    where events.event_code in ('confirmed', 'shipped', 'received', 'refused', 'status')
 ),
 
 heard_at as (
@@ -186,10 +186,11 @@ moved as (
         arg_max(shipment_id, event_rank) filter (event_code = 'shipped' and shipment_id is not null) as shipment_id,
         arg_max(carrier_id, event_rank) filter (event_code = 'shipped' and carrier_id is not null) as carrier_id,
         min(event_date) filter (event_code = 'received') as received_date,
-        max(event_date) filter (event_code = 'received') as last_received_date,
-        sum(quantity_ea) filter (event_code = 'received') as received_qty_ea
+        max(event_date) filter (event_code in ('received', 'refused')) as last_delivered_date,
+        sum(quantity_ea) filter (event_code = 'received') as received_qty_ea,
+        sum(quantity_ea) filter (event_code = 'refused') as refused_qty_ea
     from heard_at
-    where event_code in ('shipped', 'received')
+    where event_code in ('shipped', 'received', 'refused')
     group by order_number, item_id, ship_to_no
 ),
 
@@ -221,13 +222,14 @@ folded as (
         moved.carrier_id,
         moved.received_date,
         coalesce(moved.received_qty_ea, 0) as received_qty_ea,
+        coalesce(moved.refused_qty_ea, 0) as refused_qty_ea,
         known.received_known_at_utc,
         known.expected_date,
         greatest(
             if(is_answered, coalesce(confirmed.confirmed_qty_ea, placed.ordered_qty_ea), placed.ordered_qty_ea),
             coalesce(moved.shipped_qty_ea, 0)
         ) as due_qty_ea,
-        greatest(moved.last_received_date, moved.last_shipped_date, confirmed.promised_date, known.expected_date) as last_sign_date
+        greatest(moved.last_delivered_date, moved.last_shipped_date, confirmed.promised_date, known.expected_date) as last_sign_date
     from placed
     inner join stated using (order_number, item_id)
     inner join sites using (order_number, item_id, ship_to_no)
@@ -253,11 +255,13 @@ select
     folded.confirmed_qty_ea,
     folded.shipped_qty_ea,
     folded.received_qty_ea,
+    folded.refused_qty_ea,
     case
         when folded.is_cancelled then 0
         -- The rest of a part delivery that nobody spoke of for two weeks is not coming.
-        when folded.received_qty_ea > 0 and horizon.last_date > folded.last_sign_date + {{ short_close_days() }} then 0
-        else greatest(folded.due_qty_ea - folded.received_qty_ea, 0)
+        when folded.received_qty_ea + folded.refused_qty_ea > 0 and horizon.last_date > folded.last_sign_date + {{ short_close_days() }} then 0
+        -- What was refused came and is not on the way; what replaces it is when it is announced.
+        else greatest(folded.due_qty_ea - folded.received_qty_ea - folded.refused_qty_ea, 0)
     end as open_qty_ea,
     folded.unit_price_usd,
     folded.carrier_id,
