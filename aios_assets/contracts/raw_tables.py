@@ -184,6 +184,12 @@ RAW_MASTER_ITEMS = _master(
         Column("discontinued_date", "date", "last selling day", null_means="still sold"),
         Column("unit_volume_m3", "f64", "space one each takes", unit="m3", low=0, null_means="unknown"),
         Column("unit_weight_kg", "f64", "weight of one each", unit="kg", low=0, null_means="unknown"),
+        Column(
+            "pack_from_date",
+            "date",
+            "first day on which the pack held, where that was before this statement came: it corrects what was stated before",
+            null_means="holds from when the statement came",
+        ),
     ),
 )
 RAW_MASTER_SITES = _master(

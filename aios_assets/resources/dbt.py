@@ -23,6 +23,7 @@ from dagster_dbt import DbtCliResource
 
 from aios_assets.contracts.errors import AiosError
 from aios_assets.contracts.registry import TABLES
+from aios_assets.marts.versions import statements
 from aios_assets.resources.lake_plan import scan_files
 
 if TYPE_CHECKING:
@@ -286,15 +287,13 @@ def curated_state(lake: Lake) -> dict[str, Any]:
     }
 
 
-def _statement_digest(statements: pl.DataFrame, key: str) -> str:
-    """Hash of the newest statement per key, whoever made it and when."""
-    newest = (
-        statements.sort("available_at_utc", "document_id", "line_no")
-        .unique(key, keep="last")
-        .drop("document_id", "line_no", "available_at_utc")
-        .sort(key)
-    )
-    return hashlib.sha256(newest.write_csv().encode()).hexdigest()
+def _statement_digest(rows: pl.DataFrame, key: str) -> str:
+    """Hash of what was stated of each key and since when, whichever file said so: the same said again changes nothing.
+
+    Also of what was stated before the newest: names and packs are those of when a message was written.
+    """
+    said = statements(rows, [key]).drop("document_id", "line_no", "superseded_at_utc")
+    return hashlib.sha256(said.write_csv().encode()).hexdigest()
 
 
 def window_to_build(lake: Lake, home: Path, days: list[date]) -> tuple[date, date] | None:

@@ -6,7 +6,7 @@ They land in the same tables as the 852, 846 and 850: sales as activity QS, stoc
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
@@ -14,10 +14,9 @@ from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_ED
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
-from aios_assets.tabular.cells import Fault
 from aios_assets.tabular.files import read_sheet
 from aios_assets.tabular.mapping import Mapping, stored_mapping
-from aios_assets.tabular.shape import Shaped, as_rejects, shape
+from aios_assets.tabular.shape import Shaped, as_rejects, shape, without_future
 
 IMPORT_TABLES: dict[str, Table] = {
     "sales": RAW_EDI_PRODUCT_ACTIVITY,
@@ -34,8 +33,6 @@ _OURS = (
     "document_id", "interchange_no", "set_no", "segment_no", "line_no", "standard_code", "set_code", "sender_id", "receiver_id",
     "control_number", "sent_at_utc", "available_at_utc", "available_month",
 )  # fmt: skip
-# The zone in which a day begins first. A file does not say where its shop is, so only what has begun nowhere is future.
-_FIRST_ZONE = timedelta(hours=14)
 _EVENT = {"sales": "activity_date", "stock": "position_date", "orders": "order_date"}
 
 
@@ -102,11 +99,9 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
             the mapping needs.
     """
     if mapping.kind == "items":
-        from aios_assets.tabular.master import MASTER_KINDS, least_of
+        from aios_assets.tabular.master import MASTER_KINDS, shape_master
 
-        sheet = read_sheet(content, mapping, where)
-        wanted = [c for c in MASTER_KINDS["items"].columns if c.name not in _OURS]
-        shaped = shape(sheet, wanted, ["item_id"], mapping, where, least_of)
+        shaped = shape_master(read_sheet(content, mapping, where), MASTER_KINDS["items"], mapping, where, received_at)
     elif mapping.kind in IMPORT_TABLES:
         shaped, _ = _shape(content, mapping, where, received_at)
     else:
@@ -157,31 +152,11 @@ def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Sh
     shaped = shape(sheet, wanted, (), full, uri, _least)
     if by_row:
         shaped = replace(shaped, rows=shaped.rows.with_columns(order_line=pl.col("_row").cast(pl.String)))
-    return _without_future(shaped, _EVENT[kind], mapping.columns.get(_EVENT[kind], _EVENT[kind]), at), sheet.columns
+    return without_future(shaped, _EVENT[kind], mapping.columns.get(_EVENT[kind], _EVENT[kind]), at), sheet.columns
 
 
 def _least(column: Column) -> float | None:
     return 0.0 if column.name in ("quantity", "unit_price") else None
-
-
-def _without_future(shaped: Shaped, event: str, theirs: str, at: datetime) -> Shaped:
-    """What lies after the day of receipt, in the zone where that is latest, cannot have happened yet.
-
-    By the day in UTC a shop in Sydney could not hand in this morning's sales before its evening.
-    """
-    today: date = (at + _FIRST_ZONE).date()
-    late = shaped.rows.filter(pl.col(event) > today).select("_row", event)
-    faults = [
-        Fault(
-            row,
-            theirs,
-            "future",
-            f"{day} had begun nowhere on earth when the file reached us ({at:%Y-%m-%d %H:%M} UTC); correct the date",
-            str(day),
-        )
-        for row, day in late.iter_rows()
-    ]
-    return Shaped(shaped.rows.filter(pl.col(event) <= today), [*shaped.faults, *faults], shaped.read)
 
 
 def _facts(rows: pl.DataFrame, table: Table, kind: str, document_id: str, at: datetime) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -15,14 +16,16 @@ from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
-from aios_assets.tabular.files import read_sheet, refuse_spreadsheet
+from aios_assets.tabular.files import Sheet, read_sheet, refuse_spreadsheet
 from aios_assets.tabular.imports import IMPORT_TABLES
 from aios_assets.tabular.mapping import Mapping, stored_mapping
-from aios_assets.tabular.shape import as_rejects, shape
+from aios_assets.tabular.shape import Shaped, as_rejects, shape, without_future
 from aios_assets.tabular.sniff import is_spreadsheet
 
 MASTER_KINDS: dict[str, Table] = {t.name.removeprefix("raw_master__"): t for t in MASTER_TABLES}
 _OURS = ("document_id", "line_no", "available_at_utc")
+# The day since which a statement corrects what was stated before.
+_HELD_SINCE = "pack_from_date"
 # Nothing says what kind of table it is: read again once it is delivered where its place says so.
 UNPLACED = "csv:unplaced"
 _FOLDER = re.compile(r"(?:^|/)master/([^/]+)/")
@@ -65,9 +68,7 @@ def read_master(documents: pl.DataFrame) -> MasterBatch:
             refuse_spreadsheet(content, uri)
             table, mapping = _table(kind, uri), _checked(mapping)
             sheet = read_sheet(content, mapping, uri)
-            wanted = [c for c in table.columns if c.name not in _OURS]
-            key = [k for k in table.key if k not in _OURS]
-            shaped = shape(sheet, wanted, key, mapping, uri, least_of)
+            shaped = shape_master(sheet, table, mapping, uri, at)
         except BadInputError as error:
             # A workbook is refused in every place.
             code = "csv:file" if kind in MASTER_KINDS or is_spreadsheet(content) else UNPLACED
@@ -81,10 +82,30 @@ def read_master(documents: pl.DataFrame) -> MasterBatch:
         counts["rows"] += shaped.read
         counts["kept"] += good.height
         counts["rejected_rows"] += shaped.read - good.height
-        used = {mapping.columns.get(c.name, c.name) for c in wanted}
+        used = {mapping.columns.get(c.name, c.name) for c in table.columns if c.name not in _OURS}
         counts["ignored_columns"] += len([c for c in sheet.columns if c not in used])
     joined = {t.name: pl.concat([t.empty(), *frames[t.name]]).sort(list(t.key)) for t in MASTER_TABLES}
     return MasterBatch(joined, reject_frame(rejects), counts)
+
+
+def shape_master(sheet: Sheet, table: Table, mapping: Mapping, where: str, received_at: datetime) -> Shaped:
+    """The good rows of one file of master data.
+
+    Args:
+        sheet: the file as text.
+        table: the master it belongs to.
+        mapping: where columns are, constants, formats.
+        where: the file, for messages.
+        received_at: instant in UTC; a pack cannot have held since a day that has begun nowhere by then.
+
+    Raises:
+        BadInputError: a needed column is missing, or the mapping names one that is not there.
+    """
+    wanted = [c for c in table.columns if c.name not in _OURS]
+    shaped = shape(sheet, wanted, [k for k in table.key if k not in _OURS], mapping, where, least_of)
+    if _HELD_SINCE not in table.names:
+        return shaped
+    return without_future(shaped, _HELD_SINCE, mapping.columns.get(_HELD_SINCE, _HELD_SINCE), received_at)
 
 
 def kind_of_source(source_uri: str, mapping: Mapping) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -15,6 +15,8 @@ from aios_assets.tabular.cells import Fault, typed
 from aios_assets.tabular.files import Sheet
 from aios_assets.tabular.mapping import Mapping
 
+# The zone in which a day begins first. A file does not say where its shop is, so only what has begun nowhere is future.
+_FIRST_ZONE = timedelta(hours=14)
 Least = Callable[[Column], float | None]
 
 
@@ -106,6 +108,32 @@ def _sources(
             where=where, todo=f"name it in the mapping under `columns:` as `{keys}`",
         )  # fmt: skip
     return rows, sources
+
+
+def without_future(shaped: Shaped, event: str, theirs: str, at: datetime) -> Shaped:
+    """What lies after the day of receipt, in the zone where that is latest, cannot have happened yet; days that are not named stay.
+
+    By the day in UTC a shop in Sydney could not hand in this morning's sales before its evening.
+
+    Args:
+        shaped: rows of one file.
+        event: our name of the day.
+        theirs: its name in the file.
+        at: instant at which the file reached us.
+    """
+    today: date = (at + _FIRST_ZONE).date()
+    is_late = (pl.col(event) > today).fill_null(value=False)
+    faults = [
+        Fault(
+            row,
+            theirs,
+            "future",
+            f"{day} had begun nowhere on earth when the file reached us ({at:%Y-%m-%d %H:%M} UTC); correct the date",
+            str(day),
+        )
+        for row, day in shaped.rows.filter(is_late).select("_row", event).iter_rows()
+    ]
+    return Shaped(shaped.rows.filter(~is_late), [*shaped.faults, *faults], shaped.read)
 
 
 def as_rejects(

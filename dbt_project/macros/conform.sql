@@ -1,5 +1,5 @@
 {# Every line of a staging model, none left out: our names for item and parties, eaches for its quantity, and the reason why it
-   may not enter a fact (`reject_code`, null for nearly all).
+   may not enter a fact (`reject_code`, null for nearly all). Names and packs are those of when its message was written.
 
    stg: staging model. parties: raw column -> our column; the first is the site the row is about when `site_required`.
    extra: further columns, as they are. filter: condition on the staging row. #}
@@ -33,9 +33,9 @@ named as (
         case units.conversion_code
             when 'each' then 1.0
             when 'fixed' then units.factor_ea
-            when 'pack' then coalesce(by_id.pack_ea, by_gtin.pack_ea, 1.0)
+            when 'pack' then coalesce(packs.pack_ea, 1.0)
         end as factor_ea,
-        units.conversion_code = 'pack' and coalesce(by_id.pack_ea, by_gtin.pack_ea) is null as is_pack_assumed,
+        units.conversion_code = 'pack' and packs.pack_ea is null as is_pack_assumed,
         case
             when masters.has_items and coalesce(by_id.item_id, by_gtin.item_id) is null then 'unknown_item'
             {% if site_required %}
@@ -47,10 +47,13 @@ named as (
     from lines
     inner join {{ ref('int_sets_ranked') }} as sets
         on lines.document_id = sets.document_id and lines.interchange_no = sets.interchange_no and lines.set_no = sets.set_no
-    left join {{ ref('int_item_aliases') }} as by_id on lines.item_id = by_id.alias
-    left join {{ ref('int_item_aliases') }} as by_gtin on lines.item_gtin = by_gtin.alias
+    left join {{ ref('int_item_aliases') }} as by_id on lines.item_id = by_id.alias and {{ held_at('by_id') }}
+    left join {{ ref('int_item_aliases') }} as by_gtin on lines.item_gtin = by_gtin.alias and {{ held_at('by_gtin') }}
+    left join {{ ref('int_packs_dated') }} as packs
+        on coalesce(by_id.item_id, by_gtin.item_id) = packs.item_id and {{ held_at('packs') }}
     {% for raw in parties %}
-    left join {{ ref('int_party_aliases') }} as party_{{ loop.index }} on lines.{{ raw }} = party_{{ loop.index }}.alias
+    left join {{ ref('int_party_aliases') }} as party_{{ loop.index }} 
+        on lines.{{ raw }} = party_{{ loop.index }}.alias and {{ held_at('party_' ~ loop.index) }}
     {% endfor %}
     left join {{ ref('seed_unit_codes') }} as units on lines.unit_code = units.unit_code
     cross join masters

@@ -43,3 +43,25 @@ def test_a_notice_sent_again_reaches_back_to_the_day_that_it_named_before(tmp_pa
     again.receipt("R1", day(4), "A", 5, site="S1", order="P", known=at(day(8)))
     again.write()
     assert window_to_build(lake, tmp_path, [day(8)]) == (day(2), day(10))
+
+
+def test_what_a_master_said_before_its_newest_makes_everything_again_and_the_same_said_again_does_not(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    for name in WINDOWED:
+        lake.write(name, TABLES[name].empty(), window=(day(0), day(1)))
+    (tmp_path / "dbt").mkdir()
+
+    def stated(known: int, pack: int) -> tuple[date, date] | None:
+        world = World(tmp_path / "lake")
+        world.masters(at(day(known)), {"A": pack})
+        world.write()
+        window = window_to_build(lake, tmp_path, [day(9)])
+        remember_build(lake, tmp_path)
+        return window
+
+    assert stated(2, 12) is None and stated(4, 6) is None
+    assert stated(5, 6) == (day(9), day(11))
+    # A file that says it was known before: what was written between the two lists held 24.
+    assert stated(3, 24) is None

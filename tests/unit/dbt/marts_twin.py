@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 Row = dict[str, Any]
 Key = tuple[str, str, date]
 EACHES = {"EA": 1.0, "PCE": 1.0, "DZ": 12.0, "PR": 2.0}
 CASES = ("CA", "CS")
+ZONE = ZoneInfo("America/New_York")
 EARLY = datetime(1900, 1, 1, tzinfo=UTC)
 
 
@@ -57,6 +59,14 @@ class Master:
         unit = row["unit_code"].strip().upper()
         return float(self.items[item][1]) if unit in CASES else EACHES.get(unit)
 
+    def site_of(self, row: Row, column: str) -> str | None:
+        """The site that a column of a line names."""
+        return self.site(row[column])
+
+    def pack_at(self, item: str, instant: datetime) -> int:
+        """Eaches of a case of which a message of this instant speaks."""
+        return self.items[item][1]
+
 
 def rank(row: Row) -> tuple[Any, ...]:
     """Messages in the order in which they were sent, then by control number, arrival and document."""
@@ -71,7 +81,7 @@ def counted(rows: Iterable[Row], master: Master, site: str, day: str, code: str,
     """Lines of a raw table that may count; `site`, `day`, `code`, `reference` name its columns."""
     found = []
     for row in rows:
-        item, where = master.item(row), master.site(row[site])
+        item, where = master.item(row), master.site_of(row, site)
         factor = None if item is None else master.eaches(row, item)
         if item is None or where is None or factor is None:
             continue
@@ -203,7 +213,8 @@ class Knowledge:
 
     def suspect(self, key: Key) -> bool:
         """Whether the balance closes exactly when one quantity, or all of the report, is taken times or divided by the pack."""
-        pack = self.master.items[key[0]][1]
+        ended = datetime.combine(key[2] + timedelta(days=1), time(), ZONE)
+        pack = self.master.pack_at(key[0], ended)
         opening, receipts, out, adjusted, close = self._balance(key)
         if opening is None or close is None or pack <= 1:
             return False

@@ -1,22 +1,35 @@
-"""A GTIN of the item master is known in every length in which partners write it."""
+"""A GTIN of the item master is known in every length in which partners write it, and from when to when it was whose."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from datetime import UTC, datetime
+from typing import Any
 
-import duckdb
+import polars as pl
 import pytest
 
-MODEL = Path(__file__).parents[3] / "dbt_project/models/intermediate/reference/int_item_aliases.sql"
+from aios_assets.contracts.raw_tables import RAW_MASTER_ITEMS, RAW_MASTER_SITES, RAW_MASTER_SUPPLIERS
+from tests.seams.dbt_world import frame_of
+from tests.unit.dbt.models import build
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 1, number, tzinfo=UTC)
+
+
+def dated(*items: tuple[int, str, str | None]) -> pl.DataFrame:
+    """Aliases of items that were stated on a day of January with a GTIN."""
+    rows = [
+        {"item_id": item, "item_gtin": gtin, "pack_ea": 6, "document_id": f"{n:03d}", "line_no": 2, "available_at_utc": day(on)}
+        for n, (on, item, gtin) in enumerate(items)
+    ]  # fmt: skip
+    return build({"raw_master__items": frame_of(RAW_MASTER_ITEMS, rows)}, "int_item_aliases")["int_item_aliases"]
 
 
 def aliases(*items: tuple[str, str | None]) -> dict[str, str]:
-    with duckdb.connect() as db:
-        db.execute("create table items (item_id varchar, item_gtin varchar, pack_ea integer)")
-        db.executemany("insert into items values (?, ?, 6)", items)
-        found = db.execute(MODEL.read_text().replace("{{ ref('int_items_current') }}", "items")).fetchall()
-    assert all(pack == 6 for _, _, pack in found)
-    return {alias: item for alias, item, _ in found}
+    found = dated(*((1, *item) for item in items))
+    assert found["alias"].is_unique().all()
+    return dict(found.select("alias", "item_id").iter_rows())
 
 
 @pytest.mark.parametrize("stated", ["012345678905", "0012345678905", "00012345678905", "12345678905"])
@@ -36,3 +49,33 @@ def test_short_and_long_numbers_are_known_as_they_are_and_padded() -> None:
 def test_an_id_of_ours_goes_before_a_gtin_of_another_item() -> None:
     known = aliases(("A", "12345678"), ("12345678", None))
     assert known["12345678"] == "12345678" and known["00000012345678"] == "A"
+
+
+def turns(found: pl.DataFrame, alias: str, owner: str) -> list[tuple[Any, ...]]:
+    """Who had a name from which day of January on; 0: always."""
+    told = found.filter(pl.col("alias") == alias).select(owner, "from_utc", "to_utc").sort("from_utc")
+    assert (told["to_utc"][:-1] == told["from_utc"][1:]).all()  # no gap, and never two
+    starts = [0, *told["from_utc"].dt.day()[1:]]
+    return list(zip(told[owner], starts, strict=True))
+
+
+def test_a_gtin_goes_on_naming_its_item_until_another_is_said_to_have_it() -> None:
+    found = dated((1, "A", "4006381333931"), (5, "A", "14006381333938"), (9, "B", "04006381333931"), (12, "B", "04006381333931"), (15, "A", "4006381333931"))  # fmt: skip
+    for alias in ("4006381333931", "04006381333931"):
+        assert turns(found, alias, "item_id") == [("A", 0), ("B", 9), ("A", 15)]
+    assert turns(found, "14006381333938", "item_id") == [("A", 0)]
+
+
+def test_a_site_that_moved_is_known_by_both_gln_and_a_gln_may_go_on_to_another_site() -> None:
+    def sites(*rows: tuple[int, str, str]) -> pl.DataFrame:
+        said = [{"site_id": s, "site_gln": g, "site_type": "store", "document_id": f"{n}", "line_no": 2, "available_at_utc": day(d)} for n, (d, s, g) in enumerate(rows)]  # fmt: skip
+        return frame_of(RAW_MASTER_SITES, said)
+
+    supplier = {"supplier_id": "SUP", "supplier_gln": "G1", "document_id": "s", "line_no": 2, "available_at_utc": day(20)}  # fmt: skip
+    raw = {
+        "raw_master__sites": sites((1, "S1", "G1"), (5, "S1", "G2"), (9, "S2", "G1")),
+        "raw_master__suppliers": frame_of(RAW_MASTER_SUPPLIERS, [supplier]),
+    }
+    found = build(raw, "int_party_aliases")["int_party_aliases"]
+    assert turns(found, "G1", "party_id") == [("S1", 0), ("S2", 9)] and turns(found, "G2", "party_id") == [("S1", 0)]
+    assert turns(found, "SUP", "is_site") == [(False, 0)]

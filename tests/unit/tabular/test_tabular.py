@@ -440,3 +440,11 @@ def test_returns_without_the_days_sales_are_told_with_their_count() -> None:
     (note,) = said["notes"]  # type: ignore[misc]
     assert note.startswith("2 of 3 site, item and days have returns and no sales here (first: 1, B, 2026-01-05)")
     assert preview_import((header + rows[:40]).encode(), Mapping(kind="sales"), "s.csv", AT)["notes"] == []
+
+
+def test_a_pack_cannot_have_held_since_a_day_to_come() -> None:
+    given = b"item_id,pack_ea,pack_from_date\nA,6,2020-01-01\nB,6,\nC,6,2099-01-01\n"
+    frame, reasons = items(given)
+    assert frame.select("item_id", "pack_from_date").rows() == [("A", date(2020, 1, 1)), ("B", None)]
+    assert len(reasons) == 1 and "row 4, column 'pack_from_date': 2099-01-01 had begun nowhere on earth" in reasons[0]
+    assert preview_import(given, Mapping(kind="items"), "f", AT)["rejected_rows"] == 1

@@ -76,7 +76,7 @@ givers as (
         min(orders.set_rank) as set_rank, min(sets.available_at_utc) as available_at_utc
     from orders
     inner join sets using (set_rank)
-    inner join {{ ref('int_party_aliases') }} as parties on orders.seller_id = parties.alias
+    inner join {{ ref('int_party_aliases') }} as parties on orders.seller_id = parties.alias and parties.to_utc = timestamptz 'infinity'
     where orders.action_code = 'new'
         and (orders.order_number, orders.item_id) in (
             select (order_number, item_id) from orders where action_code = 'new' group by order_number, item_id having count(distinct set_rank) > 1

@@ -5,12 +5,16 @@ with
 open_balances as (
     select
         balances.*,
-        items.pack_ea,
+        packs.pack_ea,
         items.unit_cost_usd,
         sales_qty_ea + shipped_qty_ea as outbound_qty_ea
     from {{ ref('int_balances_versioned') }} as balances
     inner join {{ ref('int_items_current') }} as items using (item_id)
-    where items.pack_ea > 1 and abs(balances.residual_qty_ea) > 1e-6
+    -- What a case held on that day, whatever it holds today.
+    inner join {{ ref('int_packs_dated') }} as packs
+        on balances.item_id = packs.item_id
+        and {{ held_at('packs', "timezone(getvariable('business_tz'), cast(balances.business_date + 1 as timestamp))") }}
+    where packs.pack_ea > 1 and abs(balances.residual_qty_ea) > 1e-6
 ),
 
 trials as (

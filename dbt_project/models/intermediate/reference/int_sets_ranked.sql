@@ -25,6 +25,8 @@ firsts as (
 
 select
     document_id, interchange_no, set_no, set_code, sender_id, receiver_id, control_number, sent_at_utc, available_at_utc,
+    -- A message was written when it was sent, and never after it reached us.
+    least(sent_at_utc, available_at_utc) as written_at_utc,
     {{ known_day('available_at_utc') }} as known_date,
     cast(row_number() over (
         order by

@@ -2,7 +2,7 @@
 with
 
 parties as (
-    select alias, party_id, is_site from {{ ref('int_party_aliases') }}
+    select alias, party_id, is_site, from_utc, to_utc from {{ ref('int_party_aliases') }}
 ),
 
 ordered as (
@@ -41,6 +41,7 @@ spoken as (
     inner join {{ ref('int_order_lines_first') }} as first_lines using (order_number)
     left join parties as sellers
         on coalesce(whole.seller_id, if(whole.action_code = 'cancel', null, whole.sender_id)) = sellers.alias
+        and {{ held_at('sellers') }}
     group by all
 ),
 

@@ -1,21 +1,21 @@
 with
 
+-- One partner's number may come with different GTINs: each is looked up for itself.
 seen as (
-    {% for source, date in [('product_activity', ''), ('inventory_positions', ''), ('order_lines', ''), ('shipment_lines', ''), ('receipt_lines', '')] %}
-    select item_id, min(item_gtin) as item_gtin, min(available_at_utc) as available_at_utc
+    {% for source in ['product_activity', 'inventory_positions', 'order_lines', 'order_responses', 'shipment_lines', 'receipt_lines'] %}
+    select item_id, item_gtin, min(available_at_utc) as available_at_utc
     from {{ ref('stg_edi__' ~ source) }}
-    group by item_id
+    group by item_id, item_gtin
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
 
 unstated as (
-    select seen.item_id, min(seen.item_gtin) as item_gtin, min(seen.available_at_utc) as available_at_utc
+    select item_id, min(item_gtin) as item_gtin, min(available_at_utc) as available_at_utc
     from seen
-    left join {{ ref('int_item_aliases') }} as by_id on seen.item_id = by_id.alias
-    left join {{ ref('int_item_aliases') }} as by_gtin on seen.item_gtin = by_gtin.alias
-    where by_id.alias is null and by_gtin.alias is null
-    group by seen.item_id
+    where item_id not in (select alias from {{ ref('int_item_aliases') }})
+        and (item_gtin is null or item_gtin not in (select alias from {{ ref('int_item_aliases') }}))
+    group by item_id
 )
 
 select

@@ -5,16 +5,18 @@ seen as (
     union all
     select site_id, min(available_at_utc) from {{ ref('stg_edi__inventory_positions') }} group by site_id
     union all
-    select ship_to_site_id, min(available_at_utc) from {{ ref('stg_edi__order_lines') }} group by ship_to_site_id
+    -- Who orders without naming a site orders for himself, and who receives without naming one received it.
+    select coalesce(ship_to_site_id, if(action_code = 'new', buyer_id, null)), min(available_at_utc)
+    from {{ ref('stg_edi__order_lines') }}
+    group by all
     union all
-    select site_id, min(available_at_utc) from {{ ref('stg_edi__receipt_lines') }} group by site_id
+    select coalesce(site_id, sender_id), min(available_at_utc) from {{ ref('stg_edi__receipt_lines') }} group by all
 ),
 
 unstated as (
     select seen.site_id, min(seen.available_at_utc) as available_at_utc
     from seen
-    left join {{ ref('int_party_aliases') }} as parties on seen.site_id = parties.alias
-    where seen.site_id is not null and parties.alias is null
+    where seen.site_id is not null and seen.site_id not in (select alias from {{ ref('int_party_aliases') }})
     group by seen.site_id
 )
 

@@ -10,8 +10,7 @@ seen as (
 unstated as (
     select seen.supplier_id, min(seen.available_at_utc) as available_at_utc
     from seen
-    left join {{ ref('int_party_aliases') }} as parties on seen.supplier_id = parties.alias
-    where seen.supplier_id is not null and parties.alias is null
+    where seen.supplier_id is not null and seen.supplier_id not in (select alias from {{ ref('int_party_aliases') }})
     group by seen.supplier_id
 )
 

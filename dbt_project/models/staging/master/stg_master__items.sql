@@ -4,6 +4,7 @@ select
     description,
     category_code,
     pack_ea,
+    pack_from_date,
     unit_cost_usd,
     unit_price_usd,
     supplier_id,
