@@ -77,8 +77,9 @@ def _split_by_store(view: View, za: pl.DataFrame) -> pl.DataFrame:
     if not len(view.where("SDQ")):
         return za.with_columns(**none)
     sdq = by_store(view).sort("row", "line_no")
-    named = za.select("set", "activity_code", "unit_code", "own_kind", "own_day", za=pl.col("row")).sort("za")
-    split = sdq.join_asof(named, left_on="row", right_on="za", by="set", strategy="backward", check_sortedness=False)
+    # Stores that follow no activity of their own item have none: that of the item before is not theirs.
+    named = za.select("line", "activity_code", "unit_code", "own_kind", "own_day", za=pl.col("row")).sort("za")
+    split = sdq.join_asof(named, left_on="row", right_on="za", by="line", strategy="backward", check_sortedness=False)
     split = split.with_columns(quantity=pl.col("amount"), unit_code=pl.coalesce("store_unit", "unit_code"))
     whole = za.filter(~pl.col("row").is_in(split["za"].drop_nulls().implode())).with_columns(**none)
     return pl.concat([whole, split.select(whole.columns)])
