@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -126,36 +127,22 @@ def _csv(content: bytes, mapping: Mapping, where: str) -> Sheet:
         raise BadInputError(
             f"separator {mapping.separator!r} is not one character", where=where, todo="correct it in the mapping"
         )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mapping.separator or _separator(text))
-    if _SEPARATOR_LINE.match(text):
-        next(reader)
     rows: list[list[str]] = []
     numbers: list[int] = []
     bad: list[tuple[int, str, str]] = []
     header: list[str] = []
-    number = reader.line_num
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            bad.append((number + 1, "", f"cannot be read as CSV ({error}); check quotes"))
-            number += 1
-            continue
-        number += 1
-        if not header:
+    for number, cells, fault in _records(text, mapping.separator or _separator(text)):
+        if not header and not fault:
             header = _header(cells, where)
-        elif not "".join(cells).strip():
-            continue  # an empty line, as spreadsheets put below their last row: nothing is in it
-        elif len(cells) == len(header):
+        elif fault or len(cells) != len(header):
+            shown = (mapping.separator or ",").join(cells)
+            said = fault or f"has {len(cells)} fields, the header has {len(header)}; check separators and quotes"
+            bad.append((number, shown, said))
+        else:
             rows.append(cells)
             numbers.append(number)
-        else:
-            shown = (mapping.separator or ",").join(cells)
-            bad.append(
-                (number, shown, f"has {len(cells)} fields, the header has {len(header)}; check separators and quotes")
-            )
+    if not header:
+        raise BadInputError("the first row of the file cannot be read", where=where, todo="check its quotes")
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in header]
     frame = pl.DataFrame(
         {"_row": numbers, **dict(zip(header, columns, strict=True))},
@@ -163,6 +150,49 @@ def _csv(content: bytes, mapping: Mapping, where: str) -> Sheet:
         strict=False,
     )
     return Sheet(_blank_to_null(frame, header), header, bad)
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str], str]]:
+    """Row number, cells and what is wrong of each row with anything in it; a line that says the separator is none.
+
+    Quotes that are not closed, or closed before the end of a cell, leave open which of the lines they hold are rows: each of these
+    is one that cannot be read. A lenient reader would make one cell of the rest of the file, and nobody would miss it.
+    """
+    held: list[str] = []
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(_kept(lines, held), delimiter=separator, strict=True)
+    if _SEPARATOR_LINE.match(text):
+        next(reader)
+    number, is_header = reader.line_num, True
+    while True:
+        held.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            opened = number + 1
+            for line in held:
+                number += 1
+                if line.strip():
+                    yield (
+                        number,
+                        [line.strip()],
+                        f"cannot be read: check the quotes that open in row {opened} ({error})",
+                    )
+            continue
+        number += 1
+        # An empty line, as spreadsheets put below their last row: nothing is in it.
+        if is_header or "".join(cells).strip():
+            is_header = False
+            yield number, cells, ""
+
+
+def _kept(lines: Iterable[str], held: list[str]) -> Iterator[str]:
+    """The lines, each kept in `held` as it is handed out."""
+    for line in lines:
+        held.append(line)
+        yield line
 
 
 def _separator(text: str) -> str:
@@ -215,13 +245,17 @@ def _parquet(content: bytes, where: str) -> Sheet:
 
 
 def _as_text(values: pl.Series, where: str) -> pl.Series:
+    refused = BadInputError(
+        f"column '{values.name}' is {values.dtype}, which is no cell", where=where, todo="leave it out"
+    )
     if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
-        raise BadInputError(
-            f"column '{values.name}' is {values.dtype}, which is no cell", where=where, todo="leave it out"
-        )
+        raise refused
+    try:
+        text = values.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise refused from error
     if isinstance(values.dtype, pl.Datetime):
-        # A date stored as midnight is a date; anything else keeps its time and is refused where a date is wanted.
-        whole = values.drop_nulls()
-        if bool((whole.dt.truncate("1d") == whole).all()):
-            values = values.dt.date()
-    return values.cast(pl.String)
+        # A date stored as its first moment is a date; anything else keeps its time and is refused where a date is wanted.
+        is_day = (values.dt.truncate("1d") == values).fill_null(value=True)
+        return values.dt.date().cast(pl.String).zip_with(is_day, text)
+    return text

@@ -14,7 +14,7 @@ from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_ED
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
-from aios_assets.tabular.files import read_sheet
+from aios_assets.tabular.files import Sheet, read_sheet
 from aios_assets.tabular.mapping import Mapping, stored_mapping
 from aios_assets.tabular.shape import Shaped, as_rejects, shape, without_future
 
@@ -29,6 +29,8 @@ _DEFAULTS = {
     "stock": {"quantity_code": "17", "unit_code": "EA"},
     "orders": {"action_code": "new", "unit_code": "EA", "order_line": ""},
 }
+# The day since which a statement of an item corrects what was stated before.
+HELD_SINCE = "pack_from_date"
 _OURS = (
     "document_id", "interchange_no", "set_no", "segment_no", "line_no", "standard_code", "set_code", "sender_id", "receiver_id",
     "control_number", "sent_at_utc", "available_at_utc", "available_month",
@@ -101,9 +103,11 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
     if mapping.kind == "items":
         from aios_assets.tabular.master import MASTER_KINDS, shape_master
 
-        shaped = shape_master(read_sheet(content, mapping, where), MASTER_KINDS["items"], mapping, where, received_at)
+        sheet, table = read_sheet(content, mapping, where), MASTER_KINDS["items"]
+        shaped, notes = shape_master(sheet, table, mapping, where, received_at), _left_out(sheet, table, mapping)
     elif mapping.kind in IMPORT_TABLES:
         shaped, _ = _shape(content, mapping, where, received_at)
+        notes = _notes(shaped.rows) if mapping.kind == "sales" else []
     else:
         raise BadInputError(
             f"there is no import of '{mapping.kind}'", where=where, todo=f"use {', '.join(IMPORT_KINDS)}"
@@ -113,8 +117,22 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
     if not kept:
         what = f"none of the {shaped.read:,} rows fits; {lines[0]}" if lines else "the file has a header and no rows"
         raise BadInputError(what, where=where, todo="correct the mapping or the file; nothing was stored")
-    notes = _notes(shaped.rows) if mapping.kind == "sales" else []
     return {"rows": shaped.read, "kept": kept, "rejected_rows": shaped.read - kept, "notes": notes, "lines": lines}
+
+
+def _left_out(sheet: Sheet, table: Table, mapping: Mapping) -> list[str]:
+    """Columns that the file has not: a statement replaces all that an earlier one said of its item."""
+    wanted = [c.name for c in table.columns if c.name not in _OURS and c.name not in mapping.constants]
+    theirs = {ours: mapping.columns.get(ours, ours) for ours in wanted}
+    absent = [ours for ours, name in theirs.items() if name not in sheet.columns and ours != HELD_SINCE]
+    strange = [name for name in sheet.columns if name and name not in theirs.values()]
+    if not absent:
+        return []
+    passed = f" (passed over: {', '.join(strange)})" if strange else ""
+    return [
+        f"the file has no {', '.join(absent)}{passed}: unknown for its items from now on, also where an earlier file said otherwise. "
+        "To do: give whole rows"
+    ]
 
 
 def _notes(rows: pl.DataFrame) -> list[str]:

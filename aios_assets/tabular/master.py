@@ -17,15 +17,13 @@ from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
 from aios_assets.tabular.files import Sheet, read_sheet, refuse_spreadsheet
-from aios_assets.tabular.imports import IMPORT_TABLES
+from aios_assets.tabular.imports import HELD_SINCE, IMPORT_TABLES
 from aios_assets.tabular.mapping import Mapping, stored_mapping
 from aios_assets.tabular.shape import Shaped, as_rejects, shape, without_future
 from aios_assets.tabular.sniff import is_spreadsheet
 
 MASTER_KINDS: dict[str, Table] = {t.name.removeprefix("raw_master__"): t for t in MASTER_TABLES}
 _OURS = ("document_id", "line_no", "available_at_utc")
-# The day since which a statement corrects what was stated before.
-_HELD_SINCE = "pack_from_date"
 # Nothing says what kind of table it is: read again once it is delivered where its place says so.
 UNPLACED = "csv:unplaced"
 _FOLDER = re.compile(r"(?:^|/)master/([^/]+)/")
@@ -103,9 +101,9 @@ def shape_master(sheet: Sheet, table: Table, mapping: Mapping, where: str, recei
     """
     wanted = [c for c in table.columns if c.name not in _OURS]
     shaped = shape(sheet, wanted, [k for k in table.key if k not in _OURS], mapping, where, least_of)
-    if _HELD_SINCE not in table.names:
+    if HELD_SINCE not in table.names:
         return shaped
-    return without_future(shaped, _HELD_SINCE, mapping.columns.get(_HELD_SINCE, _HELD_SINCE), received_at)
+    return without_future(shaped, HELD_SINCE, mapping.columns.get(HELD_SINCE, HELD_SINCE), received_at)
 
 
 def kind_of_source(source_uri: str, mapping: Mapping) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,6 +18,10 @@ from aios_assets.tabular.mapping import Mapping
 
 # The zone in which a day begins first. A file does not say where its shop is, so only what has begun nowhere is future.
 _FIRST_ZONE = timedelta(hours=14)
+# What a date format reads a time zone, an hour and a day with.
+_ZONE = re.compile(r"%(:{0,3}z|#z|Z|\+|s)")
+_HOUR = re.compile(r"%[-_0]?[HIklTRXrc]")
+_DAY = re.compile(r"%[-_0]?[dejDFvxcaAuw]")
 Least = Callable[[Column], float | None]
 
 
@@ -49,8 +54,9 @@ def shape(
         least: smallest value taken, per column.
 
     Raises:
-        BadInputError: a needed column is missing, or the mapping names one that is not there.
+        BadInputError: a needed column is missing, the mapping names one that is not there, or its dates are no days.
     """
+    _refuse_date_format(mapping.date_format, where)
     rows, sources = _sources(sheet, columns, mapping, where)
     faults = [Fault(n, "", "ragged", reason, text) for n, text, reason in sheet.bad_rows]
     out = [rows.get_column("_row")]
@@ -108,6 +114,23 @@ def _sources(
             where=where, todo=f"name it in the mapping under `columns:` as `{keys}`",
         )  # fmt: skip
     return rows, sources
+
+
+def _refuse_date_format(form: str, where: str) -> None:
+    """A business day is that of the shop: no instant of another zone, and no month.
+
+    Raises:
+        BadInputError: the format reads a time zone, or no day.
+    """
+    if form and (_ZONE.search(form) or (_HOUR.search(form) and form.rstrip("'").endswith("Z"))):
+        raise BadInputError(
+            f"date_format '{form}' reads an instant with its time zone; an evening's sale would land on the next day", where=where,
+            todo="give a column with the business day at the shop",
+        )  # fmt: skip
+    if form and not _DAY.search(form):
+        raise BadInputError(
+            f"date_format '{form}' reads no day", where=where, todo="give a column with the business day, or the last day of the stretch",
+        )  # fmt: skip
 
 
 def without_future(shaped: Shaped, event: str, theirs: str, at: datetime) -> Shaped:
