@@ -89,7 +89,12 @@ def _without(chunk: Chunk, pipeline: Mapping[str, Any], rows: NDArray[np.int64])
     place = np.searchsorted(rows, pipeline["where"][pick])
     lost = receipts_of((len(rows), scenarios, periods), place, pipeline["days"][pick], quantity)
     left = np.maximum(chunk.receipts[rows] - lost, 0)
+    demand = chunk.demand[rows]
+    for k in np.flatnonzero(np.isin(rows, list(chunk.cushions))).tolist():
+        centre = int(rows[k])  # without these orders its stores lose more
+        cushion = chunk.cushions[centre]
+        demand[k] = cushion.demand(float(chunk.on_hand[centre]), cushion.received(left[k]))
     seen = project(
-        chunk.on_hand[rows], chunk.demand[rows], left, chunk.arrive[rows], chunk.until[rows], ~chunk.is_centre[rows], chunk.wait[rows]
+        chunk.on_hand[rows], demand, left, chunk.arrive[rows], chunk.until[rows], ~chunk.is_centre[rows], chunk.wait[rows]
     )  # fmt: skip
     return packs_to_order(seen.need, chunk.alpha[rows], chunk.pack[rows], chunk.minimum[rows]) * chunk.pack[rows]

@@ -90,12 +90,17 @@ class _Search:
         self.keeps = facts["shelf_life_days"].cast(pl.Float64).fill_null(np.inf).to_numpy()
         self.review = (facts["next_order_day"] - facts["order_day"]).to_numpy()
         self.risk = waiting_risk(chunk, spec)[rows]
+        self.received = {c: held.received(chunk.receipts[c]) for c, held in chunk.cushions.items()}
 
     def decide(self, pick: I64, stock: F64) -> tuple[Trial, Any]:
         """Decide these rows again with this stock on hand."""
         c, i = self.chunk, self.rows[pick]
+        demand = c.demand[i]
+        for k in np.flatnonzero(np.isin(i, list(c.cushions))).tolist():
+            centre = int(i[k])  # what its stores lose depends on what it has
+            demand[k] = c.cushions[centre].demand(float(stock[k]), self.received[centre])
         seen = project(
-            stock, c.demand[i], c.receipts[i], c.arrive[i], c.until[i], ~c.is_centre[i], c.wait[i]
+            stock, demand, c.receipts[i], c.arrive[i], c.until[i], ~c.is_centre[i], c.wait[i]
         )  # fmt: skip
         packs = packs_to_order(seen.need, c.alpha[i], c.pack[i], c.minimum[i])
         with np.errstate(invalid="ignore"):

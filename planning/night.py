@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from planning.cushion import Cushion, cushion
 from planning.inputs import PlanSpec
 from planning.projection import F32, F64, I64, Projection, packs_to_order, project, quantile_rank
 from planning.sampling import (
@@ -75,7 +76,12 @@ class World:
 
 @dataclass(slots=True)
 class Chunk:
-    """Arrays of the rows of a chunk, in book order. Shapes (n,), (n, S) or (n, S, T)."""
+    """Arrays of the rows of a chunk, in book order. Shapes (n,), (n, S) or (n, S, T).
+
+    Attributes:
+        store_orders: by row of a centre: the rows of its stores, its own demand, and what they order up to each day if nothing is lost.
+        cushions: by row of a centre, once `lose_sales` was called: its stores.
+    """
 
     rows: I64
     item: list[str]
@@ -102,6 +108,8 @@ class Chunk:
     receipts: F32
     stock_known: NDArray[np.bool_]
     place: dict[tuple[str, str], int]
+    store_orders: dict[int, tuple[I64, F32, F32]] = field(default_factory=dict)
+    cushions: dict[int, Cushion] = field(default_factory=dict)
 
 
 def waiting_risk(chunk: Chunk, spec: PlanSpec) -> F64:
@@ -273,8 +281,26 @@ def add_store_orders(chunk: Chunk) -> None:
     level = quantile_rank(np.take_along_axis(total, last[:, :, None], axis=2)[:, :, 0], chunk.alpha[stores])
     top_up = np.where(chunk.ok[stores], level - chunk.position[stores], 0.0).astype(np.float32)
     ordered = np.maximum(total + top_up[:, None, None], 0)
-    ordered[:, :, 1:] -= ordered[:, :, :-1].copy()
-    np.add.at(chunk.demand, chunk.centre_row[stores], ordered)
+    for c in np.unique(chunk.centre_row[stores]).tolist():
+        here = chunk.centre_row[stores] == c
+        orders = ordered[here].sum(axis=0)
+        chunk.store_orders[c] = (stores[here], chunk.demand[c].copy(), orders)
+        chunk.demand[c] += np.diff(orders, axis=1, prepend=np.float32(0))
+
+
+def lose_sales(chunk: Chunk) -> None:
+    """Take out of each centre's demand what its stores lose before its order of tonight could help: nobody orders that again.
+
+    Called once all faster ways are chosen: what they can still save is not lost before.
+    """
+    for c, (stores, own, orders) in chunk.store_orders.items():
+        if chunk.ok[c]:
+            chunk.cushions[c] = cushion(
+                own, orders, chunk.demand[stores], chunk.receipts[stores], chunk.on_hand[stores],
+                chunk.arrive[stores].min(axis=0) - 1, chunk.arrive[c],
+            )  # fmt: skip
+            received = chunk.cushions[c].received(chunk.receipts[c])
+            chunk.demand[c] = chunk.cushions[c].demand(float(chunk.on_hand[c]), received)
 
 
 def solve(chunk: Chunk, on_hand: F64 | None = None) -> tuple[Projection, F64]:

@@ -15,7 +15,7 @@ from planning.groups import Line, decide_groups, rooms
 from planning.inputs import PlanInputs, PlanSpec, check_inputs
 from planning.limits import smallest_order
 from planning.network import LEAD_COLUMNS, build_book, lane_costs, lane_lead_times, next_order_days
-from planning.night import Chunk, World, build_chunk, ration, solve, waiting_risk
+from planning.night import Chunk, World, build_chunk, lose_sales, ration, solve, waiting_risk
 from planning.options import Offer, Routes, build_routes, choose, late_orders, take
 from planning.position import open_position
 from planning.projection import F64, order_value
@@ -190,6 +190,7 @@ def _settle(
             chunk, _ = build_chunk(world, book, rows)
             for offer in chosen:
                 take(chunk, offer)
+            lose_sales(chunk)
         settle_flips(chunk, lines[begin : begin + len(rows)], chosen, routes, book, world.spec)
         begin += len(rows)
 
@@ -207,7 +208,8 @@ def _solve_rows(
     on_order = book["on_order_qty_ea"].to_numpy()[rows]
     later = np.maximum(on_order - _until(chunk.receipts, chunk.until), 0.0)
     taken, rejected = choose(world, chunk, pipeline, routes, lost, unit_cost, late)
-    seen, wanted = solve(chunk) if taken else (first, solve(chunk)[1])
+    lose_sales(chunk)
+    seen, wanted = solve(chunk)
     doubts = find_doubts(world, chunk, pipeline)
     packs, had, left = ration(chunk, seen, wanted)
     quantity = packs * chunk.pack
