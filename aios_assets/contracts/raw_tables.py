@@ -152,8 +152,9 @@ def _master(name: str, grain: str, key: tuple[str, ...], columns: tuple[Column, 
     return Table(
         name=name,
         stage="s1_ingest",
-        grain=grain + ", once per document that states it",
-        key=("document_id", *key),
+        grain=grain
+        + ", once per document that states it, and again when that document is put back in the place of another",
+        key=("document_id", *key, "available_at_utc"),
         columns=(
             *columns,
             Column("document_id", "str", "SHA-256 of the raw document"),

@@ -4,6 +4,7 @@ from aios_assets.tabular.files import rows_as_text
 from aios_assets.tabular.imports import IMPORT_KINDS, ImportBatch, preview_import, read_import
 from aios_assets.tabular.mapping import Mapping, mapping_json, parse_mapping
 from aios_assets.tabular.master import MASTER_KINDS, MasterBatch, kind_of_source, read_master
+from aios_assets.tabular.restate import put_back, restated
 from aios_assets.tabular.sniff import sniff_plain
 
 __all__ = [
@@ -16,8 +17,10 @@ __all__ = [
     "mapping_json",
     "parse_mapping",
     "preview_import",
+    "put_back",
     "read_import",
     "read_master",
+    "restated",
     "rows_as_text",
     "sniff_plain",
 ]

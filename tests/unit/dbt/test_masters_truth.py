@@ -130,9 +130,9 @@ def conformed(made: dict[str, pl.DataFrame], feed: str) -> dict[tuple[str, int],
 
 def test_a_line_means_what_its_names_and_cases_meant_when_it_was_written() -> None:
     met = {"rescaled": 0, "former": 0, "unknown": 0}
-    for seed in range(8):
+    for seed in range(4):
         world = a_world(seed)
-        for night in (moment(3), moment(7), moment(14)):
+        for night in (moment(6), moment(14)):
             known, made = Stated(world.rows, night), build(raw_of(world, night), *CONFORMED.values(), "int_sets_ranked")
             for feed in FEEDS:
                 rows = [r for r in world.rows.get(f"raw_edi__{feed}", []) if r["available_at_utc"] <= night]
@@ -140,7 +140,7 @@ def test_a_line_means_what_its_names_and_cases_meant_when_it_was_written() -> No
                 ours = conformed(made, feed)
                 wrong = [(k, ours.get(k), v) for k, v in theirs.items() if ours.get(k) != v]
                 assert not wrong and ours.keys() == theirs.keys(), (seed, night, feed, wrong[:3])
-    assert min(met.values()) > 20, met
+    assert min(met.values()) > 10, met
 
 
 def read(known: Stated, feed: str, row: Row, met: dict[str, int]) -> tuple[Any, ...]:
@@ -155,7 +155,7 @@ def read(known: Stated, feed: str, row: Row, met: dict[str, int]) -> tuple[Any, 
 
 
 def test_dimensions_hold_who_was_stated_last_and_who_was_only_seen() -> None:
-    for seed in range(4):
+    for seed in range(3):
         world = a_world(seed)
         for night in (moment(2), moment(14)):
             made = build(raw_of(world, night), *DIMENSIONS, "feat_item__attributes")
@@ -206,6 +206,6 @@ def test_a_pack_that_changes_leaves_what_was_told_before_byte_for_byte() -> None
 
 
 def test_no_check_of_dbt_stops_a_night_over_its_masters() -> None:
-    for seed in range(2):
+    for seed in range(1):
         found = failing(raw_of(a_world(seed)), "int_findings_detected", "fct_service_daily", *MASTERS)
         assert not {name: rows[:3] for name, rows in found.items() if rows}
