@@ -29,12 +29,13 @@ from ml.models.boosted import BoostSpec, cells_of
 from ml.models.statistical import FLAT
 from ml.panel import PanelData
 from ml.panel_direct import mean_of, on_grid
-from ml.panel_features import I64, WINDOWS, Origins, Rows, all_rows, design, origin_features
+from ml.panel_features import WINDOWS, Origins, Rows, all_rows, design, origin_features
 from ml.panel_harmonic import Harmonic, worth_trying
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
 from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets, statistical_means
 from ml.panel_newcomers import with_newcomers
-from ml.panel_rows import SEASON
+from ml.panel_rows import I64, SEASON
+from ml.panel_season import peak_ahead, shared_season
 from ml.panel_texts import with_effects
 
 SEASONAL = ("seasonal_naive", "seasonal_mean", "seasonal_level")
@@ -176,7 +177,14 @@ class _Run:
         stride = max(1, -(-(self.last - earliest) // min(most, 400)))
         learn = np.arange(self.last - 1, earliest - 1, -stride, dtype=np.int64)
         index = np.unique(np.concatenate([learn, held, [self.last]]))
-        self.origins: Origins = origin_features(panel, index)
+        self.season = peak_ahead(panel, spec.horizon)
+        known = None if self.season is None else shared_season(panel, self.first_held, spec.horizon)
+        if self.season is not None and spec.model == "auto":
+            self.notes.append(
+                f"a peak lies ahead: at this time of earlier years sales stood {self.season.strongest(panel):.0%} or more off their level "
+                "in some period; levels follow what all series, groups by key and each series did then"
+            )
+        self.origins: Origins = origin_features(panel, index, known)
         self.held = np.flatnonzero(np.isin(index, held))
         self.learn = np.flatnonzero(np.isin(index, learn))
         self.edges = tuple(sorted({max(1, self.ahead // 3), max(1, 2 * self.ahead // 3)}))
@@ -196,7 +204,7 @@ class _Run:
         """Compete, calibrate, learn again, forecast."""
         rows, held = self._rows(self.held, self.last, self.spec.most_held_out, self.spec.seed + 11, whole=True)
         assert held.y is not None
-        means = statistical_means(self.panel, self.origins, rows)
+        means = statistical_means(self.panel, self.origins, rows, self.spec.model != "auto")
         boosted = self._compete(held)
         learned = self._forecast_held(boosted, held) if boosted is not None else None
         if learned is not None:
@@ -214,6 +222,7 @@ class _Run:
         cells = cells_of(held.segment, held.horizon, self.edges)
         law = fit_panel_law(signals, held.y, cells, self.spec.levels, held.target_index)
         self.panel = with_effects(self.given, self.last)
+        self.origins = replace(self.origins, season=self.season)
         return self._answer(choice, candidates, expected, law, self._again(boosted))
 
     def _compete(self, held: Design) -> Boosted | None:
@@ -398,7 +407,7 @@ class _Run:
             h = np.tile(np.arange(1, horizon + 1), s.size // horizon)
             rows = Rows(s, np.full(s.size, position[0]), h)
             frame = design(self.panel, self.origins, rows, False, self.ahead)
-            means = statistical_means(self.panel, self.origins, rows)
+            means = statistical_means(self.panel, self.origins, rows, self.spec.model != "auto")
             learned = final.predict(frame) if final is not None else None
             if learned is not None:
                 means |= self._learned_means(frame, learned)

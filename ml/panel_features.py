@@ -17,10 +17,10 @@ import numpy.typing as npt
 from ml.models.base import F32, F64, Design, Labels
 from ml.models.statistical import FLAT, demand_class, ses, window_average
 from ml.panel import PanelData
-from ml.panel_rows import SEASON
+from ml.panel_rows import I64, SEASON, YEAR
+from ml.panel_season import SharedSeason
 from ml.windows import WindowSums, last_true, shift
 
-I64 = npt.NDArray[np.int64]
 LAGS: Mapping[str, tuple[int, ...]] = {
     "D": (0, 1, 2, 3, 4, 5, 6, 13, 20, 27),
     "W": (0, 1, 2, 3, 4, 5, 7, 12),
@@ -28,7 +28,6 @@ LAGS: Mapping[str, tuple[int, ...]] = {
 }
 WINDOWS: Mapping[str, tuple[int, ...]] = {"D": (7, 28, 91, 182), "W": (4, 8, 13, 26, 52), "M": (3, 6, 12, 24)}
 LONG: Mapping[str, int] = {"D": 182, "W": 52, "M": 24}
-YEAR: Mapping[str, int] = {"D": 364, "W": 52, "M": 12}
 AROUND: Mapping[str, int] = {"D": 28, "W": 5, "M": 3}
 NEW: Mapping[str, int] = {"D": 28, "W": 8, "M": 4}
 BLOCK_CELLS = 4_000_000
@@ -48,6 +47,7 @@ class Origins:
         flat: flat statistical forecasts by name, (series, origins).
         known: (series, origins) whether anything is known by then.
         smooth: (series, periods) mean of the last few periods (`AROUND`), for comparisons with last year.
+        season: season that series share, if any.
     """
 
     index: I64
@@ -58,9 +58,16 @@ class Origins:
     flat: dict[str, F64]
     known: npt.NDArray[np.bool_]
     smooth: F64
+    season: SharedSeason | None = None
+
+    def times(self, rows: Rows, window: int) -> F64:
+        """(rows,) what a level of the `window` periods up to the origin is multiplied by for the season that series share."""
+        if self.season is None:
+            return np.ones(rows.s.size)
+        return self.season.ratio(rows.s, self.index[rows.o], rows.h, window)
 
 
-def origin_features(panel: PanelData, index: I64) -> Origins:
+def origin_features(panel: PanelData, index: I64, season: SharedSeason | None = None) -> Origins:
     """Features, scale, class and flat forecasts of every series at the given origins."""
     n, o = panel.n, index.size
     width = panel.periods
@@ -86,7 +93,7 @@ def origin_features(panel: PanelData, index: I64) -> Origins:
     floor = _floor(scale, known)
     x = _rescaled(x, scale, floor, names)
     smooth = window_average(panel.y, AROUND[panel.freq])
-    return Origins(index, x, names, np.maximum(scale, floor), segment, flat, known, smooth)
+    return Origins(index, x, names, np.maximum(scale, floor), segment, flat, known, smooth, season)
 
 
 def _floor(scale: F64, known: npt.NDArray[np.bool_]) -> float:
@@ -208,6 +215,9 @@ def design(panel: PanelData, origins: Origins, rows: Rows, with_target: bool, mo
     columns |= _calendar(panel, target, np.minimum(rows.h, most_ahead))
     columns |= _future(panel, rows.s, origin, target)
     columns |= {name: values[rows.s] for name, values in panel.static.items()}
+    shared = origins.times(rows, LONG[panel.freq])
+    if origins.season is not None:
+        columns["shared_season"] = shared
     x = np.empty((rows.s.size, len(origins.names) + len(columns)), dtype=np.float32)
     x[:, : len(origins.names)] = origins.x[rows.s, rows.o]
     for i, values in enumerate(columns.values()):
@@ -216,7 +226,7 @@ def design(panel: PanelData, origins: Origins, rows: Rows, with_target: bool, mo
     y = panel.y[rows.s, target] if with_target else None
     names = clean_names((*origins.names, *columns))
     return Design(
-        x, names, clean_names(coded), scale, origins.segment[rows.s, rows.o],
+        x, names, clean_names(coded), scale * shared, origins.segment[rows.s, rows.o],
         rows.h.astype(np.int32), target, origin, y, None,
     )  # fmt: skip
 

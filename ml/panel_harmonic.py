@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from ml.models.base import F64
 from ml.panel import PanelData
-from ml.panel_features import I64, YEAR
+from ml.panel_rows import I64, YEAR
 
 BLOCK = {"D": 7, "W": 1, "M": 1}
 LEVEL_SD = {"D": 0.035, "W": 0.035, "M": 0.07}

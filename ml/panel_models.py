@@ -11,8 +11,8 @@ from ml.models.base import F32, F64, Design
 from ml.models.boosted import booster_of, train_booster, train_stopped
 from ml.panel import PanelData
 from ml.panel_direct import Direct
-from ml.panel_features import I64, WINDOWS, Origins, Rows, seasonal_columns
-from ml.panel_rows import SEASON
+from ml.panel_features import WINDOWS, Origins, Rows, seasonal_columns
+from ml.panel_rows import I64, SEASON
 
 if TYPE_CHECKING:
     from ml.forecasting import PanelSpec
@@ -21,23 +21,39 @@ MOST_SHAPE_ROWS = 120_000
 LEAST = 1e-6
 ETS_PERIODS = 112
 MOST_ETS_SEASON = 24
+IN_SEASON = "_in_season"
 MOST_YEAR_RATIO = (0.3, 3.0)  # this year's level over last year's
 
 
-def statistical_means(panel: PanelData, origins: Origins, rows: Rows) -> dict[str, F64]:
-    """Mean forecasts of every smoother and seasonal rule for some rows."""
+def statistical_means(panel: PanelData, origins: Origins, rows: Rows, plain: bool) -> dict[str, F64]:
+    """Mean forecasts of every smoother and seasonal rule for some rows.
+
+    Args:
+        panel, origins: the panel and what it looks like at the origins.
+        rows: which series, origin and horizon.
+        plain: leave the season that series share out, as their papers do; otherwise levels follow it (`IN_SEASON` in their names).
+    """
     out = {name: values[rows.s, rows.o] for name, values in origins.flat.items()}
     short, middle = (f"mean_{window}" for window in WINDOWS[panel.freq][:2])
     out["window_average"] = out[middle]
     level = np.nan_to_num(out["ses"])
+    recent = out[short]
+    if not plain and origins.season is not None:
+        out = {name + IN_SEASON: level * origins.times(rows, _memory(name, panel)) for name, level in out.items()}
+        level = np.nan_to_num(out["ses" + IN_SEASON])
     phase = seasonal_columns(panel, rows.s, origins.index[rows.o], rows.h)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.nan_to_num(out[short] / phase["origin_year_ago_mean"], nan=1.0, posinf=1.0)
+        ratio = np.nan_to_num(recent / phase["origin_year_ago_mean"], nan=1.0, posinf=1.0)
     out["seasonal_naive"] = np.where(np.isnan(phase["same_phase"]), level, phase["same_phase"])
     out["seasonal_mean"] = np.where(np.isnan(phase["same_phase_mean"]), level, phase["same_phase_mean"])
     year = phase["year_ago_mean"] * np.clip(ratio, *MOST_YEAR_RATIO)
     out["seasonal_level"] = np.where(np.isnan(year), level, 0.5 * (year + level))
     return {name: np.maximum(np.nan_to_num(values), 0.0) for name, values in out.items()}
+
+
+def _memory(name: str, panel: PanelData) -> int:
+    """Periods that a flat forecast remembers, about."""
+    return int(name.removeprefix("mean_")) if name.startswith("mean_") else WINDOWS[panel.freq][1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ import polars as pl
 from aios_assets.contracts.errors import BadInputError
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 Freq = Literal["D", "W", "M"]
 SEASON: Mapping[str, int] = {"D": 7, "W": 52, "M": 12}
+YEAR: Mapping[str, int] = {"D": 364, "W": 52, "M": 12}
 MONDAY = date(2000, 1, 3)
 MOSTLY = 0.8
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from ml.effects import Effects, Floats, fit_effects, shrunken_means
+from ml.effects import Effects, Floats, Ints, fit_effects, shrunken_means
 from ml.lead_time.effects import Coder, make_coder
+from ml.lead_time.residuals import Bools, Residuals, Shapes, column_of_shapes, fit_shapes, kaplan_meier
 
-Bools = npt.NDArray[np.bool_]
 FAR_PERIODS = 4
 # Two rounds of imputation left a table with many open orders a fifth too short; it settles after some thirty.
 MOST_IMPUTATIONS = 60
@@ -53,6 +52,18 @@ class AftSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """Where rows stand before their residual: log days expected, and which curve of residuals each has."""
+
+    location: Floats
+    curve: Ints
+
+    def take(self, pick: Bools) -> Placed:
+        """Some rows."""
+        return Placed(self.location[pick], self.curve[pick])
+
+
+@dataclass(frozen=True, slots=True)
 class AftModel:
     """A fitted model.
 
@@ -60,9 +71,7 @@ class AftModel:
         coder: how rows become levels.
         effects: their effects.
         shift: c in log(days + c).
-        support: residual values, rising.
-        survival: P(residual > value) at each of them.
-        tail: scale of the exponential tail beyond the support, in log days.
+        shapes: distribution of the residual.
         ordered: column of the order date.
         near_until: rows ordered up to this day are answered by this model, later ones by `far`.
         far: the same effects with the residuals of orders placed more than a period after what was known; None where the
@@ -72,35 +81,26 @@ class AftModel:
     coder: Coder
     effects: Effects
     shift: float
-    support: Floats
-    survival: Floats
-    tail: float
+    shapes: Shapes
     ordered: str
     near_until: date = date.max
     far: AftModel | None = None
 
-    def location(self, frame: pl.DataFrame) -> Floats:
-        """Log days expected of each row, before the residual."""
-        return self.effects.predict(self.coder.encode(frame, self.ordered))
+    def place(self, frame: pl.DataFrame) -> Placed:
+        """Log days expected of each row, before the residual, and its curve."""
+        codes = self.coder.encode(frame, self.ordered)
+        return Placed(_located(self.effects, codes, frame.height), self.shapes.of(codes, frame.height))
 
-    def survive(self, location: Floats, days: Floats) -> Floats:
+    def survive(self, at: Placed, days: Floats) -> Floats:
         """P(T > days) per row; negative days give 1."""
-        r = np.log(np.maximum(days, 0.0) + self.shift) - location
-        place = np.searchsorted(self.support, r, side="right") - 1
-        inside = np.where(place >= 0, self.survival[np.maximum(place, 0)], 1.0)
-        last = self.survival[-1]
-        beyond = last * np.exp(-np.maximum(r - self.support[-1], 0.0) / self.tail)
-        return np.where(days < 0, 1.0, np.where(r > self.support[-1], beyond, inside))
+        r = np.log(np.maximum(days, 0.0) + self.shift) - at.location
+        return np.where(days < 0, 1.0, self.shapes.survive(at.curve, r))
 
-    def quantile(self, location: Floats, q: float, age: Floats | None = None) -> Floats:
+    def quantile(self, at: Placed, q: float, age: Floats | None = None) -> Floats:
         """Days by which a share q has arrived, given that the order waited `age` days already (−1: not yet ordered)."""
-        start = np.ones_like(location) if age is None else self.survive(location, age)
+        start = np.ones_like(at.location) if age is None else self.survive(at, age)
         target = np.maximum(start * (1.0 - q), 1e-12)
-        place = np.searchsorted(-self.survival, -target - 1e-12, side="left")
-        inside = self.support[np.minimum(place, len(self.support) - 1)]
-        beyond = self.support[-1] + self.tail * np.log(np.maximum(self.survival[-1], 1e-12) / target)
-        r = np.where(place >= len(self.support), beyond, inside)
-        days = np.exp(location + r) - self.shift
+        days = np.exp(at.location + self.shapes.where(at.curve, target)) - self.shift
         floor = 0.0 if age is None else np.maximum(age, 0.0)
         return np.maximum(days, floor)
 
@@ -130,30 +130,39 @@ def fit_aft(rows: pl.DataFrame, as_of: date, columns: Columns, *, spec: AftSpec 
     unit = period_days(seen, as_of, columns.ordered)
     shift = max(1.0, 0.05 * float(np.median(seen["_days"].to_numpy())))
     coder, effects = _fit_location(seen, as_of, columns, spec, unit, shift)
-    folds = _out_of_fold(seen, as_of, columns, spec, unit, shift)
-    forward = _walk_forward(rows, as_of, columns, spec, unit, shift)
-    near = _with_residuals(coder, effects, shift, columns, spec, folds, _joined(forward, 0))
-    beyond = _joined(forward, 1)
+    folds = _out_of_fold(seen, as_of, columns, spec, unit, shift, coder)
+    forward = _walk_forward(rows, as_of, columns, spec, unit, shift, coder)
+    near = _mixed(folds, _met(forward, 0), spec)
+    column = column_of_shapes(near, shift)
+    model = AftModel(coder, effects, shift, fit_shapes(near, column), columns.ordered)
+    beyond = _met(forward, 1)
     if beyond is None:
-        return near
-    far = _with_residuals(coder, effects, shift, columns, spec, folds, beyond)
-    return replace(near, near_until=as_of + timedelta(days=unit), far=far)
+        return model
+    far = replace(model, shapes=fit_shapes(_mixed(folds, beyond, spec), column))
+    return replace(model, near_until=as_of + timedelta(days=unit), far=far)
 
 
-def _with_residuals(
-    coder: Coder, effects: Effects, shift: float, columns: Columns, spec: AftSpec, folds: _Residuals, forward: _Residuals | None
-) -> AftModel:  # fmt: skip
-    """The model whose residual mixes out-of-fold and walk-forward ones."""
-    parts, shares = [folds], [1.0]
-    if forward is not None:
-        parts, shares = [folds, forward], [1.0 - spec.drift_share, spec.drift_share]
-    values = np.concatenate([p[0] for p in parts])
-    arrived = np.concatenate([p[1] for p in parts])
-    weights = np.concatenate([s * p[2] / p[2].sum() for s, p in zip(shares, parts, strict=True)])
-    support, survival = kaplan_meier(values, arrived, weights)
-    survival = np.maximum(survival, 0.5 / len(values))
-    tail = max(float(np.sqrt(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))), 0.05)
-    return AftModel(coder, effects, shift, support, survival, tail, columns.ordered)
+def grouping(rows: pl.DataFrame, columns: Columns, as_of: date) -> tuple[str, ...]:
+    """The one text column by whose levels lead times differ most, judged on orders not seen; the supplier where none does.
+
+    Args:
+        rows, as_of: see `fit_aft`.
+        columns: columns to choose from.
+    """
+    seen = _as_known(rows, as_of, columns.ordered)
+    unit, spec = period_days(seen, as_of, columns.ordered), AftSpec()
+    coder = make_coder(seen, texts=columns.texts, numbers=(), dates=(), supplier=None, ordered=columns.ordered)
+    weight = _decay(seen, as_of, columns.ordered, spec.residual_half_life * unit)
+    codes = coder.encode(seen, columns.ordered)
+    found = column_of_shapes(_residuals(seen, _numbered(seen), np.zeros(seen.height), weight, 1.0, codes), 1.0)
+    return (columns.texts[found],) if found >= 0 else ((columns.supplier,) if columns.supplier else ())
+
+
+def _mixed(folds: Residuals, forward: Residuals | None, spec: AftSpec) -> Residuals:
+    """Out-of-fold and walk-forward residuals, each with its share of the weight."""
+    if forward is None:
+        return Residuals.joined([folds], [1.0])
+    return Residuals.joined([folds, forward], [1.0 - spec.drift_share, spec.drift_share])
 
 
 def period_days(seen: pl.DataFrame, as_of: date, ordered: str) -> int:
@@ -220,52 +229,55 @@ def impute(log_days: Floats, arrived: Bools, location: Floats, weights: Floats) 
     return np.where(arrived, log_days, np.maximum(log_days, location + above[place]))
 
 
-def kaplan_meier(values: Floats, arrived: Bools, weights: Floats) -> tuple[Floats, Floats]:
-    """Weighted Kaplan-Meier of a continuous value: sorted values and P(value > v) at each."""
-    order = np.lexsort((~arrived, values))
-    v, e, w = values[order], arrived[order], weights[order]
-    at_risk = np.cumsum(w[::-1])[::-1]
-    return v, np.asarray(np.cumprod(1.0 - np.where(e, w / at_risk, 0.0)), dtype=np.float64)
-
-
-_Residuals = tuple[Floats, Bools, Floats]
-
-
 def _out_of_fold(
-    seen: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float
-) -> _Residuals:
-    clusters = {c: i for i, c in enumerate(sorted(seen["_cluster"].unique().to_list()))}
-    fold = np.array([(clusters[c] * 2654435761) % 2**32 % spec.folds for c in seen["_cluster"].to_list()])
+    seen: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float, coder: Coder
+) -> Residuals:
+    cluster = _numbered(seen)
+    fold = (cluster * 2654435761) % 2**32 % spec.folds
     location = np.empty(seen.height)
     for k in range(spec.folds):
         inside = pl.Series(fold != k)
         train, rest = seen.filter(inside), seen.filter(~inside)
         if rest.height and train.height:
-            coder, effects = _fit_location(train, as_of, columns, spec, unit, shift)
-            location[fold == k] = _located(coder, effects, rest, columns.ordered)
+            part, effects = _fit_location(train, as_of, columns, spec, unit, shift)
+            location[fold == k] = _located(effects, part.encode(rest, columns.ordered), rest.height)
         elif rest.height:
             location[fold == k] = float(np.log(rest["_days"].to_numpy() + shift).mean())
-    residual = np.log(seen["_days"].to_numpy() + shift) - location
-    return residual, seen["_arrived"].to_numpy(), _decay(seen, as_of, columns.ordered, spec.residual_half_life * unit)
+    weight = _decay(seen, as_of, columns.ordered, spec.residual_half_life * unit)
+    return _residuals(seen, cluster, location, weight, shift, coder.encode(seen, columns.ordered))
 
 
-def _located(coder: Coder, effects: Effects, frame: pl.DataFrame, ordered: str) -> Floats:
-    codes = coder.encode(frame, ordered)
-    return effects.predict(codes) if codes else np.full(frame.height, effects.base)
+def _numbered(seen: pl.DataFrame) -> Ints:
+    """Number of each row's order."""
+    numbers = {c: i for i, c in enumerate(sorted(seen["_cluster"].unique().to_list()))}
+    return np.array([numbers[c] for c in seen["_cluster"].to_list()], dtype=np.int64)
+
+
+def _residuals(
+    frame: pl.DataFrame, cluster: Ints, location: Floats, weight: Floats, shift: float, codes: Sequence[Ints]
+) -> Residuals:
+    levels = np.array(codes, dtype=np.int64).reshape(len(codes), frame.height).T
+    value = np.log(frame["_days"].to_numpy() + shift) - location
+    return Residuals(value, frame["_arrived"].to_numpy(), weight, location, cluster, levels)
+
+
+def _located(effects: Effects, codes: Sequence[Ints], rows: int) -> Floats:
+    return effects.predict(codes) if codes else np.full(rows, effects.base)
 
 
 def _walk_forward(
-    rows: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float
-) -> list[tuple[int, _Residuals]]:
+    rows: pl.DataFrame, as_of: date, columns: Columns, spec: AftSpec, unit: int, shift: float, coder: Coder
+) -> list[tuple[int, Residuals]]:
     """Residuals under models that knew only the periods before: of the next period (0) and of the three after it (1)."""
-    found: list[tuple[int, _Residuals]] = []
+    found: list[tuple[int, Residuals]] = []
     now = _as_known(rows, as_of, columns.ordered)
+    now = now.with_columns(pl.Series("_order", _numbered(now)))
     for k in range(1, spec.periods + 1):
         origin = as_of - timedelta(days=unit * k)
         past = _as_known(rows, origin, columns.ordered)
         if int(past["_arrived"].sum()) < 60:
             break
-        coder, effects = _fit_location(past, origin, columns, spec, unit, shift)
+        part, effects = _fit_location(past, origin, columns, spec, unit, shift)
         for later, (first, last) in enumerate(((0, 1), (1, FAR_PERIODS))):
             day = pl.col(columns.ordered)
             ahead = now.filter(
@@ -273,19 +285,19 @@ def _walk_forward(
             )
             if ahead.height == 0:
                 continue
-            residual = np.log(ahead["_days"].to_numpy() + shift) - _located(coder, effects, ahead, columns.ordered)
+            location = _located(effects, part.encode(ahead, columns.ordered), ahead.height)
             weight = _decay(ahead, as_of, columns.ordered, spec.residual_half_life * unit)
-            found.append((later, (residual, ahead["_arrived"].to_numpy(), weight)))
+            codes = coder.encode(ahead, columns.ordered)
+            found.append((later, _residuals(ahead, ahead["_order"].to_numpy(), location, weight, shift, codes)))
     return found
 
 
-def _joined(found: list[tuple[int, _Residuals]], later: int) -> _Residuals | None:
+def _met(found: list[tuple[int, Residuals]], later: int) -> Residuals | None:
     """All residuals of one distance; None where none of their orders arrived."""
     parts = [residuals for distance, residuals in found if distance == later]
-    if not any(arrived.any() for _, arrived, _ in parts):
+    if not any(part.arrived.any() for part in parts):
         return None
-    residual, arrived, weight = zip(*parts, strict=True)
-    return np.concatenate(residual), np.concatenate(arrived), np.concatenate(weight)
+    return Residuals.joined(parts)
 
 
 def pinball(actual: Floats, quantiles: Floats, levels: Sequence[float]) -> Floats:

@@ -17,7 +17,7 @@ import polars as pl
 from aios_assets.contracts.decision_tables import QUANTILES
 from aios_assets.contracts.errors import BadInputError
 from ml.effects import Floats
-from ml.lead_time.aft import AftModel, Columns, fit_aft, period_days, pinball
+from ml.lead_time.aft import AftModel, Columns, fit_aft, grouping, period_days, pinball
 from ml.lead_time.lanes import without_forgotten
 from ml.lead_time.leaks import find_leaks, identifiers
 
@@ -29,6 +29,7 @@ FORGOTTEN = "open more than three times as long as 99 of 100 orders of that supp
 HALF_DAY = 0.5
 LATE_AFTER = "late_after_date"
 _CHECKS = 3
+LEAST_LEAD = 0.03  # share by which the grouped curve has to do better
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,7 @@ def forecast_lead_times(
     fitted = _fit(chosen, rows, used, as_of)
     given = [*codes, *(c for c in asked.columns if asked.schema[c].base_type() == pl.Datetime and c != LATE_AFTER)]
     answer = _answer(fitted, rows, predict, columns, as_of, quantiles).with_columns(asked[c] for c in given)
-    names = (
-        (*used.texts, *used.numbers, *used.dates)
-        if chosen == "effects"
-        else ((used.supplier,) if used.supplier else ())
-    )
+    names = (*used.texts, *used.numbers, *used.dates) if chosen == "effects" else fitted.coder.columns
     unseen = _unseen(rows, predict, columns.supplier)
     return LeadTimeAnswer(answer, chosen, why, names, refused, ignored, set_aside, checks, unseen)
 
@@ -276,8 +273,7 @@ def _roles(rows: pl.DataFrame, names: Sequence[str], columns: OrderColumns) -> C
 def _fit(model: str, rows: pl.DataFrame, used: Columns, as_of: date) -> AftModel:
     if model == "effects":
         return fit_aft(rows, as_of, used)
-    only = (used.supplier,) if used.supplier else ()
-    return fit_aft(rows, as_of, Columns(only, (), (), None, used.ordered))
+    return fit_aft(rows, as_of, Columns(grouping(rows, used, as_of), (), (), None, used.ordered))
 
 
 def walk_forward(rows: pl.DataFrame, used: Columns, as_of: date) -> dict[str, dict[str, float]]:
@@ -300,14 +296,14 @@ def walk_forward(rows: pl.DataFrame, used: Columns, as_of: date) -> dict[str, di
             if past.filter(pl.col("_received") <= origin).height < 40 or ahead.height == 0:
                 continue
             fitted = _fit(model, past, used, origin)
-            location = _location(fitted, ahead)
+            placed = fitted.place(ahead)
             actual = (
                 ahead.select((pl.col("_received") - pl.col(ordered)).dt.total_days())
                 .to_series()
                 .cast(pl.Float64)
                 .to_numpy()
             )
-            q = np.stack([fitted.quantile(location, level) for level in QUANTILES], axis=1)
+            q = np.stack([fitted.quantile(placed, level) for level in QUANTILES], axis=1)
             losses += float(pinball(actual, q, QUANTILES).sum())
             below50 += float((actual <= q[:, QUANTILES.index(0.5)]).sum())
             below90 += float((actual <= q[:, QUANTILES.index(0.9)]).sum())
@@ -322,20 +318,18 @@ def walk_forward(rows: pl.DataFrame, used: Columns, as_of: date) -> dict[str, di
     return out
 
 
-def _location(fitted: AftModel, frame: pl.DataFrame) -> Floats:
-    codes = fitted.coder.encode(frame, fitted.ordered)
-    return fitted.effects.predict(codes) if codes else np.full(frame.height, fitted.effects.base)
-
-
 def _choose(checks: dict[str, dict[str, float]], forced: str | None) -> tuple[str, str]:
     if forced is not None:
         return forced, "asked for with --model"
     if len(checks) < 2:
         return "effects", "too little history to compare models walk-forward"
-    best = min(MODELS, key=lambda m: checks[m]["pinball_days"])
+    # one column is told from all of them on few periods: a small lead of the simpler model is chance
+    clear = checks["grouped"]["pinball_days"] < (1 - LEAST_LEAD) * checks["effects"]["pinball_days"]
+    best = "grouped" if clear else "effects"
     other = next(m for m in MODELS if m != best)
     gain = 100 * (1 - checks[best]["pinball_days"] / max(checks[other]["pinball_days"], 1e-12))
-    return best, f"walk-forward pinball loss {checks[best]['pinball_days']:.2f} days, {gain:.1f} % below {other}"
+    compared = f"{gain:.1f} % below {other}" if gain >= 0 else f"{-gain:.1f} % above {other}, which is no clear lead"
+    return best, f"walk-forward pinball loss {checks[best]['pinball_days']:.2f} days, {compared}"
 
 
 def _answer(
@@ -348,7 +342,7 @@ def _answer(
 ) -> pl.DataFrame:
     """The rows asked for, with their quantiles; an order placed by `as_of` is conditioned on not having arrived."""
     frame = _with_order_date(predict, columns)
-    location = _location(fitted, frame)
+    placed = fitted.place(frame)
     age = (
         frame.select((pl.lit(as_of) - pl.col(columns.ordered)).dt.total_days())
         .to_series()
@@ -362,7 +356,7 @@ def _answer(
     near = frame.select((pl.col(columns.ordered) <= fitted.near_until).fill_null(True)).to_series().to_numpy()
     found, fine, late = np.empty((len(age), len(quantiles))), np.empty((len(age), 50)), np.empty(len(age))
     for model, pick in ((fitted, near), (fitted.far or fitted, ~near)):
-        where, waited = location[pick], age[pick]
+        where, waited = placed.take(pick), age[pick]
         found[pick] = np.stack([model.quantile(where, q, waited) for q in sorted(quantiles)], axis=1)
         fine[pick] = np.stack([model.quantile(where, q, waited) for q in (np.arange(50) + 0.5) / 50], axis=1)
         left = np.maximum(model.survive(where, waited), 1e-12)

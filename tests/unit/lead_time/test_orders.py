@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from aios_assets.cli_lead_times import lead_times
 from aios_assets.contracts.errors import BadInputError
-from ml.lead_time.aft import Columns, fit_aft, kaplan_meier
+from ml.lead_time.aft import Columns, fit_aft
 from ml.lead_time.leaks import find_leaks, identifiers
 from ml.lead_time.orders import OrderColumns, drop_truncated, forecast_lead_times, prepare, quantile_name
+from ml.lead_time.residuals import kaplan_meier
 
 AS_OF = date(2024, 7, 1)
 RUNNER = CliRunner()
@@ -190,7 +191,7 @@ def test_kaplan_meier_agrees_with_lifelines() -> None:
 def test_quantiles_invert_survival() -> None:
     rows, _ = prepare(known(table()), COLUMNS, AS_OF)
     model = fit_aft(rows, AS_OF, Columns(("vendor", "mode"), (), (), "vendor", "order_date"))
-    location = model.location(rows)
+    location = model.place(rows)
     for q in (0.05, 0.5, 0.95, 0.999):
         days = model.quantile(location, q)
         assert (model.survive(location, days + 1e-6) <= 1 - q + 1e-9).all()
