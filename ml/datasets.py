@@ -323,12 +323,12 @@ def _target_columns(
 def _promotion_columns(rows: pl.DataFrame, promotions: pl.DataFrame, last_price: F64) -> dict[str, F64]:
     """Whether the target day is on promotion, and the promoted price over the last one, as announced by the origin."""
     nothing = {"is_promo": np.zeros(rows.height), "promo_price_rel": np.full(rows.height, np.nan)}
-    if promotions.height == 0:
+    if promotions.height == 0 or rows.height == 0:
         return nothing
-    daily = promotions.select(*KEYS, "promo_price_usd", pl.col("available_at_utc").alias("announced"), _until(promotions),
-                              pl.date_ranges("start_date", "end_date", closed="left").alias("target_date")).explode("target_date")  # fmt: skip
+    first, last = rows.select(first=pl.col("target_date").min(), last=pl.col("target_date").max()).row(0)
+    daily = promoted_days(promotions, first, last)
     index = rows.select(*KEYS, "target_date", "available_at_utc").with_row_index("row")
-    hits = index.join(daily.drop_nulls("target_date"), on=[*KEYS, "target_date"]).filter(
+    hits = index.join(daily, on=[*KEYS, "target_date"]).filter(
         (pl.col("announced") <= pl.col("available_at_utc"))
         & (pl.col("until") > pl.col("available_at_utc")).fill_null(True)
     )
@@ -341,6 +341,25 @@ def _promotion_columns(rows: pl.DataFrame, promotions: pl.DataFrame, last_price:
     nothing["is_promo"][place] = 1.0
     nothing["promo_price_rel"][place] = best["promo_price_usd"].fill_null(np.nan).to_numpy() / last_price[place]
     return nothing
+
+
+def promoted_days(promotions: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
+    """One row per promotion and day between two days (both included): a promotion until further notice may end in 9999.
+
+    Args:
+        promotions: see `Covariates`.
+        first: first day wanted.
+        last: last day wanted.
+
+    Returns:
+        KEYS, promo_price_usd, announced, until, target_date.
+    """
+    start, end = pl.max_horizontal("start_date", pl.lit(first)), pl.min_horizontal("end_date", pl.lit(last + timedelta(days=1)))  # fmt: skip
+    near = promotions.with_columns(_until(promotions), start=start, end=end).filter(pl.col("start") < pl.col("end"))
+    days = pl.date_ranges("start", "end", closed="left").alias("target_date")
+    return near.select(*KEYS, "promo_price_usd", pl.col("available_at_utc").alias("announced"), "until", days).explode(
+        "target_date"
+    )
 
 
 def _until(statements: pl.DataFrame) -> pl.Expr:

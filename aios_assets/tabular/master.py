@@ -16,6 +16,7 @@ from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import MASTER_TABLES
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
+from aios_assets.tabular.cells import Fault
 from aios_assets.tabular.files import Sheet, read_sheet, refuse_spreadsheet
 from aios_assets.tabular.imports import HELD_SINCE, IMPORT_TABLES
 from aios_assets.tabular.mapping import Mapping, stored_mapping
@@ -101,9 +102,18 @@ def shape_master(sheet: Sheet, table: Table, mapping: Mapping, where: str, recei
     """
     wanted = [c for c in table.columns if c.name not in _OURS]
     shaped = shape(sheet, wanted, [k for k in table.key if k not in _OURS], mapping, where, least_of)
-    if HELD_SINCE not in table.names:
-        return shaped
-    return without_future(shaped, HELD_SINCE, mapping.columns.get(HELD_SINCE, HELD_SINCE), received_at)
+    if HELD_SINCE in table.names:
+        return without_future(shaped, HELD_SINCE, mapping.columns.get(HELD_SINCE, HELD_SINCE), received_at)
+    return _without_backward(shaped, mapping) if "start_date" in table.names else shaped
+
+
+def _without_backward(shaped: Shaped, mapping: Mapping) -> Shaped:
+    """Without stretches that end before they start; one that ends when it starts holds no day, and is so withdrawn."""
+    is_backward = pl.col("end_date") < pl.col("start_date")
+    column, why = mapping.columns.get("end_date", "end_date"), "lies before the first; it is the day after the last"
+    ends = shaped.rows.filter(is_backward).select("_row", "end_date").iter_rows()
+    faults = [Fault(row, column, "backward", f"{day} {why}", str(day)) for row, day in ends]
+    return Shaped(shaped.rows.filter(~is_backward), [*shaped.faults, *faults], shaped.read)
 
 
 def kind_of_source(source_uri: str, mapping: Mapping) -> str:

@@ -11,7 +11,7 @@ import polars as pl
 
 from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.versions import statements
-from ml.datasets import Covariates, Encoding, demand_frame, describe
+from ml.datasets import Covariates, Encoding, demand_frame, describe, promoted_days
 from ml.features import demand_features
 from tests.unit.ml.conftest import FIRST, cutoff, labels_as_of, make_versions
 
@@ -116,3 +116,20 @@ def test_statements_stand_from_when_they_were_first_said_until_something_else_is
     )
     stretches = found.select("is_closed", "available_at_utc", "superseded_at_utc").rows()
     assert stretches == [(True, at(1), at(3)), (False, at(3), at(4)), (True, at(4), None)]
+
+
+def test_a_promotion_until_further_notice_is_told_by_the_days_asked_for_and_no_others() -> None:
+    known = cutoff(FIRST)
+    given = [
+        {"promotion_id": f"P{n}", "item_id": "I0", "site_id": "S0", "start_date": start, "end_date": end, "promo_price_usd": 1.0,
+         "document_id": "d", "line_no": n, "available_at_utc": known}
+        for n, (start, end) in enumerate([
+            (date(1900, 1, 1), date(9999, 12, 31)), (FIRST, FIRST), (FIRST + timedelta(days=2), FIRST + timedelta(days=9)),
+            (FIRST - timedelta(days=5), FIRST + timedelta(days=1)), (FIRST + timedelta(days=4), date(9999, 12, 31)),
+        ])
+    ]  # fmt: skip
+    promotions, last = pl.DataFrame(given, schema=TABLES["raw_master__promotions"].schema), FIRST + timedelta(days=3)
+    theirs = sorted(
+        FIRST + timedelta(days=n) for n in range(4) for p in given if p["start_date"] <= FIRST + timedelta(days=n) < p["end_date"]
+    )  # fmt: skip
+    assert promoted_days(promotions, FIRST, last)["target_date"].sort().to_list() == theirs

@@ -183,3 +183,11 @@ def test_an_import_of_items_says_what_its_file_leaves_out() -> None:
     content = b"item_id,pack_ea,Unit_Cost_USD,category_code,description,item_gtin,unit_price_usd,supplier_id\nA,6,2,f,d,,3,S\n"
     (note,) = preview_import(content, Mapping(kind="items"), "i.csv", AT)["notes"]  # type: ignore[misc]
     assert "no unit_cost_usd, shelf_life_days" in note and "(passed over: Unit_Cost_USD)" in note
+
+
+def test_a_promotion_that_ends_before_it_starts_is_set_aside_and_one_that_holds_no_day_withdraws_it() -> None:
+    rows = "P1,A,S,2026-03-01,2026-03-08,2\nP2,A,S,2026-03-08,2026-03-01,2\nP3,A,S,2026-03-01,2026-03-01,2\n"
+    content = ("promotion_id,item_id,site_id,start_date,end_date,promo_price_usd\n" + rows).encode()
+    batch = read_master(documents(("master/promotions/p.csv", content, None)))
+    assert batch.frames["raw_master__promotions"]["promotion_id"].to_list() == ["P1", "P3"]
+    assert "row 3, column 'end_date': 2026-03-01 lies before the first" in batch.rejects["reason"].item()
