@@ -49,12 +49,16 @@ def doubtful_lines(world: World, lines: pl.DataFrame) -> dict[str, Any]:
 
     Waiting counts from the order day, or from half the lane's usual time before the newest day stated, whichever is later: what
     was asked for or promised for a later day is not late before it. The limit is three times what 95 of 100 orders of the lane
-    take, and a week; at most the days looked ahead.
+    take (`days_expected`; of the slowest lane where nothing is known of its own), and a week; at most the days looked ahead.
     """
     lanes = list(zip(lines["source_id"], lines["site_id"], strict=True))
     usual = [world.lanes.get((s or r, t)) for (s, t), r in zip(lanes, lines["regular_id"], strict=True)]
     p50 = np.array([q[3] if q else 0.0 for q in usual], dtype=np.float64)
-    p95 = np.array([q[6] if q else np.inf for q in usual], dtype=np.float64)
+    expected, slowest = world.expected
+    p95 = np.array(
+        [expected.get((s or r, t), slowest) for (s, t), r in zip(lanes, lines["regular_id"], strict=True)],
+        dtype=np.float64,
+    )
     stated = np.fmax(lines["due_day"].to_numpy(), lines["asked_day"].to_numpy())
     since = np.fmax(lines["order_day"].to_numpy(), stated - p50)
     limit = np.minimum(LEAD_TIMES * p95 + WEEK_DAYS, world.spec.max_horizon_days)

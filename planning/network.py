@@ -14,6 +14,7 @@ from aios_assets.contracts.decision_tables import QUANTILES
 from planning.inputs import PlanInputs, PlanSpec
 
 TRUCKS = {"ea": None, "m3": "unit_volume_m3", "kg": "unit_weight_kg"}  # measure of a truck → what one each takes of it
+YOUNG_ORDERS = 20  # received orders below which a lane's slowest ones say little
 LEAD_COLUMNS = [f"lead_time_days_p{round(q * 100):02d}" for q in QUANTILES]
 
 
@@ -86,6 +87,27 @@ def lane_lead_times(inputs: PlanInputs) -> pl.DataFrame:
     return pl.concat([forecast, quoted.join(forecast, on=["source_id", "site_id"], how="anti")]).sort(
         "source_id", "site_id"
     )
+
+
+def days_expected(inputs: PlanInputs) -> tuple[dict[tuple[str, str], float], float]:
+    """Days that 95 of 100 orders of each source and site take, by which an order is judged as lost; and those of the slowest lane.
+
+    What a lane's forecast learned from fewer than 20 received orders may be an order that was lost: there it counts for no more than
+    the days quoted and than the slowest lane that is well known, whichever is longer, where either is stated.
+    """
+    own = lane_lead_times(inputs).select("source_id", "site_id", "lead_time_days_p95")
+    learned = inputs.frame("lead_times").sort("source_id", "site_id", "origin_date")
+    learned = learned.unique(["source_id", "site_id"], keep="last").select("source_id", "site_id", "received_orders")
+    quoted = lane_costs(inputs, "standard").select("source_id", "site_id", "quoted_lead_time_days")
+    lanes = own.join(learned, on=["source_id", "site_id"], how="left").join(
+        quoted, on=["source_id", "site_id"], how="left"
+    )
+    young = (pl.col("received_orders") < YOUNG_ORDERS).fill_null(value=False)
+    known = lanes.filter(~young)["lead_time_days_p95"].max()
+    stated = pl.max_horizontal("quoted_lead_time_days", pl.lit(known, dtype=pl.Float64))
+    days = pl.when(young).then(pl.min_horizontal("lead_time_days_p95", stated)).otherwise("lead_time_days_p95")
+    found = {(a, b): float(d) for a, b, d in lanes.select("source_id", "site_id", days).iter_rows()}
+    return found, max(found.values(), default=float("inf"))
 
 
 def lane_costs(inputs: PlanInputs, mode: str) -> pl.DataFrame:

@@ -41,6 +41,7 @@ class World:
         periods: days looked ahead.
         lanes: lead-time quantiles by (source, site).
         orders: open order lines with `row` (book row), `lane`, `due_day`, `asked_day`, `p50`, `p90`, `qty`, sorted.
+        expected: days that 95 of 100 orders of each lane take, and of the slowest, by which an order is judged as lost.
         room: eaches that still fit at a site that states its storage, beside stock, orders and the moves chosen so far.
     """
 
@@ -51,6 +52,7 @@ class World:
     lanes: dict[tuple[str, str], tuple[float, ...]]
     orders: pl.DataFrame
     room: dict[str, float] = field(default_factory=dict)
+    expected: tuple[dict[tuple[str, str], float], float] = field(default_factory=lambda: ({}, float("inf")))
     _weights: dict[str, tuple[F32, F32]] = field(default_factory=dict)
     _leads: dict[tuple[str, str], I64] = field(default_factory=dict)
 
@@ -165,9 +167,10 @@ def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, sam
     """Day on which each open order line becomes sellable, (lines, S), from 1.
 
     With an arrival forecast: its median and 90 % point, at the lane's own uniforms. Else the expected, promised or requested
-    day, or order date plus lead time, moved by how much the lane is late in that scenario. An order never arrives after a new
-    one from the same source would: lateness is a reason to expedite, not to order twice. What was asked for a later day than the
-    lane takes is not late: it comes on that day at the earliest, whatever a new order would do.
+    day moved by how much the lane is late in that scenario; where none is stated, or it is past, what the lane's longer lead times
+    leave after the days waited. An order never arrives after a new one from the same source would: lateness is a reason to
+    expedite, not to order twice. What was asked for a later day than the lane takes is not late: it comes on that day at the
+    earliest, whatever a new order would do.
     """
     scenarios = world.spec.scenarios
     uniforms = np.stack(
@@ -179,9 +182,7 @@ def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, sam
     median = np.median(leads, axis=1, keepdims=True)
     due = lines["due_day"].to_numpy()
     ordered = lines["order_day"].to_numpy()
-    stated = np.where(
-        np.isfinite(due)[:, None], np.nan_to_num(due)[:, None] + leads - median, np.nan_to_num(ordered)[:, None] + leads
-    )
+    stated = np.where((due >= 1)[:, None], np.nan_to_num(due)[:, None] + leads - median, days_left(leads, -ordered))
     day = np.where(forecast[:, None], timed, stated) + world.spec.receipt_to_shelf_days
     asked = lines["asked_day"].to_numpy()
     planned = asked - ordered > np.quantile(leads, 0.95, axis=1) if lines.height else np.zeros(0, dtype=bool)
@@ -192,6 +193,26 @@ def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, sam
     day = np.maximum(np.rint(day), np.maximum(earliest, 1))
     day = np.where(same_lane[:, None], np.minimum(day, np.maximum(arrive, earliest)), day)
     return np.asarray(day, dtype=np.int64)
+
+
+def days_left(leads: I64, waited: F64) -> F64:
+    """Days to go (lines, scenario) of orders waited for so long: the lead times of their lane that are longer, in the lane's own order.
+
+    What has waited longer than any of them takes as long as a new order would: nobody knows better.
+
+    Args:
+        leads: (lines, scenario) lead times of the lane; waited: (lines,) days since it was ordered.
+
+    >>> days_left(np.array([[2, 8, 4, 6]]), np.array([3.0])).tolist()
+    [[1.0, 5.0, 1.0, 3.0]]
+    """
+    count = leads.shape[1]
+    ordered = np.sort(leads, axis=1)
+    rank = np.argsort(np.argsort(leads, axis=1, kind="stable"), axis=1)
+    first = (ordered <= waited[:, None]).sum(axis=1, keepdims=True)
+    place = np.minimum(first + rank * (count - first) // count, count - 1)
+    left = np.take_along_axis(ordered, place, axis=1) - waited[:, None]
+    return np.asarray(np.where(first < count, left, leads + 1), dtype=np.float64)
 
 
 def receipts_of(shape: tuple[int, int, int], row: I64, day: I64, quantity: F64) -> F32:

@@ -14,7 +14,7 @@ from planning.flips import settle_flips
 from planning.groups import Line, decide_groups, rooms
 from planning.inputs import PlanInputs, PlanSpec, check_inputs
 from planning.limits import smallest_order
-from planning.network import LEAD_COLUMNS, build_book, lane_costs, lane_lead_times, next_order_days
+from planning.network import LEAD_COLUMNS, build_book, days_expected, lane_costs, lane_lead_times, next_order_days
 from planning.night import Chunk, World, build_chunk, lose_sales, ration, solve, waiting_risk
 from planning.options import Offer, Routes, build_routes, choose, late_orders, take
 from planning.position import open_position
@@ -53,7 +53,9 @@ def recommend(
         (r[0], r[1]): tuple(r[2:])
         for r in lane_lead_times(inputs).select("source_id", "site_id", *LEAD_COLUMNS).iter_rows()
     }
-    world = World(spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of), rooms(book))
+    world = World(
+        spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of), rooms(book), days_expected(inputs)
+    )
     world.periods = _periods(world, book)
     routes = _routes(inputs, as_of, world)
     parts = _chunks(book, world)

@@ -185,29 +185,36 @@ def lead_time_observations(
     frame = frame.with_columns(reason.alias("reason"))
     set_aside = frame.filter(pl.col("reason").is_not_null()).group_by("reason").len().sort("reason")
     kept = frame.filter(pl.col("reason").is_null())
-    kept, forgotten = (kept, 0) if keep_forgotten else without_forgotten(kept, "source_id")
+    kept, forgotten = (kept, 0) if keep_forgotten else without_forgotten(kept, "source_id", pooled=True)
     kept = kept.with_columns((1.0 / pl.len().over("source_id", "site_id", "cluster")).alias("weight"))
     kept = kept.select("source_id", "site_id", "cluster", "order_date", "days", "is_received", "weight")
     counts = {str(r): int(n) for r, n in set_aside.iter_rows()} | ({FORGOTTEN: forgotten} if forgotten else {})
     return kept.sort(kept.columns), counts
 
 
-def without_forgotten(kept: pl.DataFrame, group: str) -> tuple[pl.DataFrame, int]:
+def without_forgotten(kept: pl.DataFrame, group: str, *, pooled: bool = False) -> tuple[pl.DataFrame, int]:
     """Leave out lines open for more than three times what 99 % of their group's orders took, plus a week.
 
     Such a line was cut short and never closed; as a censored row it would say that a share of orders never arrives.
-    A group needs 20 received lines to say so.
+    A group needs 20 received lines to say so. A younger one can borrow: what 99 % of all orders took, or what its own slowest did if
+    that is more; one of which nothing was received yet says nothing.
 
     Args:
         kept: `days` (taken or waited), `is_received` and the group.
         group: column of the source.
+        pooled: whether young groups borrow, where all groups together have 20 received lines.
 
     Returns:
         The rows kept, in their order, and the number left out.
     """
     days = pl.col("days").filter("is_received")
     limits = kept.group_by(group).agg(days.quantile(0.99, "higher").alias("p99"), days.len().alias("n"))
-    limits = limits.filter(pl.col("n") >= 20).select(group, (3 * pl.col("p99") + 7).alias("limit"))
+    received = kept["days"].filter(kept["is_received"])
+    if pooled and received.len() >= 20:
+        slowest = pl.max_horizontal("p99", pl.lit(received.quantile(0.99, "higher")))
+        limits = limits.with_columns(pl.when(pl.col("n") < 20).then(slowest).otherwise("p99").alias("p99"))
+    enough = pl.col("n") >= (1 if pooled and received.len() >= 20 else 20)
+    limits = limits.filter(enough).select(group, (3 * pl.col("p99") + 7).alias("limit"))
     forgotten = ~pl.col("is_received") & (pl.col("days") > pl.col("limit"))
     joined = kept.join(limits, on=group, how="left", maintain_order="left")
     alive = joined.filter(~forgotten.fill_null(False)).drop("limit")

@@ -73,6 +73,25 @@ def test_open_orders_are_counted_as_not_yet_arrived() -> None:
     assert completed < median - 2.5
 
 
+@pytest.mark.parametrize(
+    ("received", "waited", "kept"), [(6, 40, False), (6, 25, True), (1, 300, False), (0, 300, True)]
+)
+def test_a_lost_order_of_a_young_source_is_judged_by_all_orders(received: int, waited: int, kept: bool) -> None:
+    """All orders took 6 days, those of the young source 7: what waits longer than 3 × 7 + 7 days was never closed, if anything was received."""
+    old = [("S", f"O{n}", 20 + n, 6) for n in range(40)]
+    young = [("Y", f"N{n}", 20 + n, 7) for n in range(received)]
+    rows = [(s, o, AS_OF - timedelta(days=age), AS_OF - timedelta(days=age - took)) for s, o, age, took in old + young]
+    frame = pl.DataFrame(
+        [*rows, ("Y", "LOST", AS_OF - timedelta(days=waited), None)],
+        schema={"source_id": pl.String, "order_number": pl.String, "order_date": pl.Date, "received_date": pl.Date}, orient="row",
+    ).with_columns(pl.lit("DC1").alias("site_id"))  # fmt: skip
+    obs, aside = lead_time_observations(frame, AS_OF)
+    assert ("LOST" in obs["cluster"].to_list(), sum(aside.values())) == (kept, int(not kept))
+    if not kept:
+        answer = predict_lanes(fit_lead_times(frame, AS_OF), frame, origin_date=AS_OF, available_at_utc=CUT)
+        assert answer.filter(source_id="Y")["lead_time_days_p95"].item() <= 7
+
+
 def test_a_line_more_of_the_same_order_changes_nothing() -> None:
     base = orders(n=300)
     doubled = pl.concat([base, base.with_columns(pl.lit("other").alias("item_id"))])

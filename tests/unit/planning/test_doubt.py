@@ -8,10 +8,12 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from planning.inputs import PlanInputs, PlanSpec
+from planning.night import days_left
 from planning.recommend import recommend
 from tests.unit.planning.planning_world import AS_OF, forecast, lane, lead, order, orders, simple, sites, stock
 
@@ -64,6 +66,43 @@ def test_an_order_within_reach_of_its_lane_or_of_its_promise_is_no_doubt(age: in
 
 def test_a_promise_long_past_is_counted_from_its_day() -> None:
     assert night(lost(400, -18))[1]["doubtful_waiting_days"] == 21.0
+
+
+@pytest.mark.parametrize(
+    ("received", "quoted", "other", "limit"),
+    [
+        (6, 4.0, None, 19.0),  # 3 × 4 days quoted + 7, and not 3 × 46 + 7, of which one is the lost order itself
+        (6, None, 10.0, 41.8),  # the slowest lane that is well known: 3 × 11.6 + 7
+        (6, 4.0, 10.0, 41.8),
+        (6, None, None, 145.0),  # nothing else is known: the lane's own
+        (20, 4.0, 10.0, 145.0),  # well known itself
+    ],
+)
+def test_a_young_lane_is_judged_by_what_is_quoted_and_by_lanes_that_are_well_known(
+    received: int, quoted: float | None, other: float | None, limit: float
+) -> None:
+    """The lane's forecast says 46 days of 95 of 100 orders."""
+    learned = [lead("SUP", "S1", 7.0) | {"lead_time_days_p95": 46.0, "received_orders": received}]
+    learned += [lead("FAR", "S1", other, 1.0) | {"received_orders": 300}] if other else []
+    routes = pl.DataFrame(
+        [lane("SUP", "S1", 1.0) | {"quoted_lead_time_days": quoted}],
+        schema_overrides={"quoted_lead_time_days": pl.Float64},
+    )
+    line = order("LOST", "A", "S1", "SUP", 60.0, AS_OF - timedelta(days=150))
+    row, drivers = night(simple(2.0, lead_times=pl.DataFrame(learned), lanes=routes, open_orders=orders(line)))
+    assert round(drivers["doubtful_limit_days"], 6) == limit
+    assert "Ask SUP whether it comes" in row["reason"]
+    assert row["quantity_ea"] < drivers["wanted_without_doubtful_ea"], "it counts all the same"
+
+
+@pytest.mark.parametrize(
+    ("waited", "comes"),
+    [(0, [3, 6, 9]), (2, [1, 4, 7]), (4, [2, 2, 5]), (7, [2, 2, 2]), (9, [4, 7, 10]), (30, [4, 7, 10])],
+)
+def test_an_overdue_order_takes_what_longer_lead_times_of_its_lane_leave(waited: int, comes: list[int]) -> None:
+    """Three, six or nine days, one as likely as another: of those waited for four days half take two more and half five more, …"""
+    left = days_left(np.array([[3, 6, 9]]), np.array([float(waited)]))
+    assert left.tolist() == [comes]
 
 
 def test_several_lost_orders_are_one_question() -> None:
