@@ -181,8 +181,8 @@ class _Run:
         known = None if self.season is None else shared_season(panel, self.first_held, spec.horizon)
         if self.season is not None and spec.model == "auto":
             self.notes.append(
-                f"a peak lies ahead: at this time of earlier years sales stood {self.season.strongest(panel):.0%} or more off their level "
-                "in some period; levels follow what all series, groups by key and each series did then"
+                f"a peak lies ahead: in its strongest period sales are expected some {self.season.strongest(panel):.0%} off their level, "
+                "by what all series, groups by key and each series did at this time of earlier years"
             )
         self.origins: Origins = origin_features(panel, index, known)
         self.held = np.flatnonzero(np.isin(index, held))
