@@ -24,6 +24,7 @@ from ml.panel_rows import I64, YEAR
 LEVEL: Mapping[str, int] = {"W": 13, "M": 12}  # periods around that say what is usual
 TRUST_ROWS = 10  # rows of an average series that say "as usual" beside those of a group
 MOST_YEARS = 3
+YEARS_OF_DOUBT = 0.33  # that say a movement will not fall into the same period
 LEAST_T = 3.0  # of an effect's repetition over its standard error
 LEAST_PAIRS = 12  # periods with one a year before
 STANDS_OUT = 2.0  # deviations (by the median) from the usual
@@ -178,27 +179,29 @@ def _median_around(values: F64, window: int) -> F64:
 
 
 def _carried(moved: F64, width: int, year: int) -> F64 | None:
-    """(groups, width) what of the movements of earlier years is expected again; None where they do not come back."""
-    before = _years_before(moved, width, year)
+    """(groups, width) what of the movements of earlier years is expected again; None where they do not come back.
+
+    What few years have seen may fall into another period (a feast that moves): it counts less.
+    """
+    before, years = _years_before(moved, width, year)
     outstanding = np.where(np.isnan(before) | _stands_out(before, moved), before, 0.0)
     share = _repeats(moved, before[:, : moved.shape[1]])
     if share <= 0:
         return None
     share = max(share, _repeats(moved, outstanding[:, : moved.shape[1]]))
-    out: F64 = share * np.nan_to_num(outstanding)
+    out: F64 = share * np.nan_to_num(outstanding) * years / (years + YEARS_OF_DOUBT)
     return out
 
 
-def _years_before(moved: F64, width: int, year: int) -> F64:
-    """(groups, width) mean movement one, two and three years before; NaN where there is none."""
+def _years_before(moved: F64, width: int, year: int) -> tuple[F64, F64]:
+    """(groups, width) mean movement one, two and three years before, NaN where there is none; (width,) how many of them there are."""
     total, count = np.zeros((moved.shape[0], width)), np.zeros(width)
     for k in range(1, MOST_YEARS + 1):
         n = min(width - k * year, moved.shape[1])
         if n > 0:
             total[:, k * year : k * year + n] += moved[:, :n]
             count[k * year : k * year + n] += 1
-    out: F64 = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return out
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), count
 
 
 def _repeats(moved: F64, before: F64) -> float:

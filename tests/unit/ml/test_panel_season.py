@@ -17,19 +17,26 @@ from ml.panel_season import peak_ahead, shared_season
 WEEKS, PEAKS = 148, (46, 98, 150)  # the third peak lies two weeks after the panel
 SHOPS, SERIES = 30, 180
 TOYS = 4  # of each shop's departments the first sells four times as much in the peak, the others a quarter more
+TOY = np.arange(0, SERIES, 6)
 SPEC = PanelSpec(
     8, boost=BoostSpec(trees=60, leaves=15, max_depth=5, learning_rate=0.1), most_rows=20_000, most_held_out=8_000
 )
 
 
-def panel(peaks: tuple[int, ...] = PEAKS, weeks: int = WEEKS, seed: int = 5) -> tuple[PanelData, F64]:
-    """Thirty shops × six departments, gamma noise; also the mean of every period up to eight weeks after the panel."""
+def panel(
+    peaks: tuple[int, ...] = PEAKS, weeks: int = WEEKS, seed: int = 5, lull: tuple[int, ...] = ()
+) -> tuple[PanelData, F64]:
+    """Thirty shops × six departments, gamma noise; also the mean of every period up to eight weeks after the panel.
+
+    In weeks of `lull` all sell half, so that something has come back before the second peak comes.
+    """
     rng = np.random.default_rng(seed)
     level = rng.uniform(20, 200, (SHOPS, 1, 1)) * rng.uniform(0.5, 2.0, (1, 6, 1))
     mean = np.repeat(level, weeks + 8, axis=2)
     for week in peaks:
         if week < weeks + 8:
             mean[:, :, week] *= np.array([TOYS, *[1.25] * 5])[None, :]
+    mean[:, :, [week for week in lull if week < weeks + 8]] *= 0.5
     y = mean * rng.gamma(20, 1 / 20, mean.shape)
     rows = pl.DataFrame(
         [
@@ -46,7 +53,7 @@ def test_a_peak_of_earlier_years_is_expected_again_where_calm_weeks_taught_other
     mean = found.frame["mean"].to_numpy().reshape(SERIES, 8)
     toys, week = np.arange(SERIES) % 6 == 0, PEAKS[2] - WEEKS
     share = mean[:, week][toys].sum() / truth[:, week][toys].sum()
-    assert 0.7 < share < 1.2, f"{share:.2f} of the peak"
+    assert 0.6 < share < 1.2, f"{share:.2f} of the peak"
     calm = np.delete(mean, week, axis=1).sum() / np.delete(truth, week, axis=1).sum()
     assert 0.9 < calm < 1.1, f"{calm:.2f} of the weeks beside it"
     assert any("a peak lies ahead" in note for note in found.notes)
@@ -94,3 +101,11 @@ def test_a_forced_smoother_stays_as_published() -> None:
     data, _ = panel()
     found = forecast_panel(data, PanelSpec(8, model="ses")).frame["mean"].to_numpy().reshape(SERIES, 8)
     assert np.allclose(found, found[:, :1])
+
+
+def test_a_peak_seen_once_counts_less_than_one_seen_twice() -> None:
+    once, twice = (
+        np.log(shared_season(panel(peaks, weeks=weeks, lull=lull)[0], weeks - 1, 8).ratio(TOY, np.full(SHOPS, weeks - 1), np.full(SHOPS, 3), 8)).mean()
+        for peaks, weeks, lull in (((46, 98), 96, (20, 72)), ((46, 98, 150), 148, (20, 72, 124)))
+    )  # fmt: skip
+    assert 0.3 < once < 0.95 * twice
