@@ -19,6 +19,7 @@ import polars as pl
 from ml.effects import Effects, Floats, Ints, fit_effects, shrunken_means
 from ml.lead_time.effects import Coder, make_coder
 from ml.lead_time.residuals import Bools, Residuals, Shapes, column_of_shapes, fit_shapes, kaplan_meier
+from ml.metrics import pinball_matrix
 
 FAR_PERIODS = 4
 # Two rounds of imputation left a table with many open orders a fifth too short; it settles after some thirty.
@@ -302,6 +303,4 @@ def _met(found: list[tuple[int, Residuals]], later: int) -> Residuals | None:
 
 def pinball(actual: Floats, quantiles: Floats, levels: Sequence[float]) -> Floats:
     """Mean pinball loss over the levels, per row, in days."""
-    q = np.array(levels)
-    gap = actual[:, None] - quantiles
-    return np.asarray(np.maximum(q * gap, (q - 1.0) * gap).mean(axis=1))
+    return np.asarray(pinball_matrix(actual, quantiles, levels).mean(axis=1))

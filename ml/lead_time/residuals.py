@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aios_assets.contracts.decision_tables import QUANTILES
 from ml.effects import Floats, Ints
+from ml.metrics import pinball_matrix
 
 Bools = npt.NDArray[np.bool_]
 LEANS = 20.0  # orders of weight one that the common curve counts for in a level's own
 MOST_LEVELS = 60
 LEAST_ORDERS = 30
 LEAST_GAIN = 0.05  # share of the loss by which a column has to do better than one curve
-TRIED = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +179,8 @@ def _loss(residuals: Residuals, inside: Bools, column: int, shift: float) -> flo
     shapes, rest = fit_shapes(residuals.take(inside), column), residuals.take(~inside & residuals.arrived)
     curve = shapes.of([*rest.codes.T], rest.values.size)
     days = np.exp(rest.location + rest.values) - shift
-    total = 0.0
-    for level in TRIED:
-        found = np.exp(rest.location + shapes.where(curve, np.full(days.size, 1 - level))) - shift
-        gap = days - np.maximum(found, 0.0)
-        total += float((rest.weights * np.maximum(level * gap, (level - 1) * gap)).sum())
-    return total
+    found = [np.exp(rest.location + shapes.where(curve, np.full(days.size, 1 - q))) - shift for q in QUANTILES]
+    return float((rest.weights @ pinball_matrix(days, np.maximum(np.stack(found, axis=1), 0.0), QUANTILES)).sum())
 
 
 def kaplan_meier(values: Floats, arrived: Bools, weights: Floats) -> tuple[Floats, Floats]:
