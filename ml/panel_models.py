@@ -39,7 +39,9 @@ def statistical_means(panel: PanelData, origins: Origins, rows: Rows, plain: boo
     level = np.nan_to_num(out["ses"])
     recent = out[short]
     if not plain and origins.season is not None:
-        out = {name + IN_SEASON: level * origins.times(rows, _memory(name, panel)) for name, level in out.items()}
+        memory = {name: _memory(name, panel) for name in out}
+        times = {window: origins.times(rows, window) for window in sorted(set(memory.values()))}
+        out = {name + IN_SEASON: level * times[memory[name]] for name, level in out.items()}
         level = np.nan_to_num(out["ses" + IN_SEASON])
     phase = seasonal_columns(panel, rows.s, origins.index[rows.o], rows.h)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from planning.night import Chunk, World, receipts_of
+from planning.night import Chunk, World, demand_with, receipts_of
 from planning.projection import F64, packs_to_order, project
 
 # The factors by which the lead-time model takes an order as never closed (ml/lead_time/lanes.py: without_forgotten), which a sibling room
@@ -93,11 +93,11 @@ def _without(chunk: Chunk, pipeline: Mapping[str, Any], rows: NDArray[np.int64])
     place = np.searchsorted(rows, pipeline["where"][pick])
     lost = receipts_of((len(rows), scenarios, periods), place, pipeline["days"][pick], quantity)
     left = np.maximum(chunk.receipts[rows] - lost, 0)
-    demand = chunk.demand[rows]
-    for k in np.flatnonzero(np.isin(rows, list(chunk.cushions))).tolist():
-        centre = int(rows[k])  # without these orders its stores lose more
-        cushion = chunk.cushions[centre]
-        demand[k] = cushion.demand(float(chunk.on_hand[centre]), cushion.received(left[k]))
+    centres = [(k, int(row)) for k, row in enumerate(rows) if int(row) in chunk.cushions]
+    received = {
+        row: chunk.cushions[row].received(left[k]) for k, row in centres
+    }  # without these orders stores lose more
+    demand = demand_with(chunk, rows, chunk.on_hand[rows], received)
     seen = project(
         chunk.on_hand[rows], demand, left, chunk.arrive[rows], chunk.until[rows], ~chunk.is_centre[rows], chunk.wait[rows]
     )  # fmt: skip

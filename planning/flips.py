@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from planning.groups import Line
 from planning.inputs import PlanSpec
-from planning.night import Chunk, waiting_risk
+from planning.night import Chunk, demand_with, waiting_risk
 from planning.options import Offer, Routes
 from planning.projection import F64, I64, order_value, packs_to_order, project
 
@@ -95,10 +95,7 @@ class _Search:
     def decide(self, pick: I64, stock: F64) -> tuple[Trial, Any]:
         """Decide these rows again with this stock on hand."""
         c, i = self.chunk, self.rows[pick]
-        demand = c.demand[i]
-        for k in np.flatnonzero(np.isin(i, list(c.cushions))).tolist():
-            centre = int(i[k])  # what its stores lose depends on what it has
-            demand[k] = c.cushions[centre].demand(float(stock[k]), self.received[centre])
+        demand = demand_with(c, i, stock, self.received)
         seen = project(
             stock, demand, c.receipts[i], c.arrive[i], c.until[i], ~c.is_centre[i], c.wait[i]
         )  # fmt: skip

@@ -6,7 +6,7 @@ are independent: an item alone gets the answer it gets among thousands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -322,6 +322,22 @@ def lose_sales(chunk: Chunk) -> None:
             )  # fmt: skip
             received = chunk.cushions[c].received(chunk.receipts[c])
             chunk.demand[c] = chunk.cushions[c].demand(float(chunk.on_hand[c]), received)
+
+
+def demand_with(chunk: Chunk, rows: I64, stock: F64, received: Mapping[int, F32]) -> F32:
+    """Demand of some rows (n, S, T) if they had this stock: what the stores of a centre lose depends on what it has and gets.
+
+    Args:
+        chunk: with its cushions.
+        rows: rows of the chunk.
+        stock: (n,) stock of each.
+        received: by row of a centre, from `Cushion.received`.
+    """
+    demand = chunk.demand[rows]
+    for k in np.flatnonzero(np.isin(rows, list(chunk.cushions))).tolist():
+        centre = int(rows[k])
+        demand[k] = chunk.cushions[centre].demand(float(stock[k]), received[centre])
+    return demand
 
 
 def solve(chunk: Chunk, on_hand: F64 | None = None) -> tuple[Projection, F64]:

@@ -210,10 +210,11 @@ def without_forgotten(kept: pl.DataFrame, group: str, *, pooled: bool = False) -
     days = pl.col("days").filter("is_received")
     limits = kept.group_by(group).agg(days.quantile(0.99, "higher").alias("p99"), days.len().alias("n"))
     received = kept["days"].filter(kept["is_received"])
-    if pooled and received.len() >= 20:
+    borrows = pooled and received.len() >= 20
+    if borrows:
         slowest = pl.max_horizontal("p99", pl.lit(received.quantile(0.99, "higher")))
         limits = limits.with_columns(pl.when(pl.col("n") < 20).then(slowest).otherwise("p99").alias("p99"))
-    enough = pl.col("n") >= (1 if pooled and received.len() >= 20 else 20)
+    enough = pl.col("n") >= (1 if borrows else 20)
     limits = limits.filter(enough).select(group, (3 * pl.col("p99") + 7).alias("limit"))
     forgotten = ~pl.col("is_received") & (pl.col("days") > pl.col("limit"))
     joined = kept.join(limits, on=group, how="left", maintain_order="left")

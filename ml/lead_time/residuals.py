@@ -7,7 +7,7 @@ if any, is tried on orders that the curves have not seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,18 +124,17 @@ class Shapes:
 
     def survive(self, curve: Ints, value: Floats) -> Floats:
         """P(residual > value) per row."""
-        out = np.empty(value.size)
-        for level in np.unique(curve):
-            pick = curve == level
-            out[pick] = self.own.get(int(level), self.common).survive(value[pick])
-        return out
+        return self._by_curve(curve, value, Curve.survive)
 
     def where(self, curve: Ints, target: Floats) -> Floats:
         """Value beyond which a share `target` lies, per row."""
-        out = np.empty(target.size)
+        return self._by_curve(curve, target, Curve.where)
+
+    def _by_curve(self, curve: Ints, given: Floats, answer: Callable[[Curve, Floats], Floats]) -> Floats:
+        out = np.empty(given.size)
         for level in np.unique(curve):
             pick = curve == level
-            out[pick] = self.own.get(int(level), self.common).where(target[pick])
+            out[pick] = answer(self.own.get(int(level), self.common), given[pick])
         return out
 
 
