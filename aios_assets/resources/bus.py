@@ -275,15 +275,17 @@ class NatsTelemetry:
         from nats.js.errors import Error as JetStreamError
 
         last: Exception | None = None
+        opening = True
 
         async def keep(error: Exception) -> None:
             """What the library would log with a traceback for every attempt; the newest is told, in one line.
 
-            A failed TLS handshake ends the connecting here: the library would close what it could not open, and wait for ever.
+            A failed TLS handshake ends the first connecting here: the library would close what it could not open, and wait
+            for ever. Later ones are tried again, and what a server still says to a connection that closes is no failure.
             """
             nonlocal last
             last = error
-            if isinstance(error, ssl.SSLError) and not connection.is_connected:
+            if opening and isinstance(error, ssl.SSLError):
                 raise error
 
         login = {"user": self.username, "password": self.password} if self.username else {}
@@ -294,6 +296,7 @@ class NatsTelemetry:
             )
         except (OSError, nats.errors.Error) as error:
             raise _unreached("NATS server", last or error, self.servers) from error
+        opening = False
         try:
             consumer = await self._consumer(connection.jetstream())
             return await self._pump(consumer, store, until)

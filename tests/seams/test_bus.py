@@ -9,6 +9,7 @@ import json
 import queue
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ from typing import Any
 
 import httpx
 import pytest
+from nats.aio.transport import TcpTransport
 from typer.testing import CliRunner
 
 from aios_assets.cli import app
@@ -268,7 +270,7 @@ def test_an_mqtt_broker_is_spoken_to_in_tls_once_its_certificate_is_trusted(
 
 
 def test_a_nats_server_is_spoken_to_in_tls_once_its_certificate_is_trusted(
-    lake: Lake, tmp_path: Path, papers: Path
+    tmp_path: Path, papers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program, port = own_server("nats-server", "the NATS server")
     words = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path), "--user", "listener", "--pass", "secret"]  # fmt: skip
@@ -284,6 +286,15 @@ def test_a_nats_server_is_spoken_to_in_tls_once_its_certificate_is_trusted(
         assert done.exit_code == 0 and '"acknowledged": 0' in done.stdout, done.output
         refused = CliRunner().invoke(app, [*aios, "--tls"], env=home)
         assert refused.exit_code == 1 and "certificate of the NATS server is not trusted" in refused.stderr
+        close = TcpTransport.wait_closed
+
+        async def late(transport: TcpTransport) -> None:
+            await close(transport)
+            raise ssl.SSLError(1, "[SSL: APPLICATION_DATA_AFTER_CLOSE_NOTIFY] application data after close notify")
+
+        monkeypatch.setattr(TcpTransport, "wait_closed", late)  # what a server said while we closed
+        done = CliRunner().invoke(app, [*aios, "--ca-file", str(papers / "ca.pem")], env=home)
+        assert done.exit_code == 0 and '"acknowledged": 0' in done.stdout, done.output
     finally:
         server.terminate()
         server.wait(20)
