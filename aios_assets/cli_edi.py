@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aios_assets.cli_common import emit, handle_errors
+from aios_assets.cli_common import emit, handle_errors, note
 from aios_assets.cli_edi_files import (
     STRETCH,
     Unreadable,
+    appearing,
     contents_of,
     digests_of,
     document_rows,
     in_batches,
     keep_freed_memory,
     printable,
+    put,
     read_file,
     walk,
     writing_into,
@@ -33,6 +35,7 @@ from aios_assets.contracts.errors import BadInputError, UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from aios_assets.edi.ack import AckKind
     from aios_assets.edi.limits import Limits
     from aios_assets.edi.report import Report
 
@@ -179,12 +182,20 @@ def ack(
     store: Annotated[
         Path | None, typer.Option(help="control-number store; .aios/control_numbers.sqlite otherwise")
     ] = None,
+    our_ids: Annotated[
+        str,
+        typer.Option(
+            "--our-id",
+            envvar="AIOS_OUR_IDS",
+            help="our identifications, separated by commas; what these sent is not answered",
+        ),
+    ] = "",
     as_json: Json = False,
     max_document_mb: MaxMb = 512,
     max_segment_kb: MaxKb = 1024,
     max_sets: MaxSets = 2_000_000,
 ) -> None:
-    """Write the acknowledgement of each interchange: TA1, 997 or 999, CONTRL."""
+    """Write the acknowledgement of each interchange that others sent: TA1, 997 or 999, CONTRL."""
     from aios_assets.edi.ack import acknowledge
     from aios_assets.edi.batch import read_sources
     from aios_assets.edi.shelf import Counting
@@ -198,16 +209,21 @@ def ack(
     files = {digest: path for path, digest, _ in digests_of(walk(paths), unreadable)}
     limits = _limits(max_document_mb, max_segment_kb, max_sets)
     with writing_into(Path(tempfile.gettempdir())):
+        # Of two under one control number the one that came first stays, as in the nightly run.
+        rows = document_rows(files, as_they_came=True)
         batch = read_sources(
-            document_rows(files), contents_of(files), Counting(), grammar=True, apart=True, limits=limits
+            rows, contents_of(files), Counting(), ledger=_known_interchanges(), grammar=True, limits=limits
         )
     written = []
+    now = now_utc()
+    which: AckKind = "999" if kind == "999" else "997"
     with writing_into(out), writing_into(_store(store).parent), ControlNumbers(_store(store)) as numbers:
-        for one in acknowledge(batch, number=numbers.next, now=now_utc(), kind="999" if kind == "999" else "997"):
+        number, moment = partial(numbers.next, at=now), partial(numbers.moment, otherwise=now)
+        ours = [name.strip() for name in our_ids.split(",") if name.strip()]
+        for one in acknowledge(batch, number=number, now=now, kind=which, moment=moment, ours=ours):
             target = out / f"{one.document_id[:16]}-{one.interchange_no}-{one.kind}.edi"
-            part = target.with_suffix(".part")
-            one.save(part)
-            os.replace(part, target)
+            with appearing(target) as part:
+                one.save(part)
             written.append(
                 {
                     "document_id": one.document_id,
@@ -222,6 +238,15 @@ def ack(
     _tell(unreadable)
     if too_large:
         raise typer.Exit(1)
+
+
+def _known_interchanges() -> pl.DataFrame | None:
+    """What the nightly run has accepted so far; None where no night was run."""
+    from aios_assets.resources.lake import Lake
+    from aios_assets.settings import Settings
+
+    root = Settings().lake_root
+    return Lake(root).read("raw_edi__interchanges") if (root / "raw_edi__interchanges").is_dir() else None
 
 
 def _unanswered(rejects: pl.DataFrame, files: dict[str, Path]) -> bool:
@@ -255,6 +280,7 @@ def write(
     as_json: Json = False,
 ) -> None:
     """Write one interchange per document from rows; each gets the next control number of its partner, once and for all."""
+    from aios_assets.cli_edi_numbers import NumberTaker
     from aios_assets.edi.writing import load_partners
     from aios_assets.edi.writing import write as write_documents
     from aios_assets.resources.clock import now_utc
@@ -264,19 +290,39 @@ def write(
     if partner not in known:
         raise UsageError(f"there is no partner profile '{partner}'", todo=f"use one of {', '.join(known)}")
     rows = read_table(source, IDENTIFIERS, stamps=True)
-    # The same rows written again keep their numbers; changed rows are another document and get their own.
-    prefix = hashlib.sha256(read_file(source)).hexdigest()[:16] + " "
+    _tell_unwritten(kind, rows.columns)
     made = []
     with writing_into(out):
         with writing_into(_store(store).parent), ControlNumbers(_store(store)) as numbers:
-            written = write_documents(kind, rows, known[partner], numbers=numbers.take, now=now_utc(), prefix=prefix)
+            now = now_utc()
+            taker = NumberTaker(numbers, now, read_file(source))
+            written = write_documents(kind, rows, known[partner], numbers=taker.take, now=now, moments=taker.moments)
         for key, number, content in written.documents.iter_rows():
             target = out / f"{kind}-{partner}-{number:09d}.edi"
-            part = target.with_suffix(".part")
-            part.write_bytes(content)
-            os.replace(part, target)
+            if put(target, content):
+                taker.told.append(
+                    f"{target.name} had other bytes: sent again, the partner takes it for a copy of what it has"
+                )
             made.append({"key": key, "control_number": number, "path": str(target)})
+    for line in taker.told[:20]:
+        note(line)
+    if len(taker.told) > 20:
+        note(f"{len(taker.told) - 20:,} more such lines are not shown")
     emit(made, as_json)
+
+
+def _tell_unwritten(kind: str, columns: list[str]) -> None:
+    """Name columns that no document of this type says: a misspelt one would go without a word."""
+    from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
+    from aios_assets.edi.writing import WRITERS
+
+    writer = WRITERS.get(kind)
+    if writer is None:
+        return
+    known = {c.name for t in EDI_FACT_TABLES if t.name == writer.table for c in t.columns} | set(writer.extra)
+    odd = sorted(set(columns) - known)
+    if odd:
+        note(f"not written, for {writer.table} has no such column: {', '.join(map(printable, odd))}")
 
 
 @app.command()

@@ -84,6 +84,32 @@ def writing_into(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A hidden file to write, that takes the place of the target whole and synced, or not at all, whoever else writes there."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def put(target: Path, content: bytes) -> bool:
+    """Write a file; one that holds these bytes is left as it is, so that nobody takes it for a new one.
+
+    Returns:
+        whether other bytes were there.
+    """
+    there = target.read_bytes() if target.is_file() else None
+    if there != content:
+        with appearing(target) as part:
+            part.write_bytes(content)
+    return there not in (None, content)
+
+
 def read_file(path: Path) -> bytes:
     with reading(path):
         return path.read_bytes()
@@ -95,12 +121,20 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def document_rows(files: dict[str, Path]) -> pl.DataFrame:
-    """Documents as `read_sources` wants them; the clock is fixed, so that a check of the same bytes is the same."""
+def document_rows(files: dict[str, Path], *, as_they_came: bool = False) -> pl.DataFrame:
+    """Documents as `read_sources` wants them; the clock is fixed, so that a check of the same bytes is the same.
+
+    Args:
+        files: path by SHA-256.
+        as_they_came: whether each is known from its modification time, as documents of an inbox are.
+    """
     import polars as pl
 
+    at = [datetime(2000, 1, 1, tzinfo=UTC)] * len(files)
+    if as_they_came:
+        at = [datetime.fromtimestamp(files[digest].stat().st_mtime, UTC) for digest in sorted(files)]
     return pl.DataFrame(
-        {"document_id": sorted(files), "available_at_utc": [datetime(2000, 1, 1, tzinfo=UTC)] * len(files)},
+        {"document_id": sorted(files), "available_at_utc": at},
         schema={"document_id": pl.String, "available_at_utc": pl.Datetime("us", "UTC")},
     )
 

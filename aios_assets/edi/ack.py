@@ -6,7 +6,7 @@ import codecs
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
@@ -61,6 +61,8 @@ def acknowledge(
     number: Callable[[str, str, str, str], int],
     now: datetime,
     kind: AckKind = "997",
+    moment: Callable[[str, str, str, str], datetime] | None = None,
+    ours: Sequence[str] = (),
 ) -> Iterator[Ack]:
     """Write the answers to everything a reading holds, one interchange after the other.
 
@@ -69,11 +71,14 @@ def acknowledge(
         number: control number for (standard, our id, partner's id, purpose).
         now: date and time written into the envelopes.
         kind: 997 or 999 for X12 groups.
+        moment: when such a number was first taken, so that an answer written again has the bytes it had; `now` otherwise.
+        ours: our identifications: what we sent ourselves is the partner's to answer.
 
     Yields:
         one Ack per interchange answered; acknowledgements themselves are not acknowledged, sets that came without an
         interchange header have nobody to answer to, and documents that were given up are not the partner's fault.
     """
+    take = _Taker(number, moment, now)
     own = ("document_id", "interchange_no")
     x12 = pl.col("standard_code") == "X12"
     groups, faults = _Walk.over(batch.groups, *own), _Walk.over(batch.faults.whole.filter(pl.col("set_no") == 0), *own)
@@ -86,15 +91,33 @@ def acknowledge(
         maintain_order="left",
     )
     refused = batch.faults.whole.filter(pl.col("level_code") == "document")["document_id"]
-    here = (pl.col("elements") > 0) & ~pl.col("document_id").is_in(refused.implode())
+    here = (
+        (pl.col("elements") > 0)
+        & ~pl.col("document_id").is_in(refused.implode())
+        & ~pl.col("sender_id").is_in(list(ours))
+    )
     for i in asked.filter(here).iter_rows(named=True):
         key = (i["document_id"], i["interchange_no"])
         if i["standard_code"] == "X12":
-            ack = _x12(i, list(groups.of(key)), in_groups, errors, list(faults.of(key)), number, now, kind)
+            ack = _x12(i, list(groups.of(key)), in_groups, errors, list(faults.of(key)), take, kind)
         else:
-            ack = _contrl(i, messages.of(key), errors, list(faults.of(key)), number, now)
+            ack = _contrl(i, messages.of(key), errors, list(faults.of(key)), take)
         if ack is not None:
             yield ack
+
+
+@dataclass(frozen=True, slots=True)
+class _Taker:
+    """Control numbers with the date and time that their envelope says."""
+
+    number: Callable[[str, str, str, str], int]
+    moment: Callable[[str, str, str, str], datetime] | None
+    now: datetime
+
+    def __call__(self, *what: str) -> tuple[int, datetime]:
+        standard, ours, theirs, purpose = what
+        control = self.number(standard, ours, theirs, purpose)
+        return control, self.now if self.moment is None else self.moment(standard, ours, theirs, purpose)
 
 
 _SET_NAMES = (
@@ -168,8 +191,7 @@ def _x12(
     sets: _Walk,
     errors: _Walk,
     faults: list[dict[str, Any]],
-    number: Callable[[str, str, str, str], int],
-    now: datetime,
+    take: _Taker,
     kind: AckKind,
 ) -> Ack | None:
     noted = [f["error_code"] for f in faults if f["level_code"] == "interchange" and f["error_code"][:4] == "TA1:"]
@@ -182,7 +204,7 @@ def _x12(
     answered = [] if own else [g for g in groups if g["group_code"] not in _OWN_ANSWERS]
     if not lines and not answered:
         return None
-    control = number("X12", i["receiver_id"], i["sender_id"], f"{kind} {i['document_id']} {i['interchange_no']}")
+    control, now = take("X12", i["receiver_id"], i["sender_id"], f"{kind} {i['document_id']} {i['interchange_no']}")
     us, them = (f"{(i[f'{who}_qualifier'] or '')[:2]:<2}*{i[f'{who}_id'][:15]:<15}" for who in ("receiver", "sender"))
     # A 999 belongs to 005010, where ISA11 separates repetitions.
     release = "^*00501" if kind == "999" and answered else "U*00401"
@@ -278,8 +300,7 @@ def _contrl(
     sets: Iterator[dict[str, Any]],
     errors: _Walk,
     faults: list[dict[str, Any]],
-    number: Callable[[str, str, str, str], int],
-    now: datetime,
+    take: _Taker,
 ) -> Ack | None:
     """CONTRL of one interchange.
 
@@ -288,10 +309,11 @@ def _contrl(
     if i["only_answers"]:
         return None
     sender, receiver = _party(i["sender_id"], i["sender_qualifier"]), _party(i["receiver_id"], i["receiver_qualifier"])
-    control = number("EDIFACT", i["receiver_id"], i["sender_id"], f"CONTRL {i['document_id']} {i['interchange_no']}")
+    control, now = take("EDIFACT", i["receiver_id"], i["sender_id"], f"CONTRL {i['document_id']} {i['interchange_no']}")
     own = [f["error_code"][7:] for f in faults if f["error_code"][:7] == "CONTRL:" and f["error_code"] not in MILD]
     out = _Text("'\n")
-    out.add(f"UNB+UNOC:3+{receiver}+{sender}+{now:%y%m%d}:{now:%H%M}+{control}", "UNH+1+CONTRL:D:3:UN")
+    test = "++++++1" if i["usage_code"] == "T" else ""
+    out.add(f"UNB+UNOC:3+{receiver}+{sender}+{now:%y%m%d}:{now:%H%M}+{control}{test}", "UNH+1+CONTRL:D:3:UN")
     out.add(f"UCI+{_plain(i['control_number']) or '0'}+{sender}+{receiver}+" + (f"4+{own[0]}" if own else "7"))
     for s in () if own else sets:
         found = errors.of((s["document_id"], s["interchange_no"], s["set_no"]))

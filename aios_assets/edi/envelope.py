@@ -124,7 +124,7 @@ def _interchange_columns() -> Columns:
         "control_number": comp("e5", 1).fill_null(""),
         "syntax_version": comp("e1", 2),
         "ack_requested": _given("e9"),
-        "usage_code": pl.lit(None, dtype=pl.String),
+        "usage_code": pl.when(_given("e11") == "1").then(pl.lit("T")).otherwise(pl.lit("P")),
         **_sent(comp("e4", 1), comp("e4", 2).fill_null("")),
     }
     return common, x12, edifact

@@ -14,6 +14,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_WHOLE_ORDERS,
 )
 from aios_assets.contracts.table import Table
+from aios_assets.edi.price_basis import PIECES
 from aios_assets.edi.words import say
 
 READ = tuple(
@@ -26,9 +27,14 @@ READ = tuple(
         RAW_EDI_INVOICE_LINES,
     )
 )
+# Codes of X12 668 that refuse a line, and units of which the item master says the pieces: as dbt_project/codes has them.
+REFUSES = ("IR", "ID", "R1", "R2", "R3", "R4", "R5", "R6")
+PACKS = ("CA", "CS", "CT", "CR", "PK", "BX", "BOX", "CASE", "XCT", "XCS", "XPK", "XBX")
+_LATER = ("IB", "BP")
 _LINE = ["order_number", "item_id"]
 _MESSAGE = ["sent_at_utc", "control_no", "control_number", "document_id", "interchange_no", "set_no"]
 _CHANGES = ("860", "ORDCHG", "865")
+_NEAR = 1e-6
 
 
 def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -37,105 +43,134 @@ def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     A later message replaces what an earlier one said of the line, so that a repeated order, answer, notice or invoice counts once.
     "After" is by when a message was known to us (sent or received), then by when its sender says it was made.
 
-    Grain: one item of one order, all stores together. Units: as sent.
+    Grain: one item of one order, all stores together. Units: pieces where the unit says how many it is, else as sent.
 
     Args:
         facts: raw tables by name: order lines, whole orders, order responses, shipment lines, invoice lines; a missing one is empty.
 
     Returns:
-        order_number, item_id, ordered, times_ordered, is_cancelled, confirmed (null: no answer), is_refused,
-        changed_after_confirm, cancelled_after_shipment, expected, shipped, invoiced (null: no invoice), invoiced_twice, open_to_answer,
-        open_to_ship, open_to_invoice; sorted by order and item.
+        order_number, item_id, ordered (null: no order names it), times_ordered, is_cancelled, confirmed (null: no answer, or one without
+        figures), backordered, is_refused, answered, changed_after_confirm, cancelled_after_shipment, expected, shipped, invoiced (null:
+        no invoice), invoiced_twice, units (all in which it was counted), open_to_answer, open_to_ship, open_to_invoice; sorted by
+        order and item.
     """
     orders = _known(facts, RAW_EDI_ORDER_LINES)
     every = orders.select(*_LINE).unique()
     whole = _known(facts, RAW_EDI_WHOLE_ORDERS).join(every, on="order_number")
-    lines = every.sort(_LINE)
-    for frame in (
+    said = (
         _ordered(orders, whole),
         _answered(_known(facts, RAW_EDI_ORDER_RESPONSES), whole),
         _shipped(_known(facts, RAW_EDI_SHIPMENT_LINES)),
         _invoiced(_known(facts, RAW_EDI_INVOICE_LINES)),
-    ):
+    )
+    # Where no order was ever sent this way, nothing can be held against one.
+    named = pl.concat([f.select(_LINE) for f in said]).drop_nulls() if every.height else every
+    lines = named.unique().sort(_LINE)
+    for frame in said:
         lines = lines.join(frame, on=_LINE, how="left", maintain_order="left")
     return _stand(lines)
 
 
 def _known(facts: Mapping[str, pl.DataFrame], table: Table) -> pl.DataFrame:
-    """The rows of a table, numbered by the message they stand in, in the order in which messages were sent."""
+    """The rows of a table in the order in which their messages were sent, numbered by message, in pieces where that can be."""
     frame = facts.get(table.name, table.empty())
+    if "unit_code" in frame.columns:
+        unit = pl.col("unit_code").str.to_uppercase()
+        pieces = unit.replace_strict(PIECES, default=None, return_dtype=pl.Float64)
+        kind = (
+            pl.when(pieces.is_not_null()).then(pl.lit("EA")).when(unit.is_in(PACKS)).then(pl.lit("CA")).otherwise(unit)
+        )
+        frame = frame.with_columns(quantity=pl.col("quantity") * pieces.fill_null(1.0), unit=kind)
+    frame = frame.with_columns(known=pl.struct("available_at_utc", "sent_at_utc", "document_id", "set_no"))
+    return _by_message(frame)
+
+
+def _by_message(frame: pl.DataFrame) -> pl.DataFrame:
     order = frame.with_columns(control_no=pl.col("control_number").cast(pl.Int64, strict=False))
     order = order.sort(_MESSAGE, nulls_last=False, maintain_order=True)
-    return order.with_columns(
-        message=pl.struct(_MESSAGE).rle_id(),
-        known=pl.struct("available_at_utc", "sent_at_utc", "document_id", "set_no"),
-    )
+    return order.with_columns(message=pl.struct(_MESSAGE).rle_id())
 
 
-def _newest(*more: str) -> pl.Expr:
-    """Whether a row stands in the newest message about its line."""
-    return pl.col("message") == pl.col("message").max().over(*_LINE, *more)
+def _newest(*key: str) -> pl.Expr:
+    """Whether a row stands in the newest message about a key."""
+    return pl.col("message") == pl.col("message").max().over(*key)
 
 
 def _ordered(orders: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
-    """What is ordered after all changes; the cancellation of a whole order speaks of each of its lines."""
-    change = pl.col("set_code").is_in(list(_CHANGES))
-    shared = (*_LINE, *_MESSAGE, "set_code", "action_code", "quantity", "known")
-    cancels = whole.filter(pl.col("action_code") == "cancel").with_columns(quantity=pl.lit(0.0))
-    said = pl.concat([orders.select(shared), cancels.select(shared)]).sort(_MESSAGE, nulls_last=False)
-    said = said.with_columns(message=pl.struct(_MESSAGE).rle_id())
-    original, ends = ~change & (pl.col("action_code") == "new"), pl.col("action_code").is_in(["cancel", "delete"])
-    return said.group_by(_LINE).agg(
-        pl.col("quantity").filter(pl.col("message") == pl.col("message").max()).sum().alias("ordered"),
-        pl.col("message").filter(original).n_unique().alias("times_ordered"),
-        ends.last().alias("is_cancelled"),
-        pl.col("known").filter(~original).last().alias("changed_at"),
+    """What is ordered after all changes; the cancellation of a whole order speaks of each of its lines, and what goes counts nothing."""
+    shared = (*_LINE, *_MESSAGE, "set_code", "action_code", "quantity", "unit", "known")
+    cancels = whole.filter(pl.col("action_code") == "cancel").with_columns(
+        quantity=pl.lit(0.0), unit=pl.lit(None, dtype=pl.String)
+    )
+    said = _by_message(pl.concat([orders.select(shared), cancels.select(shared)]))
+    ends = pl.col("action_code").is_in(["cancel", "delete"])
+    said = said.with_columns(
+        ends=ends,
+        unit=pl.when(~ends).then("unit"),
+        quantity=pl.when(ends).then(0.0).otherwise("quantity"),
+        original=~pl.col("set_code").is_in(list(_CHANGES)) & (pl.col("action_code") == "new"),
+    )
+    per = said.group_by(*_LINE, "message").agg(
+        pl.col("quantity").sum(), pl.col("ends", "original").all(), pl.col("unit").unique(), pl.col("known").last()
+    )
+    per = per.sort(*_LINE, "message")
+    # An order sent again with another quantity is a change of it.
+    turned = (pl.col("quantity") - pl.col("quantity").shift(1).over(_LINE)).abs() > _NEAR
+    per = per.with_columns(changes=~pl.col("original") | turned.fill_null(value=False))
+    return per.group_by(_LINE, maintain_order=True).agg(
+        pl.col("quantity").last().alias("ordered"),
+        pl.col("original").sum().alias("times_ordered"),
+        pl.col("ends").last().alias("is_cancelled"),
+        pl.col("known").filter("changes").last().alias("changed_at"),
+        pl.col("unit").last().alias("ordered_in"),
     )
 
 
 def _answered(responses: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
     """The newest answer: what it confirms, whether it refuses; an acceptance of the whole order confirms no figure."""
-    takes = ~pl.col("response_code").is_in(["IR", "IB", "ID"])
-    lines = (
-        responses.filter(_newest())
+    shared = (*_LINE, *_MESSAGE, "known", "quantity", "unit", "response_code", "action_code")
+    lines = responses.with_columns(action_code=pl.lit(None, dtype=pl.String))
+    orders = whole.filter(pl.col("action_code") != "cancel").with_columns(
+        quantity=pl.lit(None, dtype=pl.Float64),
+        **dict.fromkeys(("unit", "response_code"), pl.lit(None, dtype=pl.String)),
+    )
+    said = _by_message(pl.concat([lines.select(shared), orders.select(shared)]))
+    first = said.group_by(_LINE).agg(pl.col("known").first().alias("first_answered_at"))
+    refuses = pl.col("response_code").is_in(REFUSES) | (pl.col("action_code") == "refuse").fill_null(value=False)
+    quantity, takes = pl.col("quantity"), ~refuses & (pl.col("action_code") != "accept").fill_null(value=True)
+    newest = (
+        said.filter(_newest(*_LINE))
         .group_by(_LINE)
         .agg(
-            pl.col("quantity").filter(takes).sum().alias("confirmed"),
-            (pl.col("response_code") == "IR").any().alias("is_refused"),
+            pl.when((pl.col("action_code") == "accept").any())
+            .then(None)
+            .otherwise(quantity.filter(takes).sum())
+            .alias("confirmed"),
+            quantity.filter(pl.col("response_code").is_in(_LATER)).sum().alias("backordered"),
+            refuses.any().alias("is_refused"),
             pl.col("known").last().alias("answered_at"),
+            pl.col("unit").filter(takes).unique().alias("confirmed_in"),
         )
     )
-    first = responses.group_by(_LINE).agg(pl.col("known").first().alias("first_answered_at"))
-    said = (
-        whole.filter(pl.col("action_code") != "cancel")
-        .group_by(_LINE)
-        .agg(
-            (pl.col("action_code").last() == "refuse").alias("whole_refused"), pl.col("known").last().alias("whole_at")
-        )
-    )
-    both = lines.join(first, on=_LINE).join(said, on=_LINE, how="full", coalesce=True)
-    refused = pl.col("whole_refused").fill_null(value=False)
-    return both.select(
-        *_LINE,
-        pl.when(refused).then(0.0).otherwise("confirmed").alias("confirmed"),
-        (pl.col("is_refused").fill_null(value=False) | refused).alias("is_refused"),
-        pl.coalesce("answered_at", "whole_at").alias("answered_at"),
-        pl.coalesce("first_answered_at", "whole_at").alias("first_answered_at"),
-    )
+    # What takes a part of the line and refuses the rest confirms less.
+    newest = newest.with_columns(is_refused=pl.col("is_refused") & ~(pl.col("confirmed") > 0).fill_null(value=False))
+    return newest.join(first, on=_LINE)
 
 
 def _shipped(shipments: pl.DataFrame) -> pl.DataFrame:
-    """What was shipped, a notice sent again counting once, and when that was first known."""
+    """What was shipped, and when that was first known; a notice sent again counts once, also where it names another order now."""
     first = shipments.group_by(_LINE).agg(pl.col("known").first().alias("shipped_at"))
-    sums = shipments.filter(_newest("shipment_id")).group_by(_LINE).agg(pl.col("quantity").sum().alias("shipped"))
+    newest = shipments.filter(_newest("sender_id", "shipment_id", "item_id")).group_by(_LINE)
+    sums = newest.agg(pl.col("quantity").sum().alias("shipped"), pl.col("unit").unique().alias("shipped_in"))
     return first.join(sums, on=_LINE)
 
 
 def _invoiced(invoices: pl.DataFrame) -> pl.DataFrame:
     """What was invoiced, an invoice sent again counting once, and whether one was."""
-    again = invoices.group_by(*_LINE, "invoice_number").agg(pl.col("message").n_unique().alias("sent"))
+    again = invoices.group_by(*_LINE, "sender_id", "invoice_number").agg(pl.col("message").n_unique().alias("sent"))
     twice = again.group_by(_LINE).agg((pl.col("sent") > 1).any().alias("invoiced_twice"))
-    sums = invoices.filter(_newest("invoice_number")).group_by(_LINE).agg(pl.col("quantity").sum().alias("invoiced"))
+    newest = invoices.filter(_newest(*_LINE, "sender_id", "invoice_number")).group_by(_LINE)
+    sums = newest.agg(pl.col("quantity").sum().alias("invoiced"), pl.col("unit").unique().alias("invoiced_in"))
     return sums.join(twice, on=_LINE)
 
 
@@ -154,22 +189,26 @@ def _after(this: str, that: str) -> pl.Expr:
 def _stand(lines: pl.DataFrame) -> pl.DataFrame:
     """What is expected, and what is still open, of each line."""
     none, false = pl.lit(0.0), pl.lit(value=False)
+    counted = [pl.col(f"{what}_in").fill_null([]) for what in ("ordered", "confirmed", "shipped", "invoiced")]
     lines = lines.with_columns(
-        pl.col("is_refused", "invoiced_twice").fill_null(value=False),
+        pl.col("is_refused", "invoiced_twice", "is_cancelled").fill_null(value=False),
         answered=pl.col("answered_at").is_not_null() & ~_after("changed_at", "answered_at"),
         late_change=_after("changed_at", "first_answered_at") & ~_after("answered_at", "changed_at"),
         late_cancel=pl.col("is_cancelled") & _after("changed_at", "shipped_at"),
+        units=pl.concat_list(counted).list.drop_nulls().list.unique().list.sort(),
     )
     # Goods that had left when the cancellation came are on their way; what was answered before a change no longer holds.
-    gone = pl.when("late_cancel").then(pl.coalesce("shipped", none))
-    expected = pl.coalesce(gone, pl.when("answered").then("confirmed"), "ordered")
+    gone = pl.when("late_cancel").then(pl.coalesce("shipped", none)).when("is_cancelled").then(none)
+    known = pl.col("ordered").is_not_null()
+    expected = pl.when(known).then(pl.coalesce(gone, pl.when("answered").then("confirmed"), "ordered"))
     shipped = pl.coalesce("shipped", none)
+    waits = pl.col("answered_at").is_null() & ~pl.col("is_cancelled") & known
     return lines.with_columns(expected=expected).select(
-        *_LINE, "ordered", "times_ordered", "is_cancelled", "confirmed", "is_refused", "answered",
+        *_LINE, "ordered", "times_ordered", "is_cancelled", "confirmed", pl.coalesce("backordered", none).alias("backordered"),
+        "is_refused", "answered",
         pl.when("is_cancelled").then(false).otherwise("late_change").alias("changed_after_confirm"),
         pl.col("late_cancel").alias("cancelled_after_shipment"),
-        "expected", shipped.alias("shipped"), "invoiced", "invoiced_twice",
-        (pl.col("answered_at").is_null() & ~pl.col("is_cancelled")).alias("open_to_answer"),
+        "expected", shipped.alias("shipped"), "invoiced", "invoiced_twice", "units", waits.alias("open_to_answer"),
         pl.max_horizontal(pl.col("expected") - shipped, none).alias("open_to_ship"),
         pl.max_horizontal(shipped - pl.coalesce("invoiced", none), none).alias("open_to_invoice"),
     )  # fmt: skip
@@ -185,30 +224,61 @@ def order_findings(state: pl.DataFrame) -> pl.DataFrame:
         order_number, item_id, finding_code, reason.
     """
     ordered, confirmed, expected, shipped = (pl.col(c) for c in ("ordered", "confirmed", "expected", "shipped"))
-    invoiced, short = pl.col("invoiced"), pl.col("answered") & ~pl.col("is_refused")
+    invoiced, short = pl.col("invoiced"), pl.col("answered") & ~pl.col("is_refused") & ~pl.col("is_cancelled")
+    known, alike = ordered.is_not_null(), pl.col("units").list.len() < 2
     checks = (
+        (
+            "not_ordered",
+            ~known,
+            say(
+                "no order names it: {} confirmed, {} shipped, {} invoiced",
+                confirmed.fill_null(0.0),
+                shipped,
+                invoiced.fill_null(0.0),
+            ),
+        ),
+        (
+            "units_differ",
+            ~alike,
+            say("counted in {}: what was said cannot be compared", pl.col("units").list.join(" and ")),
+        ),
         (
             "ordered_twice",
             pl.col("times_ordered") > 1,
             say("the same order came {} times; it counts once", "times_ordered"),
         ),
         ("not_answered", pl.col("open_to_answer"), say("{} ordered, no answer came", "ordered")),
-        ("line_refused", pl.col("is_refused"), say("{} ordered, the line was refused", "ordered")),
-        ("confirmed_short", (confirmed < ordered) & short, say("{} ordered, {} confirmed", "ordered", "confirmed")),
+        ("line_refused", pl.col("is_refused") & known, say("{} ordered, the line was refused", "ordered")),
+        (
+            "confirmed_short",
+            (confirmed < ordered - _NEAR) & short & alike,
+            say("{} ordered, {} confirmed", "ordered", "confirmed"),
+        ),
+        (
+            "backordered",
+            (pl.col("backordered") > 0) & short & known,
+            say("{} of {} come later", "backordered", "ordered"),
+        ),
         (
             "changed_after_confirm",
             pl.col("changed_after_confirm"),
-            say("changed to {} after {} were confirmed; the change wants an answer", "ordered", "confirmed"),
+            say(
+                "changed to {} after {} were confirmed; the change wants an answer", "ordered", confirmed.fill_null(0.0)
+            ),
         ),
         (
             "cancelled_after_shipment",
             pl.col("cancelled_after_shipment"),
             say("cancelled after {} had left; the cancellation is to be refused, or the goods come back", "shipped"),
         ),
-        ("shipped_over", shipped > expected, say("{} expected, {} shipped", "expected", "shipped")),
-        ("shipped_short", shipped < expected, say("{} expected, {} shipped", "expected", "shipped")),
-        ("invoiced_otherwise", invoiced != shipped, say("{} shipped, {} invoiced", "shipped", "invoiced")),
-        ("not_invoiced", invoiced.is_null() & (shipped > 0), say("{} shipped, not invoiced", "shipped")),
+        ("shipped_over", (shipped > expected + _NEAR) & alike, say("{} expected, {} shipped", "expected", "shipped")),
+        ("shipped_short", (shipped < expected - _NEAR) & alike, say("{} expected, {} shipped", "expected", "shipped")),
+        (
+            "invoiced_otherwise",
+            ((invoiced - shipped).abs() > _NEAR) & alike & known,
+            say("{} shipped, {} invoiced", "shipped", "invoiced"),
+        ),
+        ("not_invoiced", invoiced.is_null() & (shipped > 0) & known, say("{} shipped, not invoiced", "shipped")),
         ("invoiced_twice", pl.col("invoiced_twice"), pl.lit("the same invoice came more than once; it counts once")),
     )
     found = [

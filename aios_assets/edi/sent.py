@@ -8,11 +8,16 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from aios_assets.contracts.errors import UsageError
+from aios_assets.edi.counts import GROUPED
 
 ACKNOWLEDGEMENTS = ("997", "999", "TA1", "CONTRL")
 OVERDUE_AFTER = timedelta(hours=24)
-# X12 717 and 715, CONTRL 0083; A, 7 and 8 accept.
-_WORST = {"R": 3, "M": 3, "W": 3, "X": 3, "4": 3, "P": 2, "E": 1}
+# X12 717 and 715, CONTRL 0083. All else refuses: R, M, W, X, 4, and P, where one of the sets was not taken.
+_ACCEPTS, _REFUSES = {"A": 0, "7": 0, "8": 0, "E": 1}, 3
+# The number was used before: the partner has what came first, and refuses what came again.
+_COPY = ("TA1:025", "CONTRL:26", "AK9:19")
+# Envelopes may tell local time, which is at most so far ahead: what was sent then may have been answered "before".
+_CLOCKS_DIFFER = timedelta(hours=14)
 _SET = ["document_id", "interchange_no", "set_no"]
 _KEY = ["standard_code", "our_id", "partner_id", "quoted_code", "quoted_number"]
 
@@ -54,16 +59,17 @@ def sent_by_us(interchanges: pl.DataFrame, sets: pl.DataFrame, ours: Sequence[st
 
     Returns:
         standard_code, our_id, partner_id, control_number, group_control_number, set_codes, sent_at_utc (when the envelope has no date,
-        when we came to know it), document_id; oldest first.
+        or one after that, when we came to know it), document_id; oldest first.
     """
-    mine = interchanges.filter(
-        pl.col("sender_id").is_in(list(ours)),
-        pl.col("available_at_utc") <= as_of,
-        pl.col("verdict_code") != "duplicate",
-    ).select(
+    key = ["standard_code", "sender_id", "receiver_id", "control_number"]
+    mine = interchanges.filter(pl.col("sender_id").is_in(list(ours)), pl.col("available_at_utc") <= as_of)
+    # A copy under the same number is set aside, as is what was corrected under it.
+    copy = pl.col("verdict_code") == "rejected"
+    mine = mine.filter(~copy | ~(~copy).any().over(key)).select(
         "document_id", "interchange_no", "standard_code", pl.col("sender_id").alias("our_id"),
         pl.col("receiver_id").alias("partner_id"), "control_number",
-        pl.coalesce("sent_at_utc", "available_at_utc").alias("sent_at_utc"),
+        # Local time of an envelope may be ahead of ours.
+        pl.min_horizontal("sent_at_utc", "available_at_utc").alias("sent_at_utc"),
     )  # fmt: skip
     wanted = sets.filter(~pl.col("set_code").is_in(list(ACKNOWLEDGEMENTS))).select(
         "document_id", "interchange_no", "set_code",
@@ -83,12 +89,13 @@ def match_acknowledgements(
 ) -> pl.DataFrame:
     """State of everything that we sent.
 
-    A 997 or 999 answers the group that it quotes, a CONTRL the interchange. A TA1 that accepts says nothing of the sets and answers
-    nothing; one that refuses does. The worst answer counts.
+    A 997 or 999 answers the group whose kind and number it quotes, a CONTRL the interchange. A TA1 that accepts says nothing of the
+    sets and answers nothing; one that refuses does. Of several under one number the newest that was sent by then is meant. The worst
+    answer counts, but a number that was used before refuses the copy and not what was accepted. What is not known to accept refuses.
 
     Args:
-        sent: what `sent_by_us` returns, or at least standard_code, our_id, partner_id, control_number, group_control_number and
-            sent_at_utc.
+        sent: what `sent_by_us` returns, or at least standard_code, our_id, partner_id, control_number, group_control_number,
+            set_codes and sent_at_utc.
         answers: `raw_edi__acknowledgements`.
         as_of: the moment of asking; later answers do not count.
         overdue_after: how long a partner may take.
@@ -97,24 +104,40 @@ def match_acknowledgements(
         the rows of `sent` with `state` (accepted, accepted_with_errors, rejected, waiting or overdue), answered_at_utc (null: not yet)
         and due_at_utc.
     """
-    heard = _quoted(answers.filter(pl.col("available_at_utc") <= as_of))
-    worst = heard.group_by(_KEY).agg(pl.col("worst").max(), pl.col("available_at_utc").min().alias("answered_at_utc"))
     rows = sent.with_row_index("row")
-    asked = pl.concat(
-        rows.select(
-            "row", "standard_code", "our_id", "partner_id", pl.lit(code).alias("quoted_code"), _number(column)
-        ).filter(pl.col("quoted_number").is_not_null())
-        for code, column in (("interchange", "control_number"), ("group", "group_control_number"))
-    )  # fmt: skip
-    found = asked.join(worst, on=_KEY).group_by("row").agg(pl.col("worst").max(), pl.col("answered_at_utc").min())
+    heard = _meant(rows, _quoted(answers.filter(pl.col("available_at_utc") <= as_of)))
+    first = pl.col("worst").filter(~pl.col("is_copy"))
+    found = heard.group_by("row").agg(
+        pl.coalesce(first.max(), pl.col("worst").max()).alias("worst"),
+        pl.col("available_at_utc").min().alias("answered_at_utc"),
+    )
     due = pl.col("sent_at_utc") + overdue_after
     late = due < pl.lit(as_of).dt.convert_time_zone("UTC")
     silent = pl.when(late).then(pl.lit("overdue")).otherwise(pl.lit("waiting"))
     said = pl.col("worst").replace_strict(
-        {0: "accepted", 1: "accepted_with_errors", 2: "accepted_with_errors", 3: "rejected"}, return_dtype=pl.String
+        {0: "accepted", 1: "accepted_with_errors", _REFUSES: "rejected"}, return_dtype=pl.String
     )
     out = rows.join(found, on="row", how="left", maintain_order="left")
     return out.with_columns(state=pl.coalesce(said, silent), due_at_utc=due).drop("row", "worst")
+
+
+def _meant(rows: pl.DataFrame, heard: pl.DataFrame) -> pl.DataFrame:
+    """Each answer with the row it means: of those with the number it quotes, sent by then, those of its kind, and of these the newest."""
+    asked = pl.concat(
+        rows.select(
+            "row", "standard_code", "our_id", "partner_id", "sent_at_utc", pl.lit(code).alias("quoted_code"),
+            _number(column), pl.col("set_codes").str.split(" ").list.eval(pl.element().replace_strict(GROUPED, default=None)).alias("kinds"),
+        ).filter(pl.col("quoted_number").is_not_null())
+        for code, column in (("interchange", "control_number"), ("group", "group_control_number"))
+    )  # fmt: skip
+    pairs = heard.with_row_index("answer").join(asked, on=_KEY)
+    ahead = pl.col("sent_at_utc") - pl.col("available_at_utc")
+    by_then = ahead <= pl.duration()
+    pairs = pairs.filter(by_then | ((ahead <= _CLOCKS_DIFFER) & ~by_then.any().over("answer")))
+    kind = pl.col("kinds").list.contains(pl.col("acked_group_code")).fill_null(value=False)
+    pairs = pairs.filter(kind | ~kind.any().over("answer"))
+    at = pl.col("sent_at_utc")
+    return pairs.filter(at == pl.when(by_then).then(at.max().over("answer")).otherwise(at.min().over("answer")))
 
 
 def _number(column: str) -> pl.Expr:
@@ -133,6 +156,7 @@ def _quoted(answers: pl.DataFrame) -> pl.DataFrame:
         .then("acked_control_number")
         .otherwise("acked_group_control_number")
     )
+    verdict = pl.col("verdict_code").str.to_uppercase().replace_strict(_ACCEPTS, default=_REFUSES, return_dtype=pl.Int8)
     told = answers.with_columns(quoted=quoted).filter(~(is_ta1 & (pl.col("verdict_code") == "A")))
     return told.select(
         "standard_code",
@@ -140,6 +164,13 @@ def _quoted(answers: pl.DataFrame) -> pl.DataFrame:
         pl.col("sender_id").alias("partner_id"),
         pl.when(is_edifact | is_ta1).then(pl.lit("interchange")).otherwise(pl.lit("group")).alias("quoted_code"),
         _number("quoted"),
-        pl.col("verdict_code").replace_strict(_WORST, default=0, return_dtype=pl.Int8).alias("worst"),
+        pl.col("acked_group_code").str.to_uppercase(),
+        verdict.alias("worst"),
+        ((verdict == _REFUSES) & _any_of("error_codes", _COPY)).alias("is_copy"),
         "available_at_utc",
     )
+
+
+def _any_of(column: str, codes: Sequence[str]) -> pl.Expr:
+    found = pl.col(column).str.split(" ")
+    return pl.any_horizontal(found.list.contains(code) for code in codes).fill_null(value=False)

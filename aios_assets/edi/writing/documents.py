@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +14,10 @@ from aios_assets.contracts.errors import BadInputError, UsageError
 from aios_assets.contracts.table import Column
 from aios_assets.edi.typing_rules import own_columns
 from aios_assets.edi.writing import edifact_sets, x12_sets
+from aios_assets.edi.writing.envelopes import as_bytes, edifact_text, refuse_profile, x12_text
 from aios_assets.edi.writing.pen import Pen, Segment, joined, number
 from aios_assets.edi.writing.profiles import Partner
-from aios_assets.edi.writing.proof import proved, shared_by_document
+from aios_assets.edi.writing.proof import lines_told_apart, proved, shared_by_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class Written:
     documents: pl.DataFrame
 
 
-def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
+def _prepared(writer: Writer, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows in document and line order with every column of the table.
 
     Raises:
@@ -177,7 +179,7 @@ def _prepared(writer: Writer, rows: pl.DataFrame, pen: Pen) -> pl.DataFrame:
                 f"column '{column.name}' cannot be read as {column.type}", where=writer.table, todo="correct its values"
             ) from error
     if "unit_code" in frame.columns:
-        frame = frame.with_columns(pl.col("unit_code").fill_null("EA").replace(pen.partner.unit_codes(writer.standard)))
+        frame = frame.with_columns(pl.col("unit_code").fill_null("EA"))
     needed = [c.name for c in own if not c.nullable and c.name not in ("order_line", "action_code")]
     needed += writer.needed
     nulls = {n: frame[n].null_count() for n in needed if frame[n].null_count()}
@@ -210,7 +212,7 @@ def write(
     *,
     numbers: Callable[[str, list[str]], list[int]],
     now: datetime,
-    prefix: str = "",
+    moments: Callable[[str, list[str]], list[datetime]] | None = None,
 ) -> Written:
     """Write one interchange per document, after it was read again and says what its rows say.
 
@@ -220,7 +222,8 @@ def write(
         partner: whom to write to.
         numbers: control numbers for (series, purposes), such as `ControlNumbers.take`.
         now: date and time written into the envelopes.
-        prefix: put before the purpose of each control number, to tell a new version of a document from the old.
+        moments: when each of these numbers was first taken, such as `ControlNumbers.moments`: what is written again then has the
+            bytes it had.
 
     Raises:
         UsageError: the type is not written here.
@@ -229,18 +232,48 @@ def write(
     if kind not in WRITERS:
         raise UsageError(f"there is no writer of '{kind}'", todo=f"use one of {', '.join(WRITERS)}")
     writer = WRITERS[kind]
+    refuse_profile(partner, writer.standard)
     pen = Pen(partner, writer.standard)
-    frame = _prepared(writer, rows, pen)
+    frame = _prepared(writer, rows)
     shared_by_document(frame, writer.once, kind)
+    lines_told_apart(frame, kind, counted="order_line" in writer.carried()[1].values())
+    said = frame
+    if "unit_code" in frame.columns:
+        frame = frame.with_columns(pl.col("unit_code").replace(partner.unit_codes(writer.standard)))
     bodies = _bodies(writer, pen.safe(frame), pen)
-    text = (_x12(kind, writer, pen, now) if writer.standard == "X12" else _edifact(kind, pen, now)).cast(pl.Binary)
+    purposes = _purposes(kind, said, writer)
     # A number that is taken must be used, so one in its place stands in what is proved.
-    trial = bodies.with_columns(control=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
-    proved(trial.select("document", content=text), frame, *writer.carried(), kind)
+    trial = bodies.with_columns(control=pl.int_range(1, pl.len() + 1, dtype=pl.Int64), made_at=pl.lit(now))
+    proved(_contents(kind, writer, trial, pen), frame, *writer.carried(), kind, partner)
     series = f"{writer.standard}|{partner.our_id}|{partner.partner_id}"
-    taken = numbers(series, [f"{prefix}{kind} {key}" for key in bodies["document"]])
-    numbered = bodies.with_columns(control=pl.Series(taken, dtype=pl.Int64))
-    return Written(numbered.select(key="document", control_number="control", content=text))
+    taken = numbers(series, purposes)
+    made = moments(series, purposes) if moments is not None else [now] * len(taken)
+    numbered = bodies.with_columns(
+        control=pl.Series(taken, dtype=pl.Int64), made_at=pl.Series(made, dtype=pl.Datetime("us", "UTC"))
+    )
+    contents = _contents(kind, writer, numbered, pen)
+    return Written(contents.select(key="document", control_number="control", content="content"))
+
+
+def _purposes(kind: str, frame: pl.DataFrame, writer: Writer) -> list[str]:
+    """What each control number is for: the document and what its rows say, whichever file they came in and whatever stood beside them."""
+    # No value that can be written holds a control character: they keep values, and what is missing from what is empty, apart.
+    own = (pl.col(n).cast(pl.String).fill_null("\x1e") for n in (*(c.name for c in writer.columns()), *writer.extra))
+    said = frame.select("document", said=pl.concat_str(*own, separator="\x1f"))
+    per = said.group_by("document", maintain_order=True).agg(pl.col("said").str.join("\n"))
+    return [f"{kind} {key} {hashlib.sha256(text.encode()).hexdigest()[:16]}" for key, text in per.iter_rows()]
+
+
+def _contents(kind: str, writer: Writer, bodies: pl.DataFrame, pen: Pen) -> pl.DataFrame:
+    """document, control and content of each body in its envelope."""
+    text = x12_text(kind, writer.group, pen) if writer.standard == "X12" else edifact_text(kind, pen)
+    texts = bodies.select("document", "control", text=text)
+    return texts.select("document", "control", content=as_bytes(texts, pen.partner, writer.standard))
+
+
+def _exact(name: str) -> pl.Expr:
+    """A quantity or price as it is written, with six decimals."""
+    return pl.col(name).round(6).cast(pl.Decimal(38, 6)).cast(pl.Decimal(38, 12))
 
 
 def _bodies(writer: Writer, frame: pl.DataFrame, pen: Pen) -> pl.DataFrame:
@@ -252,7 +285,9 @@ def _bodies(writer: Writer, frame: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     # Computed before grouping: a constant would count once per document instead of once per line.
     frame = frame.with_columns(**parts)
     quantity = pl.col("quantity") if "quantity" in frame.columns else pl.lit(0.0)
-    price = pl.col("unit_price") if "unit_price" in frame.columns else pl.lit(0.0)
+    # Of what is written, not of its binary approximation: 1.005 is half a cent above one dollar.
+    priced = "unit_price" in writer.needed
+    amount = _exact("quantity") * _exact("unit_price") if priced else pl.lit(0.0)
     bodies = (
         frame.group_by(writer.key, maintain_order=True)
         .agg(
@@ -262,7 +297,7 @@ def _bodies(writer: Writer, frame: pl.DataFrame, pen: Pen) -> pl.DataFrame:
             pl.col("line_count").sum(),
             pl.len().cast(pl.Int64).alias("lines"),
             quantity.sum().alias("sum"),
-            (quantity * price).sum().round(2, mode="half_away_from_zero").alias("amount"),
+            amount.sum().round(2, mode="half_away_from_zero").alias("amount"),
         )
         .with_columns(total=number("sum"), lines=pl.col("lines").cast(pl.String))
     )
@@ -270,102 +305,4 @@ def _bodies(writer: Writer, frame: pl.DataFrame, pen: Pen) -> pl.DataFrame:
     return bodies.with_columns(
         body=pl.col("head_text") + pl.col("line_text") + tail_text,
         segments=pl.col("head_count") + pl.col("line_count") + tail_count + 2,
-    )
-
-
-def _x12(kind: str, writer: Writer, pen: Pen, now: datetime) -> pl.Expr:
-    """ISA, GS, ST, body, SE, GE, IEA."""
-    p = pen.partner
-    element, component, _segment = p.delimiters("X12")
-    padded = pl.col("control").cast(pl.String).str.zfill(9)
-    plain = pl.col("control").cast(pl.String)
-    new = p.x12_version >= "004020"
-    isa12 = p.x12_version[:5]
-    start = element.join(
-        [
-            "ISA",
-            "00",
-            " " * 10,
-            "00",
-            " " * 10,
-            f"{p.our_qualifier:<2}",
-            f"{p.our_id:<15}",
-            f"{p.partner_qualifier:<2}",
-            f"{p.partner_id:<15}",
-            f"{now:%y%m%d}",
-            f"{now:%H%M}",
-            p.repetition if new else "U",
-            isa12,
-            "",
-        ]
-    )
-    gs = element.join(
-        [
-            "GS",
-            writer.group,
-            p.our_group_id or p.our_id,
-            p.partner_group_id or p.partner_id,
-            f"{now:%Y%m%d}",
-            f"{now:%H%M}",
-            "",
-        ]
-    )
-    end = pen.end
-    return pl.concat_str(
-        [
-            pl.lit(start),
-            padded,
-            pl.lit(f"{element}0{element}{p.usage}{element}{component}{end}"),
-            pl.lit(gs),
-            plain,
-            pl.lit(f"{element}X{element}{p.x12_version}{end}ST{element}{kind}{element}0001{end}"),
-            pl.col("body"),
-            pl.lit(f"SE{element}"),
-            pl.col("segments").cast(pl.String),
-            pl.lit(f"{element}0001{end}GE{element}1{element}"),
-            plain,
-            pl.lit(f"{end}IEA{element}1{element}"),
-            padded,
-            pl.lit(end),
-        ]
-    )
-
-
-def _edifact(kind: str, pen: Pen, now: datetime) -> pl.Expr:
-    """UNA where the delimiters are not the usual ones, UNB, UNH, body, UNT, UNZ."""
-    p = pen.partner
-    element, component, segment = p.delimiters("EDIFACT")
-    end = pen.end
-    usual = (element, component, segment, p.release) == ("+", ":", "'", "?")
-    una = "" if usual else f"UNA{component}{element}.{p.release} {segment}" + ("\n" if p.line_break else "")
-
-    def composite(text: str) -> str:
-        return text.replace(":", component)
-
-    def party(identity: str, qualifier: str) -> str:
-        return identity + (component + qualifier if qualifier else "")
-
-    unb = element.join(
-        [
-            "UNB",
-            composite(p.edifact_syntax),
-            party(p.our_id, p.our_qualifier),
-            party(p.partner_id, p.partner_qualifier),
-            f"{now:%y%m%d}{component}{now:%H%M}",
-            "",
-        ]
-    )
-    number_ = pl.col("control").cast(pl.String)
-    return pl.concat_str(
-        [
-            pl.lit(una + unb),
-            number_,
-            pl.lit(f"{end}UNH{element}1{element}{kind}{component}{composite(p.edifact_version)}{end}"),
-            pl.col("body"),
-            pl.lit(f"UNT{element}"),
-            pl.col("segments").cast(pl.String),
-            pl.lit(f"{element}1{end}UNZ{element}1{element}"),
-            number_,
-            pl.lit(end),
-        ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from aios_assets.edi.writing.pen import Pen, Segment, day, number
+from aios_assets.edi.writing.pen import Pen, Segment, day, number, plain
 
 Layout = tuple[list[Segment], list[Segment], list[Segment]]
 
@@ -117,6 +117,6 @@ def invoice(pen: Pen) -> Layout:
     tail = [
         pen.seg("UNS", "S"),
         pen.seg("CNT", pen.comp("2", pl.col("lines"))),
-        pen.seg("MOA", pen.comp("77", number("amount"))),
+        pen.seg("MOA", pen.comp("77", plain("amount"))),
     ]
     return head, line, tail

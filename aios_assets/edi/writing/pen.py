@@ -80,14 +80,24 @@ class Pen:
         marks = list(self.partner.delimiters(self.standard))
         texts = [c for c, t in frame.schema.items() if t == pl.String]
         if self._release:
-            old = [self._release, *marks]
             control = "[\x00-\x1f]"
             self._refuse(frame, texts, control)
+            old = self._served()
             return frame.with_columns(pl.col(texts).str.replace_many(old, [self._release + m for m in old]))
         if self.partner.x12_version >= "004020":
             marks.append(self.partner.repetition)
         self._refuse(frame, texts, "[" + "".join(_class(m) for m in marks) + "\x00-\x1f]")
         return frame
+
+    def _served(self) -> list[str]:
+        """EDIFACT's service characters; in syntax 4 the asterisk repeats where no UNA says otherwise."""
+        repeats = ["*"] if self.partner.edifact_syntax.endswith("4") else []
+        return [self._release, *self.partner.delimiters(self.standard), *repeats]
+
+    def released(self, text: str) -> str:
+        """A constant that cannot be mistaken for structure; in X12 as it is."""
+        old = self._served() if self._release else []
+        return "".join(self._release + c if c in old else c for c in text)
 
     def _refuse(self, frame: pl.DataFrame, texts: list[str], pattern: str) -> None:
         bad = frame.select(pl.col(texts).str.contains(pattern).sum()) if texts else frame.clear()
@@ -114,8 +124,17 @@ def number(name: str) -> pl.Expr:
     """A quantity or price in plain decimals, at most six of them, without trailing zeros."""
     value = pl.col(name)
     whole = value.cast(pl.Int64, strict=False).cast(pl.String)
-    broken = value.round(6).cast(pl.Decimal(30, 6)).cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+    broken = _shortest(value.round(6).cast(pl.Decimal(30, 6)))
     return pl.when(value == value.round(0)).then(whole).otherwise(broken)
+
+
+def plain(name: str) -> pl.Expr:
+    """An exact decimal without trailing zeros."""
+    return _shortest(pl.col(name))
+
+
+def _shortest(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
 
 
 def day(name: str) -> pl.Expr:

@@ -8,11 +8,14 @@ import polars as pl
 
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.edi.batch import EdiBatch, read_documents
+from aios_assets.edi.writing.profiles import Partner
 
 # Nothing that is proved depends on when it was received.
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 # Six decimals are written; what a sum in binary leaves behind them is no other quantity.
 _SAME = 1e-9
+# Documents that say what each line of an order is to be.
+_ORDERS = ("850", "860", "ORDERS", "ORDCHG")
 
 
 def shared_by_document(rows: pl.DataFrame, columns: tuple[str, ...], kind: str) -> None:
@@ -39,7 +42,33 @@ def shared_by_document(rows: pl.DataFrame, columns: tuple[str, ...], kind: str) 
             )
 
 
-def proved(contents: pl.DataFrame, rows: pl.DataFrame, table: str, columns: dict[str, str], kind: str) -> None:
+def lines_told_apart(rows: pl.DataFrame, kind: str, *, counted: bool) -> None:
+    """Refuse an order two of whose lines have one number: an answer to, or a change of, that number could mean either.
+
+    Args:
+        rows: fact rows with `document`.
+        kind: document type.
+        counted: whether such a document carries the numbers of its lines.
+
+    Raises:
+        BadInputError: with the document and the number.
+    """
+    if not counted or kind not in _ORDERS:
+        return
+    twice = rows.filter(pl.struct("document", "order_line").is_duplicated())
+    if twice.height:
+        document, line = twice.select("document", "order_line").row(0)
+        raise BadInputError(
+            f"order_line {line} stands in more than one row",
+            where=f"document {document}",
+            count=twice.height,
+            todo="number every line of the order, each differently, or leave the numbers of all out",
+        )
+
+
+def proved(
+    contents: pl.DataFrame, rows: pl.DataFrame, table: str, columns: dict[str, str], kind: str, partner: Partner
+) -> None:
     """Read documents with the front door and compare them with the rows they were written from.
 
     Args:
@@ -48,6 +77,7 @@ def proved(contents: pl.DataFrame, rows: pl.DataFrame, table: str, columns: dict
         table: where such documents are read to.
         columns: column of `rows` to column of `table`, for all that such a document carries.
         kind: document type.
+        partner: whom the envelope is to name.
 
     Raises:
         BadInputError: the reader sets something aside, finds a fault, or reads another value.
@@ -56,6 +86,7 @@ def proved(contents: pl.DataFrame, rows: pl.DataFrame, table: str, columns: dict
     documents = numbered.select("document_id", "content", available_at_utc=pl.lit(_ANY_TIME))
     batch = read_documents(documents, grammar=True, apart=True)
     _refuse_faults(batch, numbered, kind)
+    _refuse_envelope(batch, partner, kind)
     names = dict(numbered.select("document", "document_id").iter_rows())
     given = rows.with_columns(document_id=pl.col("document").replace_strict(names)).sort(
         "document_id", maintain_order=True
@@ -83,6 +114,27 @@ def _refuse_faults(batch: EdiBatch, named: pl.DataFrame, kind: str) -> None:
             count=faults.height,
             todo="correct the row, or the partner profile",
         )
+
+
+def _refuse_envelope(batch: EdiBatch, partner: Partner, kind: str) -> None:
+    """Refuse envelopes that name another party, or that a partner would take for real where they are a test."""
+    said = batch.interchanges.join(batch.headers, on=["document_id", "interchange_no"])
+    meant = {
+        "sender_id": partner.our_id,
+        "sender_qualifier": partner.our_qualifier,
+        "receiver_id": partner.partner_id,
+        "receiver_qualifier": partner.partner_qualifier,
+        "usage_code": partner.usage,
+    }
+    for name, value in meant.items():
+        other = said.filter(pl.col(name).fill_null("").ne(value))
+        if other.height:
+            raise BadInputError(
+                f"{name} is '{value}', the {kind} would say '{other[name][0]}'",
+                where=f"partner {partner.name}",
+                count=other.height,
+                todo="correct the partner profile",
+            )
 
 
 def _refuse_change(given: pl.DataFrame, read: pl.Series, kind: str) -> None:

@@ -141,7 +141,7 @@ def invoice(pen: Pen) -> Layout:
         ),
         pen.seg("REF", "PO", pl.col("order_number"), when=~one & _given("order_number")),
     ]
-    hundredths = (pl.col("amount") * 100).round().cast(pl.Int64)
+    hundredths = (pl.col("amount") * 100).cast(pl.Int128).cast(pl.String)
     return head, line, [pen.seg("TDS", hundredths), pen.seg("CTT", pl.col("lines"))]
 
 

@@ -13,6 +13,7 @@ from aios_assets.contracts.errors import UsageError
 from aios_assets.edi import read_documents
 from aios_assets.edi.sent import match_acknowledgements, own_ids, sent_by_us
 from aios_assets.resources.lake import Lake
+from aios_assets.summary import _states, acknowledgements
 from tests.unit.edi.make import edifact, frame, x12
 
 SENT = datetime(2026, 1, 1, 12, tzinfo=UTC)  # as `make` dates every envelope
@@ -63,6 +64,15 @@ def test_the_same_number_at_another_partner_is_not_answered() -> None:
     assert states(ours(1), ours(1, partner="SUP2"), answer(9, 1, "A")) == {"SUP 1": "accepted", "SUP2 1": "overdue"}
 
 
+def test_a_copy_of_what_we_sent_is_not_waited_for() -> None:
+    """Written again a day later it has another date, and the same number."""
+    copy = ours(1).replace(b"260101*1200*U", b"260102*1200*U")
+    batch = read_documents(frame(ours(1), copy, ours(2), when=[SENT + timedelta(hours=n) for n in (1, 25, 26)]))
+    sent = sent_by_us(batch.interchanges, batch.sets, ["US"], LATER)
+    assert sent.select("control_number", "sent_at_utc").rows() == [("000000001", SENT), ("000000002", SENT)]
+    assert states(ours(1), copy, answer(1, 1, "A")) == {"SUP 1": "accepted"}
+
+
 def test_a_ta1_that_accepts_is_no_answer_and_one_that_refuses_is() -> None:
     def ta1(verdict: str) -> bytes:
         empty = x12("997", control=5, sender="SUP", receiver="US").split(b"GS*")[0]
@@ -111,3 +121,17 @@ def test_the_command_lists_what_is_overdue_at_a_moment(tmp_path: Path, monkeypat
     codes = [r["finding_code"] for r in said("orders", "--as-of", "2026-01-03")["findings"]]  # type: ignore[attr-defined]
     assert codes == ["not_answered", "ordered_twice", "shipped_short"]
     assert said("orders", "--as-of", "2025-12-31")["findings"] == []
+
+
+def test_the_night_tells_that_a_partner_fell_silent_and_where_to_look(tmp_path: Path) -> None:
+    """Nothing comes any more, so that the newest document is our own of Thursday; by Sunday its answer is overdue."""
+    batch = read_documents(frame(ours(1), ours(2), answer(9, 1, "R"), when=SENT + timedelta(hours=1)))
+    lake = Lake(tmp_path / "lake")
+    lake.write("raw_edi__interchanges", batch.interchanges)
+    lake.write("raw_edi__sets", batch.sets)
+    lake.write("raw_edi__acknowledgements", batch.facts["raw_edi__acknowledgements"])
+    thursday = acknowledgements(lake, SENT.date(), ["US"])
+    assert (thursday["waiting"], thursday["overdue"], thursday["rejected"]) == (1, 0, 1)
+    sunday = acknowledgements(lake, SENT.date() + timedelta(days=3), ["US"])
+    assert (sunday["waiting"], sunday["overdue"]) == (0, 1)
+    assert _states(sunday) == "1 overdue, 1 rejected (`aios edi acks`)"

@@ -280,6 +280,9 @@ def test_contrl() -> None:
         and "UCS+5'" in text
         and "UCD+37+2'" in text
     )
+    test = good.replace(b"260101:1200+1'", b"260101:1200+1++++++1'")
+    answer = next(iter(acknowledge(read_documents(frame(test)), number=lambda *a: 7, now=NOW))).content
+    assert b":1200+7++++++1'" in answer, "the answer to a test is a test"
     bad = good.replace(b"UNZ+1+1", b"UNZ+2+1")
     acks = list(acknowledge(read_documents(frame(bad), grammar=True), number=lambda *a: 7, now=NOW))
     assert "UCI+1+SENDER:14+RECEIVER:14+4+29'" in acks[0].content.decode()

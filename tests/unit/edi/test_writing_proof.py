@@ -55,7 +55,7 @@ def test_the_number_of_a_line_is_the_one_that_was_given(kind: str) -> None:
         ("ORDERS", {"quantity": [1.0, -5.0, 3.0, 4.0]}, "the ORDERS would be at fault"),
         ("850", {"quantity": [1.0, 1e25, 3.0, 4.0]}, "the 850 would be at fault"),
         ("850", {"item_id": ["I1", " I2", "I3", "I4"]}, "item_id is  I2, the 850 would say I2"),
-        ("850", {"order_number": ["X" * 30] * 4, "ship_to_site_id": ["S1"] * 4, "currency_code": ["EUR"] * 4}, "the 850 would be at fault"),
+        ("850", {"order_number": ["X" * 30] * 4, "order_line": ["1", "2", "3", "4"], "ship_to_site_id": ["S1"] * 4, "currency_code": ["EUR"] * 4}, "the 850 would be at fault"),
         ("850", {"item_id": ["I1", "", "I3", "I4"]}, "the 850 would"),
         ("214", {"estimated_date": [date(2026, 1, 9), None, None]}, "the 214 would say nothing"),
         ("DESADV", {"order_number": [None, "PO1", "PO2", "PO2"], "order_line": ["8", "2", "1", "2"]}, "order_line is 8"),
