@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from aios_assets.assets.glue_telemetry import excursions_as_known, grown_stretches
 from aios_assets.contracts.decision_tables import MON_FINDINGS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
@@ -16,7 +17,7 @@ CHANGE_DAYS = 42
 ASK_AGAIN_DAYS = 7  # an open question is repeated as often as the summary of a week would lose sight of it
 QUESTIONS = ["measure_not_judged"]
 _PLACE = ["kind_code", "item_id", "site_id", "subject"]
-_SAYS = (*_PLACE, "value", "expected_value")
+_SAYS = (*_PLACE, "value", "expected_value", "finding_date", "reason")
 _READ = ("sensor_id", "measure_code", "read_at_utc", "value", "asset_type")
 
 
@@ -26,8 +27,12 @@ def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
     looks = _first_looks(days[0]) if known.is_empty() else []
     found = pl.concat([MON_FINDINGS.empty(), *(_regimes(world, day, days[0]) for day in looks)])
     for day in days:
-        found = pl.concat([found, _not_said_yet(night_findings(world, day), [known, found], world.cutoff(day))])
-    found = found.unique("finding_id", keep="first", maintain_order=True)
+        tonight, before = night_findings(world, day), [known, found]
+        new = _not_said_yet(tonight, before, world.cutoff(day))
+        new = pl.concat([new, grown_stretches(tonight, before, day, world.cutoff(day))])
+        for said in before:  # each night compares with what people were told, not with what was found once more
+            new = new.join(said, on="finding_id", how="anti", maintain_order="left")
+        found = pl.concat([found, new]).unique("finding_id", keep="first", maintain_order=True)
     return found.join(known, on="finding_id", how="anti")
 
 
@@ -64,7 +69,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
         "raw_telemetry__readings", columns=list(_READ), where=(pl.col("available_at_utc") <= cutoff) & since
     )
     judged = {(limit.asset_type, limit.measure_code) for limit in default_limits()}
-    excursions = world.lake.read("raw_telemetry__excursions", where=pl.col("available_at_utc") <= cutoff)
+    excursions = excursions_as_known(world, cutoff)
     curated = world.lake.read("int_findings_detected", where=as_known.known_at(cutoff))
     orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)
     parts = [

@@ -37,7 +37,7 @@ def read_edi(context: AssetExecutionContext, world: World) -> Iterator[Materiali
 
     cutoff = world.cutoff(days_of(context)[-1])
     sheets = unread_documents(world.lake, cutoff, "import")
-    imports = read_import(sheets)
+    imports = read_import(sheets, world.cutoff)
     told = Told()
     for documents in unread_batches(world.lake, cutoff, "edi"):
         _read_batch(world, documents, told)

@@ -1,7 +1,8 @@
 """Sensor readings and the stretches in which they left their limits.
 
 From: trailers, docks and conveyors, as JSON lines in files or over MQTT and NATS. Every night. Duplicates of a sensor's
-reading at one instant keep the earliest received; bad lines become rejects with their line number.
+reading at one instant keep the earliest received, and those of another value are counted as conflicts; bad lines become rejects with
+their line number.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dagster import AssetExecutionContext, MaterializeResult, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec
+from aios_assets.assets.glue_telemetry import READINGS, against_known, stored_then
 from aios_assets.contracts.raw_tables import TELEMETRY_TABLES
 from aios_assets.resources.handles import World
 from aios_assets.resources.unread import mark_read, unread_documents
@@ -24,7 +26,7 @@ from aios_assets.resources.unread import mark_read, unread_documents
     pool="raw_telemetry",
 )
 def read_telemetry(context: AssetExecutionContext, world: World) -> Iterator[MaterializeResult[Any]]:
-    """Read new readings, then find excursions over all readings known by the cut-off."""
+    """Read new readings, then find excursions over all readings there are."""
     from aios_assets.telemetry import excursions, not_judged, read_telemetry
 
     cutoff = world.cutoff(days_of(context)[-1])
@@ -32,8 +34,8 @@ def read_telemetry(context: AssetExecutionContext, world: World) -> Iterator[Mat
     batch = read_telemetry(documents)
     world.write_rejects(batch.rejects)
     unjudged = not_judged(batch.readings)
-    yield write(world, "raw_telemetry__readings", batch.readings, counts=batch.counts, not_judged=unjudged)
+    counts = against_known(batch.readings, stored_then(world, batch.readings), batch.counts)
+    yield write(world, READINGS, batch.readings, counts=counts, not_judged=unjudged)
     mark_read(world.lake, documents, "telemetry")
-    known = world.lake.read("raw_telemetry__readings")
-    found = excursions(known)
+    found = excursions(world.lake.read(READINGS))
     yield write(world, "raw_telemetry__excursions", found, kinds=dict(found["kind_code"].value_counts().iter_rows()))

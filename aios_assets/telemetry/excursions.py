@@ -16,6 +16,7 @@ from aios_assets.contracts.raw_tables import RAW_TELEMETRY_EXCURSIONS
 from aios_assets.telemetry.limits import Limit, default_limits
 
 SERIES = ["sensor_id", "measure_code"]
+BOARD = ("asset_id", "shipment_id")
 MEMORY = 11
 RUNS = 200  # earlier runs of equal readings that say what is usual: a week or two of half-hours
 MAD_TO_SIGMA = 1.4826  # makes the median absolute deviation estimate the standard deviation of a normal
@@ -34,9 +35,10 @@ def excursions(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) ->
         limits: what is judged; the shipped limits when None.
 
     Returns:
-        Rows of `raw_telemetry__excursions`, sorted by key: high and low (beyond a limit, spikes apart), spike (a jump of at
-        most `spike_readings` readings), stuck (equal values in a row), gap (silence; started_at_utc is the last reading
-        before it, ended_at_utc the first after it, and no reading in it). Measures without a limit are not judged.
+        Rows of `raw_telemetry__excursions`, sorted by key: high and low (beyond a limit, spikes apart; what came on board while it
+        was too warm has a stretch of its own), spike (a jump of at most `spike_readings` readings), stuck (equal values in a row; runs that
+        follow each other are one), gap (silence; started_at_utc is the last reading before it, which also says where, ended_at_utc
+        the first after it, and no reading in it). Measures without a limit are not judged.
     """
     table = pl.DataFrame([asdict(x) for x in (default_limits() if limits is None else limits)], schema=_LIMIT_TYPES)
     table = table.filter(
@@ -48,12 +50,8 @@ def excursions(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) ->
     judged = _with_spikes(judged.sort(*SERIES, "read_at_utc"))
     found = [
         _stretches(judged, pl.col("is_spike"), "spike", _furthest(pl.col("usual")), pl.col("spike_limit").first()),
-        _stretches(
-            judged, (pl.col("value") > pl.col("high")) & ~pl.col("is_spike"), "high", pl.col("value").max(), pl.col("high").first()
-        ),
-        _stretches(
-            judged, (pl.col("value") < pl.col("low")) & ~pl.col("is_spike"), "low", pl.col("value").min(), pl.col("low").first()
-        ),
+        _stretches(judged, _beyond("high"), "high", pl.col("value").max(), pl.col("high").first(), BOARD),
+        _stretches(judged, _beyond("low"), "low", pl.col("value").min(), pl.col("low").first(), BOARD),
         _stuck(judged),
         _gaps(judged),
     ]  # fmt: skip
@@ -70,9 +68,18 @@ def not_judged(readings: pl.DataFrame, limits: Sequence[Limit] | None = None) ->
     return {f"{asset}/{measure}": int(count) for asset, measure, count in counted.iter_rows()}
 
 
-def _run(flag: pl.Expr) -> pl.Expr:
-    """Number of the stretch of equal `flag` that a reading belongs to, within its series."""
-    return (flag != flag.shift(1)).fill_null(True).cum_sum().over(SERIES)
+def _beyond(limit: str) -> pl.Expr:
+    """Whether a reading is beyond a limit, and no spike."""
+    outside = pl.col("value") > pl.col("high") if limit == "high" else pl.col("value") < pl.col("low")
+    return outside & ~pl.col("is_spike")
+
+
+def _run(flag: pl.Expr, same: Sequence[str] = ()) -> pl.Expr:
+    """Number of the stretch of equal `flag`, and equal columns `same`, that a reading belongs to, within its series."""
+    ends = (flag != flag.shift(1)).fill_null(True)
+    for name in same:
+        ends = ends | pl.col(name).ne_missing(pl.col(name).shift(1))
+    return ends.cum_sum().over(SERIES)
 
 
 def _with_spikes(judged: pl.DataFrame) -> pl.DataFrame:
@@ -100,9 +107,11 @@ def _furthest(centre: pl.Expr) -> pl.Expr:
     return pl.col("value").get((pl.col("value") - centre).abs().arg_max())
 
 
-def _stretches(judged: pl.DataFrame, flag: pl.Expr, kind: str, peak: pl.Expr, limit: pl.Expr) -> pl.DataFrame:
-    """One row per uninterrupted stretch of readings with `flag`."""
-    marked = judged.with_columns(flag=flag.fill_null(False)).with_columns(run=_run(pl.col("flag"))).filter("flag")
+def _stretches(
+    judged: pl.DataFrame, flag: pl.Expr, kind: str, peak: pl.Expr, limit: pl.Expr, same: Sequence[str] = ()
+) -> pl.DataFrame:
+    """One row per uninterrupted stretch of readings with `flag`, and with equal columns `same`."""
+    marked = judged.with_columns(flag=flag.fill_null(False)).with_columns(run=_run(pl.col("flag"), same)).filter("flag")
     return marked.group_by(*SERIES, "run", maintain_order=True).agg(
         kind_code=pl.lit(kind),
         started_at_utc=pl.col("read_at_utc").first(),
@@ -139,7 +148,7 @@ def _gaps(judged: pl.DataFrame) -> pl.DataFrame:
     marked = judged.with_columns(
         minutes=minutes,
         since=pl.col("read_at_utc").shift(1).over(SERIES),
-        document_before=pl.col("document_id").shift(1).over(SERIES),
+        **{f"{name}_before": pl.col(name).shift(1).over(SERIES) for name in ("document_id", *BOARD)},
     )
     usual = pl.col("minutes").shift(1).rolling_median(MEMORY, min_samples=1).over(SERIES)
     silent = pl.col("minutes") > pl.col("gap_intervals") * usual
@@ -151,5 +160,5 @@ def _gaps(judged: pl.DataFrame) -> pl.DataFrame:
         readings=pl.lit(0, pl.Int32),
         peak_value=pl.lit(None, pl.Float64),
         limit_value=pl.lit(None, pl.Float64),
-        document_id=pl.col("document_before"),
+        **{name: pl.col(f"{name}_before") for name in ("document_id", *BOARD)},
     )

@@ -24,6 +24,11 @@ REQUIRED = ("sensor_id", "measure_code", "asset_type", "asset_id")
 OPTIONAL = ("site_id", "shipment_id")
 # A sensor's clock may run a little ahead of ours; more than this is a fault, and the reading's time cannot be trusted.
 AHEAD = timedelta(hours=1)
+# Loggers upload months late, but a clock that lost its battery says 1970, 1980 or 2000.
+BEHIND = timedelta(days=20 * 365)
+# Beyond this a number is a mark for "no reading" (3.4e38) or noise, and sums of such numbers overflow.
+LARGEST = 1e30
+SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ def _reading(line: bytes, available_at: datetime) -> tuple[Any, ...]:
     """Columns up to shipment_id, in contract order."""
     try:
         said = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets within brackets, as deep as the line is long
         raise _Fault("not_json", "not valid JSON; send one whole object per line") from error
     if not isinstance(said, dict):
         raise _Fault("not_object", "not a JSON object; send one object per line")
@@ -120,15 +125,25 @@ def _reading(line: bytes, available_at: datetime) -> tuple[Any, ...]:
 def _text(said: dict[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str) or not value.strip():
-        have = "is missing" if value is None else f"is {value!r}, which is no text"
+        have = "is missing" if value is None else f"is {_shown(value)}, which is no text"
         raise _Fault("bad_text", f"{name} {have}; send a name that is not empty")
+    if any("\ud800" <= ch <= "\udfff" for ch in value):  # half of an escaped character: no table can hold it
+        raise _Fault("bad_text", f"{name} is {_shown(value)}, which is no valid text; send whole characters")
     return value.strip()
+
+
+def _shown(value: Any) -> str:
+    """A value as a reason shows it: short, and what it is where it has parts."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    said = repr(value)
+    return said if len(said) <= SHOWN else f"{said[:SHOWN]}…"
 
 
 def _value(said: dict[str, Any]) -> float:
     value = said.get("value")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        have = "is missing" if value is None else f"is {value!r}, which is no number"
+        have = "is missing" if value is None else f"is {_shown(value)}, which is no number"
         raise _Fault("bad_value", f"value {have}; send a JSON number")
     try:
         number = float(value)
@@ -136,19 +151,30 @@ def _value(said: dict[str, Any]) -> float:
         raise _Fault("bad_value", "value is too large to be a reading") from error
     if not math.isfinite(number):
         raise _Fault("bad_value", "value is not finite; leave the line out when there is no reading")
+    if abs(number) > LARGEST:
+        raise _Fault(
+            "bad_value", f"value {number:g} is too large to be a reading; leave the line out when there is none"
+        )
     return number
 
 
 def _instant(value: Any, available_at: datetime) -> datetime:
     try:
+        if len(value) <= len("2026-01-05"):
+            raise ValueError("a day is no instant")
         instant = datetime.fromisoformat(value)
         instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     except (TypeError, ValueError, OverflowError) as error:
-        have = "is missing" if value is None else f"is {value!r}, which is no instant"
+        have = "is missing" if value is None else f"is {_shown(value)}, which is no instant"
         raise _Fault("bad_instant", f"read_at_utc {have}; send ISO 8601 such as 2026-01-05T07:30:00Z") from error
     if instant > available_at + AHEAD:
         raise _Fault(
             "future",
             f"read_at_utc {instant:%Y-%m-%dT%H:%M:%SZ} is after the document reached us; set the sensor's clock",
+        )
+    if instant < available_at - BEHIND:
+        raise _Fault(
+            "past",
+            f"read_at_utc {instant.isoformat()} is twenty years before the document reached us; set the sensor's clock",
         )
     return instant

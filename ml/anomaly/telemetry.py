@@ -152,8 +152,9 @@ def sensor_drifts(
     daily = daily.with_columns(
         (pl.col("value") - pl.col("value").median().over(peers)).alias("off"), pl.len().over(peers).alias("peers")
     )
-    daily = daily.filter(pl.col("peers") >= 3).sort("measure_code", "sensor_id", "day")
-    series = ["measure_code", "sensor_id"]
+    # A sensor that sits on two types of asset has peers of each, and a series beside each: no day twice.
+    series = ["measure_code", "sensor_id", "asset_type"]
+    daily = daily.filter(pl.col("peers") >= 3).sort(*series, "day")
     past, now = pl.col("day") < first, pl.col("day") >= first
     before = {k: p for k, p in daily.filter(past).group_by(series, maintain_order=True) if p.height >= MIN_HISTORY_DAYS}
     stretch = dict(daily.filter(now).group_by(series, maintain_order=True))

@@ -239,6 +239,18 @@ def test_sensors_that_wander_by_themselves_are_no_drift_and_real_drift_still_is(
         assert found["subject"].to_list() == ["T5/c"], memory
 
 
+def test_a_sensor_on_two_types_of_asset_drifts_by_a_number() -> None:
+    """It has two values a day; on one day it is the median of its peers on both, and nothing over nothing is no slope."""
+    rng, trailer = np.random.default_rng(1), sensor_days(np.random.default_rng(2), 0.0, 42, 3.0)
+    other = trailer.with_columns(pl.col("value") + rng.normal(0, 0.01, trailer.height), asset_type=pl.lit("dock"))
+    middle = pl.col("value").median().over("asset_type", "read_at_utc")
+    is_same = (pl.col("sensor_id") == "T5") & (pl.col("read_at_utc").dt.date() == DAY - timedelta(days=13))
+    few = pl.concat([trailer, other]).filter(pl.col("sensor_id") != "T0")
+    both = few.with_columns(pl.when(is_same).then(middle).otherwise("value").alias("value"))
+    found = sensor_drifts(both, as_of=DAY, available_at_utc=NOW)
+    assert found["subject"].to_list() == ["T5/c"] and found["value"].is_finite().all()
+
+
 def test_measures_that_nothing_judges_are_told_and_counted() -> None:
     days = sensor_days(np.random.default_rng(0), 0.0, 20)
     found = unjudged_measures(days, {("trailer", "temperature_c")}, as_of=DAY, available_at_utc=NOW)

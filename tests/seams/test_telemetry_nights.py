@@ -1,0 +1,140 @@
+"""Sensors night by night: what was told when, beside a plain reading, and the same by nights, by a backfill and by nights again."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from dagster import DagsterInstance, materialize
+
+from aios_assets.assets.glue_findings import finding_rows
+from aios_assets.assets.s1_ingest_telemetry import read_telemetry
+from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS
+from aios_assets.resources.handles import World
+from tests.unit.telemetry.plain import START, TRAILER, Row, plain_excursions, stream
+
+ZONE = "America/New_York"
+FIRST = date(2026, 1, 4)
+KINDS = {"high": "telemetry_excursion", "low": "telemetry_excursion", "spike": "sensor_spike", "gap": "sensor_gap", "stuck": "sensor_stuck"}  # fmt: skip
+SAID = ("sensor_id", "measure_code", "value", "asset_type", "asset_id", "shipment_id")
+
+
+def network(home: Path, rows: list[Row]) -> World:
+    """A lake with one document for each moment at which readings reached us."""
+    world = World(home=str(home), inbox_path=str(home / "inbox"), business_tz=ZONE, cutoff_hour=2)
+    documents: list[Row] = []
+    for n, at in enumerate(sorted({r["available_at_utc"] for r in rows})):
+        here = [
+            {k: r[k] for k in SAID} | {"read_at_utc": r["read_at_utc"].isoformat()}
+            for r in rows
+            if r["available_at_utc"] == at
+        ]
+        content = "\n".join(json.dumps(line) for line in here).encode()
+        documents.append(
+            {"document_id": f"{n:064x}", "content": content, "size_bytes": len(content), "source_uri": f"t/{n}", "transport_code": "folder",
+             "kind_code": "telemetry", "mapping_json": None, "available_at_utc": at, "available_month": f"{at:%Y-%m}"}
+        )  # fmt: skip
+    world.lake.write(RAW_EDI_DOCUMENTS, pl.DataFrame(documents, schema=RAW_EDI_DOCUMENTS.schema))
+    return world
+
+
+def play(world: World, days: list[date]) -> dict[str, Any]:
+    """One run of these days; what the readings' step reported."""
+    ends = {
+        "dagster/asset_partition_range_start": str(days[0]),
+        "dagster/asset_partition_range_end": str(days[-1]),
+    }
+    with DagsterInstance.ephemeral() as instance:
+        done = materialize([read_telemetry], tags=ends, resources={"world": world}, instance=instance)
+    world.lake.write("mon_findings", finding_rows(world, days))
+    made = {m.asset_key.to_user_string(): m for m in done.asset_materializations_for_node("read_telemetry")}
+    return {name: value.value for name, value in made["raw_telemetry__readings"].metadata.items()}
+
+
+def told(world: World) -> pl.DataFrame:
+    return world.lake.read("mon_findings").sort("finding_id")
+
+
+def plainly_told(rows: list[Row], days: list[date], world: World) -> set[tuple[Any, ...]]:
+    """(kind, subject, day, known) of all that the nights of these days have to say."""
+    ids: set[tuple[Any, ...]] = set()
+    said: set[tuple[Any, ...]] = set()
+    out: set[tuple[Any, ...]] = set()
+    for night in days:
+        cutoff = world.cutoff(night)
+        new: list[tuple[Any, ...]] = []
+        grown: list[tuple[Any, ...]] = []
+        for e in plain_excursions([r for r in rows if r["available_at_utc"] <= cutoff], TRAILER):
+            kind, start, end = e[2:5]
+            began, ended = (t.astimezone(ZoneInfo(ZONE)).date() for t in (start, end))
+            place = (KINDS[kind], f"{e[0]}/{e[1]}@{start:%H:%M}")
+            words = (e[5], e[6], round((end - start).total_seconds() / 60))
+            lasts = kind in ("high", "low", "stuck")
+            for day in {began, ended} if lasts else {began}:
+                ((grown if lasts else []) if (*place, day) in ids else new).append((*place, day, began, words))
+        for *place, day, began, words in new:
+            out.add((*place, day, cutoff))
+            said.add((*place, began, words))
+        for *place, _, began, words in grown:
+            if (*place, began, words) not in said:
+                out.add((place[0], f"{place[1]} (late)", night, cutoff))
+        ids |= {o[:3] for o in out}
+        said |= {(*place, began, words) for *place, _, began, words in grown}
+    return out
+
+
+def test_the_nights_tell_what_was_to_be_seen_then_and_a_backfill_tells_the_same(tmp_path: Path) -> None:
+    rows = [r | {"available_at_utc": r["available_at_utc"] + timedelta(seconds=1)} for r in stream(3, sensors=2)]
+    newest: datetime = max(r["available_at_utc"] for r in rows)
+    days = [FIRST + timedelta(days=k) for k in range((newest.date() - FIRST).days + 1)]
+    nights, at_once = network(tmp_path / "nights", rows), network(tmp_path / "backfill", rows)
+    for day in days:
+        play(nights, [day])
+    one_by_one = told(nights)
+    found = set(one_by_one.select("kind_code", "subject", "finding_date", "available_at_utc").iter_rows())
+    assert found == plainly_told(rows, days, nights) and len(found) > 30
+    play(at_once, days)
+    assert told(at_once).equals(one_by_one)
+    for day in (days[-1], days[3]):
+        play(nights, [day])
+    assert told(nights).equals(one_by_one)
+    for table in ("raw_telemetry__readings", "raw_telemetry__excursions"):
+        assert at_once.lake.content_hash(table) == nights.lake.content_hash(table)
+
+
+def reading(minutes: int, value: float, known: datetime, sensor: str = "s0") -> Row:
+    return {
+        "sensor_id": sensor, "measure_code": "temperature_c", "read_at_utc": START + timedelta(hours=12, minutes=minutes), "value": value,
+        "asset_type": "trailer", "asset_id": "A", "shipment_id": "SH1", "available_at_utc": known,
+    }  # fmt: skip
+
+
+def test_what_came_late_of_a_stretch_is_told_though_the_stretch_was(tmp_path: Path) -> None:
+    """One reading a little too warm, and two days later the rest of that afternoon: ten hours at thirty degrees."""
+    day, back = START + timedelta(hours=20), START + timedelta(days=2, hours=20)
+    rows = [reading(30 * n, 3.0 + n % 3 / 10, day) for n in range(5)] + [reading(150, 8.1, day)]
+    rows += [reading(150 + 30 * n, 8.1 + 1.1 * n, back) for n in range(1, 21)]
+    world = network(tmp_path, rows)
+    for k in range(5):
+        play(world, [START.date() + timedelta(days=k)])
+    warm = told(world).filter(kind_code="telemetry_excursion").sort("finding_date")
+    assert warm.select("finding_date", "value").rows() == [(START.date(), 8.1), (back.date(), pytest.approx(30.1))]
+    assert "600 minutes, 21 readings" in warm["reason"][1]
+
+
+def test_readings_that_come_again_another_night_are_counted_and_change_nothing(tmp_path: Path) -> None:
+    day, later = START + timedelta(hours=20), START + timedelta(days=1, hours=20)
+    rows = [reading(30 * n, 3.0, day, "s0") for n in range(4)]
+    again = [reading(30 * n, 3.0 if n else 4.0, later, "s0") for n in range(3)] + [reading(0, 2.0, later, "s1")]
+    world = network(tmp_path, rows + again)
+    first, second = (play(world, [START.date() + timedelta(days=k)]) for k in range(2))
+    assert first["counts"] == {"lines": 4, "kept": 4, "duplicates": 0, "conflicts": 0, "rejected": 0}
+    assert second["counts"] == {"lines": 4, "kept": 1, "duplicates": 3, "conflicts": 1, "rejected": 0}
+    assert second["rows_written"] == 1
+    kept = world.lake.read("raw_telemetry__readings").filter(sensor_id="s0")
+    assert kept["value"].to_list() == [3.0] * 4
