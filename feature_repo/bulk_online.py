@@ -61,13 +61,14 @@ def slots_of(view: FeatureView) -> tuple[Slot, ...]:
 class BulkSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
     """The stock store with packed rows."""
 
-    def bulk_write(self, config: RepoConfig, view: FeatureView, frame: pl.DataFrame) -> int:
+    def bulk_write(self, config: RepoConfig, view: FeatureView, frame: pl.DataFrame, *, whole: bool = False) -> int:
         """Write the newest rows of a view, by the column.
 
         Args:
             config: Feast's configuration.
             view: feature view.
             frame: its join keys, features and clocks; one row per entity.
+            whole: these are all entities there are; what is written of any other goes, in the same transaction.
 
         Returns:
             Entities written.
@@ -93,6 +94,8 @@ class BulkSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
         )
         connection = self._get_conn(config)
         with connection:
+            if whole:
+                connection.execute(f"DELETE FROM {_quote_id(name)}")
             _insert(connection, _quote_id(name), frame, keys, slots, clocks)
         return frame.height
 

@@ -6,7 +6,7 @@ It answers with as many rows as it was asked for, in the order asked; a row of w
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from aios_assets.contracts.errors import BadInputError, NotSupportedError
-from feature_repo.point_in_time import as_known, by_stretches, instant, newest_known
+from feature_repo.point_in_time import INSTANT, as_known, by_stretches, instant, newest_known
 
 EVENT_TIMESTAMP = "event_timestamp"
 STRETCHES_FROM = 3_000_000  # feature rows; fewer are joined at once, which is twice as fast
@@ -295,12 +295,13 @@ def _between(
     for limit, upper in ((first, False), (last, True)):
         if limit is None:
             continue
-        aware = (
-            pl.lit(limit).cast(pl.Datetime("us")).dt.replace_time_zone("UTC") if limit.tzinfo is None else pl.lit(limit)
-        )
-        if dtype == pl.Date:
-            day = aware.dt.date()
-            bounds.append(pl.col(column) <= day if upper else pl.col(column) >= day)
+        # In UTC, for the day of an instant depends on the zone it is told in.
+        aware = pl.lit(limit.replace(tzinfo=UTC) if limit.tzinfo is None else limit.astimezone(UTC), dtype=INSTANT)
+        if dtype == pl.Date:  # the midnight of a day is within the stretch, or it is not
+            day, starts = aware.dt.date(), aware.dt.truncate("1d") == aware
+            bounds.append(
+                pl.col(column) <= day if upper else (pl.col(column) > day) | (starts & (pl.col(column) == day))
+            )
         else:
             value = instant(column, dtype)
             bounds.append(value <= aware if upper else value >= aware)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aios_assets.contracts.errors import BadInputError, ContractError
+from ml.closing import CLOSED
 from ml.distribution import text_draws
 from ml.models.base import F64, Counted, Design
 from ml.models.statistical import demand_class
@@ -51,10 +52,12 @@ class Covariates:
         promotions: rows of `raw_master__promotions` (`end_date` is the day after the last), with `available_at_utc`, and where a promotion
             was stated anew also `superseded_at_utc`: an origin sees the statement that stood then.
         holidays: rows of `raw_master__holidays`, likewise.
+        closed: sites and weekdays on which nothing is to be expected (`ml.closing`); scoring alone reads it.
     """
 
     promotions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROMOTIONS))
     holidays: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOLIDAYS))
+    closed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CLOSED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,15 @@ def training_request(
     return rows.select(*KEYS, "feature_date", "event_timestamp").sort(*KEYS, "feature_date")
 
 
+def is_answered() -> pl.Expr:
+    """Whether a series is forecast from a feature row: something of it was known of the last four weeks.
+
+    A model learns from such rows only. Of a history that reached us at once nothing was known at the days it speaks of: rows
+    without features teach absolute sizes in place of shapes, and look well on held-out rows that are as empty.
+    """
+    return pl.col("sales_qty_ea_mean_28d").is_not_null()
+
+
 def training_origins(as_of: date, history_days: int, stride_days: int, horizon: int = HORIZON) -> list[date]:
     """Origins of a training set: every `stride_days` back from the last one whose whole horizon has passed."""
     newest = as_of - timedelta(days=horizon)
@@ -152,7 +164,7 @@ def demand_frame(
         seed: seed of the sample.
 
     Raises:
-        BadInputError: no features, or two rows of one item, site and day.
+        BadInputError: no features, or two rows of one item, site and day, or (learning) nothing was known at any origin.
         ContractError: rows were lost or doubled on the way.
     """
     if features.height == 0:
@@ -160,10 +172,13 @@ def demand_frame(
     doubled = features.height - features.select(*KEYS, "feature_date").n_unique()
     if doubled:
         raise BadInputError("feature rows are doubled", where="feat_item_site__demand", count=doubled)
-    features = features.sort(*KEYS, "feature_date")
-    asked = features.height * horizon
+    features, asked = features.sort(*KEYS, "feature_date"), features.height * horizon
+    dropped: dict[str, int] = {}
+    if labels is not None:
+        features, dropped = _answered(features, horizon)
     origin, ahead = _sampled(features.height, horizon, most_rows, seed)
-    dropped = {"not_sampled": asked - origin.size} if origin.size < asked else {}
+    if origin.size < features.height * horizon:
+        dropped["not_sampled"] = features.height * horizon - origin.size
     rows = features.select(*KEYS, pl.col("feature_date").alias("origin_date"), "available_at_utc")[origin]
     rows = rows.with_columns(pl.Series("horizon_days", ahead, dtype=pl.Int32)).with_columns(
         (pl.col("origin_date") + pl.duration(days=pl.col("horizon_days"))).alias("target_date")
@@ -172,6 +187,19 @@ def demand_frame(
         design = _design(features, origin, rows, covariates, encoding, None)
         return DemandFrame(design, rows.drop("available_at_utc"), Counted(asked, design.rows, dropped))
     return _labelled(features, origin, rows, covariates, encoding, labels, Counted(asked, origin.size, dropped))
+
+
+def _answered(features: pl.DataFrame, horizon: int) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The feature rows that a model may learn from, and how many design rows the others would have made."""
+    known = features.filter(is_answered())
+    if known.is_empty():
+        raise BadInputError(
+            "nothing was known at any day to learn from", where="feat_item_site__demand", count=features.height,
+            todo="a history that reached us at once teaches from that day on: wait eight weeks, or load it into a new home with the "
+            "times at which it was known (`aios ingest FOLDER --as-sent`, files that keep their times)",
+        )  # fmt: skip
+    left = (features.height - known.height) * horizon
+    return known, {"nothing_known": left} if left else {}
 
 
 def _labelled(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aios_assets.contracts.errors import BadInputError
+from ml.distribution import coded
 from ml.models.base import Design
-from ml.models.boosted import BoostedModel
+from ml.models.boosted import BoostedModel, by_class
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("the weekday", ("weekday", "same_weekday_lag")),
@@ -35,7 +36,7 @@ class Explanation:
 
     Attributes:
         level: level of the series, in eaches a day.
-        base: average of the model before anything is known.
+        base: average of the model before anything is known, times what makes its class add up to what it learned from.
         factors: group to factor, largest effect first.
         censoring: factor that gives back demand lost at stock-outs.
         mean: product of all, the forecast's mean.
@@ -64,7 +65,8 @@ def explain(model: BoostedModel, design: Design) -> list[Explanation]:
     """
     parts = model.contributions(design)
     mean = model.predict(design).mean
-    factor = np.array([model.bias.get(str(s), 1.0) for s in design.segment])
+    kinds = coded(design.segment)
+    factor, balance = by_class(model.bias, kinds), by_class(model.balance, kinds)
     groups = [_group(name) for name in design.names]
     out = []
     for row in range(design.rows):
@@ -72,7 +74,7 @@ def explain(model: BoostedModel, design: Design) -> list[Explanation]:
         for name, value in zip(groups, parts[row, :-1], strict=True):
             sums[name] = sums.get(name, 0.0) + float(value)
         ranked = dict(sorted(((k, float(np.exp(v))) for k, v in sums.items()), key=lambda kv: -abs(np.log(kv[1]))))
-        level, base = float(design.scale[row]), float(np.exp(parts[row, -1]))
+        level, base = float(design.scale[row]), float(np.exp(parts[row, -1]) * balance[row])
         product = level * base * float(np.prod(list(ranked.values()))) * float(factor[row])
         if not np.isclose(product, mean[row], rtol=1e-6, atol=1e-9):
             raise BadInputError("the factors do not multiply up to the forecast", where=model.name, count=row)

@@ -22,6 +22,8 @@ import polars as pl
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
 from ml.known_panel import KnownPanel, known_panel
 from ml.own_features import (
+    LAGS,
+    WINDOWS,
     Cells,
     Wide,
     own_feature_names,
@@ -33,6 +35,8 @@ from ml.visible import BLOCK_CELLS, I64, KEYS
 from ml.visible import VERSION_COLUMNS as VERSION_COLUMNS
 from ml.windows import F64, WindowSums
 
+# Where none of these is known, no other feature of the series' own history is.
+FURTHEST = (f"sales_qty_ea_lag_{LAGS[-1]}", f"sales_qty_ea_mean_{WINDOWS[-1]}d", "days_since_sale", "price_usd_lag_0")
 AGGREGATE_WINDOW = 28
 AGGREGATES = (("site_sales_qty_ea_mean_28d", "site_id"), ("item_sales_qty_ea_mean_28d", "item_id"))
 COMPILE_FROM = 2_000_000  # rows; below this loading the compiled kernel costs more than it saves
@@ -48,7 +52,7 @@ def demand_features(
     """Feature rows of `days`, each from what was known at its own cut-off.
 
     Grain: item, site and day; a row exists for every series from its first known report on, also on days without one
-    (then `sales_qty_ea_lag_0` is null). Units: eaches, US dollars, days. Stored in 32 bits, accumulated in 64.
+    (then `sales_qty_ea_lag_0` is null), until nothing of it is known of a year. Units: eaches, US dollars, days. Stored in 32 bits, accumulated in 64.
 
     Args:
         versions: rows of `fct_demand_daily`, all versions; history before `days` is read as far back as it is given.
@@ -258,7 +262,7 @@ class _Made:
         values = self.cells.part(index)
         part = slice(int(self.cells.bounds[index]), int(self.cells.bounds[index + 1]))
         columns, wanted = self.columns[part], self.wanted[part]
-        exists = self.known.first_known[:, None] <= columns[None, :]
+        exists = (self.known.first_known[:, None] <= columns[None, :]) & self._of_a_year(values)
         whole = bool(exists.all())  # the usual month: nothing to pick, nothing to copy
         per_series, place = exists.sum(axis=1), None if whole else np.flatnonzero(exists)
         days = pl.DataFrame(
@@ -277,6 +281,13 @@ class _Made:
             for name, v in zip(self.names, values, strict=True)
         ]
         return pl.DataFrame(made).select(FEAT_ITEM_SITE_DEMAND.names)
+
+    def _of_a_year(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Whether any feature of a series' own history is known: a night reads no further back than they do."""
+        known = np.zeros(values.shape[1:], dtype=bool)
+        for name in FURTHEST:
+            known |= ~np.isnan(values[self.names.index(name)])
+        return known
 
 
 def _values(cells: pl.DataFrame) -> Wide:

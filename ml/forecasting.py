@@ -21,6 +21,7 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from aios_assets.contracts.errors import BadInputError, UsageError
+from ml.closing import closed_as_zero
 from ml.distribution import Shape, even_draws, fit_shape, shape_quantiles, text_draws
 from ml.metrics import scales, score
 from ml.mixture import BOOSTED, DIRECT, Choice, Judge, best_mix, deflator
@@ -420,6 +421,10 @@ class _Run:
             mean[s, h - 1] = m
             quantiles[s, h - 1] = law.quantiles(self._signals(frame, m, learned), cells, self._draws(rows))
         mean, quantiles = with_newcomers(self.panel, mean, quantiles, self.spec.levels, self.notes)
+        if self.panel.freq == "D":
+            weekday = np.array([self.panel.day(k).weekday() for k in range(self.panel.periods + horizon)])
+            mean, quantiles, note = closed_as_zero(~np.isnan(self.panel.sales), weekday, mean, quantiles)
+            self.notes += note
         frame_out = long_frame(self.panel, mean, quantiles, self.spec.levels)
         return PanelForecast(frame_out, choice.words(), expected, candidates, tuple(self.notes), quantiles)
 

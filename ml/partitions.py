@@ -66,7 +66,7 @@ def by_series(frame: pl.DataFrame, keys: Sequence[str], parts: int) -> list[pl.D
 
 
 def score_parts(
-    artifact: bytes, digest: str, version: str, features: pl.DataFrame, promotions: pl.DataFrame, holidays: pl.DataFrame, *, parts: int,
+    artifact: bytes, digest: str, version: str, features: pl.DataFrame, covariates: Covariates, *, parts: int,
     engine: str = "inprocess", workers: int = 2,
 ) -> pl.DataFrame:  # fmt: skip
     """`ml.scoring.score_demand` over parts of the series: the same rows to the last digit, whatever the engine.
@@ -76,15 +76,14 @@ def score_parts(
         digest: their SHA-256.
         version: registered version.
         features: feature rows at the origin.
-        promotions: see `ml.datasets.Covariates`.
-        holidays: see `ml.datasets.Covariates`.
+        covariates: promotions, holidays and closed weekdays.
         parts: number of parts.
         engine: see `map_partitions`.
         workers: see `map_partitions`.
     """
     from functools import partial
 
-    work = partial(_score_part, artifact, digest, version, promotions, holidays)
+    work = partial(_score_part, artifact, digest, version, covariates)
     done = map_partitions(work, by_series(features, ["item_id", "site_id"], parts), engine=engine, workers=workers)
     return pl.concat(done).sort("item_id", "site_id", "origin_date", "horizon_days")
 
@@ -99,23 +98,18 @@ def score_on(engine: str, scorer: Scorer, features: pl.DataFrame, covariates: Co
         engine: see `map_partitions`.
         scorer: model or fallback.
         features: feature rows at the origin.
-        covariates: promotions and holidays.
+        covariates: promotions, holidays and closed weekdays.
     """
     from ml.scoring import score_demand
 
     if engine == "inprocess" or scorer.model is None or features.height == 0:
         return score_demand(scorer, features, covariates)
     parts = max(2, -(-features.height // SERIES_A_PART))
-    done = score_parts(
-        scorer.artifact, scorer.digest, scorer.version, features, covariates.promotions, covariates.holidays, parts=parts, engine=engine
-    )  # fmt: skip
+    done = score_parts(scorer.artifact, scorer.digest, scorer.version, features, covariates, parts=parts, engine=engine)
     return score_demand(scorer, features, covariates) if done["is_fallback"].any() else done
 
 
-def _score_part(
-    artifact: bytes, digest: str, version: str, promotions: pl.DataFrame, holidays: pl.DataFrame, part: pl.DataFrame
-) -> pl.DataFrame:
-    from ml.datasets import Covariates
+def _score_part(artifact: bytes, digest: str, version: str, covariates: Covariates, part: pl.DataFrame) -> pl.DataFrame:
     from ml.scoring import Scorer, score_demand
 
-    return score_demand(Scorer.of(artifact, "demand", version, digest), part, Covariates(promotions, holidays))
+    return score_demand(Scorer.of(artifact, "demand", version, digest), part, covariates)

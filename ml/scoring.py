@@ -1,6 +1,6 @@
 """Score the nightly forecasts: 28 horizons × item × site in one matrix, every row with the model that made it.
 
-From: features at the origin, promotions and holidays as announced, the champion's artefact. Form: `pred_demand__28d`. When
+From: features at the origin, promotions and holidays as announced, weekdays on which sites are closed, the champion's artefact. Form: `pred_demand__28d`. When
 there is no healthy champion the named baseline answers, and every row says so with the reason.
 """
 
@@ -63,7 +63,7 @@ def score_demand(
     Args:
         scorer: model or fallback.
         features: rows of `feat_item_site__demand` (attributes joined as in training), one per series and origin.
-        covariates: promotions and holidays; only those announced by the origin's cut-off count.
+        covariates: promotions and holidays; only those announced by the origin's cut-off count; and closed weekdays.
         horizon: days ahead.
 
     Returns:
@@ -72,6 +72,7 @@ def score_demand(
     if features.height == 0:
         return PRED_DEMAND_28D.empty()
     forecast, rows, segment, used = _forecast(scorer, features, covariates, horizon)
+    forecast = _without_closed(forecast, rows, covariates.closed)
     known = features.select(
         "item_id", "site_id", pl.col("feature_date").alias("origin_date"), "available_at_utc",
         pl.col("feature_date").dt.strftime("%Y-%m").alias("origin_month"),
@@ -88,6 +89,16 @@ def score_demand(
         pl.Series("demand_class", names, dtype=pl.String).gather(label),
     ).join(known, on=["item_id", "site_id", "origin_date"], how="left", maintain_order="left")
     return frame.select(PRED_DEMAND_28D.names).cast(dict(PRED_DEMAND_28D.schema))  # type: ignore[arg-type]
+
+
+def _without_closed(forecast: Forecast, rows: pl.DataFrame, closed: pl.DataFrame) -> Forecast:
+    """The forecast, zero on weekdays on which a site is closed."""
+    if closed.is_empty():
+        return forecast
+    days = rows.select("site_id", pl.col("target_date").dt.weekday().alias("weekday"))
+    is_closed = days.join(closed.with_columns(shut=True), on=["site_id", "weekday"], how="left", maintain_order="left")
+    opened = is_closed["shut"].is_null().to_numpy()
+    return Forecast(forecast.mean * opened, forecast.quantiles * opened[:, None], forecast.levels)
 
 
 def _forecast(

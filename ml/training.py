@@ -125,7 +125,7 @@ def train_demand(
     }
     table = _compare(model, design, frame.rows, labels)
     artifact = model.to_bytes()
-    figures = describe(frame) | {"bias_correction": bias}
+    figures = describe(frame) | {"balance": model.balance, "bias_correction": bias}
     plots = _plots(model, design, table) if with_plots else {}
     params = asdict(spec) | {"seed": seed, "as_of": as_of.isoformat()}
     card = model_card(params, table, figures, design.names)

@@ -1,5 +1,6 @@
 """Which demand model answers on a day, and what it is given."""
 
+from calendar import day_name
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ SHOWN = timedelta(weeks=8)
 
 
 def covariates(world: World, day: date) -> Any:
-    """Promotions and holidays as announced by the cut-off of `day`, with what was announced before."""
+    """Promotions and holidays as announced by the cut-off of `day`, with what was announced before, and closed weekdays."""
     from ml.datasets import Covariates
 
     cutoff = world.cutoff(day)
@@ -25,7 +26,22 @@ def covariates(world: World, day: date) -> Any:
             world.lake, "raw_master__promotions", ["promotion_id", "item_id", "site_id"], cutoff
         ),
         holidays=as_known.master_versions(world.lake, "raw_master__holidays", ["holiday_date", "holiday_name"], cutoff),
+        closed=closed_sites(world, day),
     )
+
+
+def closed_sites(world: World, day: date) -> pl.DataFrame:
+    """Sites and weekdays on which nothing is expected of them, as known at the cut-off of `day`."""
+    from ml.closing import WEEKS, closed_weekdays
+
+    reported = as_known.reported_days(world.lake, day - timedelta(weeks=WEEKS + 1), day, world.cutoff(day))
+    return closed_weekdays(reported, day)
+
+
+def closed_words(world: World, day: date) -> list[str]:
+    """Sites with the weekdays on which nothing is expected of them, in words."""
+    closed = closed_sites(world, day).group_by("site_id", maintain_order=True).agg("weekday")
+    return [f"{site}: {', '.join(day_name[w - 1] for w in weekdays)}" for site, weekdays in closed.iter_rows()]
 
 
 def champion(world: World, day: date) -> Any:
@@ -83,7 +99,9 @@ def demand_rows(world: World, day: date) -> pl.DataFrame:
 
 def series_to_score(world: World, day: date) -> pl.DataFrame:
     """Feature rows of the series that are forecast on a day."""
-    return scoring_features(world, day, day).filter(pl.col("sales_qty_ea_mean_28d").is_not_null())
+    from ml.datasets import is_answered
+
+    return scoring_features(world, day, day).filter(is_answered())
 
 
 def recent_sales(world: World, day: date) -> pl.DataFrame:

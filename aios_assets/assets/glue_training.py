@@ -86,8 +86,10 @@ def train_demand_if_due(world: World, day: date, force: bool, why: str, say: Cal
         return Outcome(DEMAND, day, False, "not due")
     try:
         trained, asked = _train_demand(world, day, say)
+        _refuse_unmeasured(trained)
         papers = demand_papers(world, trained, day)
     except AiosError as error:
+        say(f"no demand model is trained, though it is due ({reason}): {error}")
         return Outcome(DEMAND, day, False, f"due ({reason}), but not possible: {error}")
     key = f"{DEMAND}|{day.isoformat()}|{trained.digest}"
     ref = world.tracking.log_training(
@@ -132,6 +134,17 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
     found = world.features.training_frame(request, FEATURES)
     features = found.rename({"event_timestamp": "available_at_utc"})
     return train_demand(features, labels, covariates(world, day), TrainSpec(), world.seed, as_of=day), features.height
+
+
+def _refuse_unmeasured(trained: Any) -> None:
+    """No gate could judge a version that was measured on nothing; a recipe that is only played in a trial may be such a one."""
+    from aios_assets.contracts.errors import BadInputError
+
+    if trained.backtest.is_empty():
+        raise BadInputError(
+            "there are too few origins to calibrate on some and to measure on others", where="training set",
+            todo="wait for more days of history, or set fewer days between origins (AIOS_TRAINING_STRIDE_DAYS)",
+        )  # fmt: skip
 
 
 def backtest_scores(world: World, day: date, trained: Any, ref: Any) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset, multi_asset
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec, contract_metadata, png_metadata, what_it_holds
 from aios_assets.assets.glue_lead_time import lead_time_rows
-from aios_assets.assets.glue_scoring import demand_rows, recent_sales
+from aios_assets.assets.glue_scoring import closed_words, demand_rows, recent_sales
 from aios_assets.assets.pictures import forecast_picture
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D
@@ -41,7 +41,7 @@ def pred_demand__28d(context: AssetExecutionContext, world: World) -> Materializ
     models = [f"{n} {v}" for n, v in frame.select("model_name", "model_version").unique().sort(pl.all()).iter_rows()]
     return write(
         world, "pred_demand__28d", frame, window=(days[0], days[-1] + timedelta(days=1)),
-        models=models, fallback_rows=int(frame["is_fallback"].sum()),
+        models=models, fallback_rows=int(frame["is_fallback"].sum()), closed_weekdays=closed_words(world, days[-1]),
         picture=png_metadata(forecast_picture(recent_sales(world, days[-1]), frame)),
     )  # fmt: skip
 

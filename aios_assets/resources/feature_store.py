@@ -161,12 +161,13 @@ class Features:
         pairs = [ref.split(":", 1) for ref in features]
         return [pl.lit(None, dtype=TABLES[view].column(name).dtype).alias(name) for view, name in pairs]
 
-    def publish_online(self, view: str, frame: pl.DataFrame) -> int:
+    def publish_online(self, view: str, frame: pl.DataFrame, *, whole: bool = False) -> int:
         """Write the newest rows of a view to the online store, by the column.
 
         Args:
             view: feature view.
             frame: keys, features and clocks; one row per entity.
+            whole: these are all entities there are; others are forgotten.
 
         Returns:
             Entities written.
@@ -176,7 +177,7 @@ class Features:
         provider: Any = self.store._get_provider()
         online = provider.online_store
         assert isinstance(online, BulkSqliteOnlineStore)
-        return online.bulk_write(self.store.config, self.store.get_feature_view(view), frame)
+        return online.bulk_write(self.store.config, self.store.get_feature_view(view), frame, whole=whole)
 
     def newest_rows(self, view: str, instant: datetime) -> pl.DataFrame:
         """The newest row of every entity of a view that was known at `instant`."""
@@ -193,16 +194,29 @@ class Features:
         return frame
 
     def publish_as_of(self, instant: datetime) -> dict[str, int]:
-        """Publish the newest row of every entity of every view, as known at `instant`.
+        """Publish the newest row of every entity of every view, as known at `instant`; entities without one are forgotten.
+
+        A day that is run again does not take back what later ones published: then the newest day counts that there are features of.
 
         Returns:
             Entities written, by view; a view whose table does not exist yet is left out.
         """
-        written = {}
+        written, instant = {}, self._published_at(instant)
         for view in sorted(self.views):
             if (self.lake_root / view).is_dir():
-                written[view] = self.publish_online(view, self.newest_rows(view, instant))
+                written[view] = self.publish_online(view, self.newest_rows(view, instant), whole=True)
         return written
+
+    def _published_at(self, instant: datetime) -> datetime:
+        """`instant`, or the newest cut-off that there are demand features of, if that is later."""
+        from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
+        from feature_repo.polars_store import scan
+
+        if not (self.lake_root / FEAT_ITEM_SITE_DEMAND.name).is_dir():
+            return instant
+        rows = scan(self.views[FEAT_ITEM_SITE_DEMAND.name].batch_source, self.store.config)
+        newest = rows.select(pl.col(str(FEAT_ITEM_SITE_DEMAND.known_clock)).max()).collect().item()
+        return instant if newest is None else max(instant, newest)
 
     def online(self, keys: Sequence[Mapping[str, Any]], features: Sequence[str]) -> pl.DataFrame:
         """Features of entities as they are published, through Feast.
@@ -223,14 +237,14 @@ class Features:
 
         Args:
             view: feature view.
-            instant: moment of publication.
+            instant: moment of publication, as given to `publish_as_of`.
             sample: entities compared; all of them when there are fewer.
             seed: seed of the sample.
 
         Returns:
             Join keys, feature, offline and online value (as text); empty when they agree.
         """
-        rows = self.newest_rows(view, instant)
+        rows = self.newest_rows(view, self._published_at(instant))
         keys = [c.name for c in self.store.get_feature_view(view).entity_columns]
         chosen = rows.sample(min(sample, rows.height), seed=seed).sort(keys)
         names = [f.name for f in self.store.get_feature_view(view).features]

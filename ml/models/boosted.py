@@ -3,7 +3,8 @@
 Each row is a series, an origin and a horizon (direct multi-horizon: no forecast is fed back). The target is divided by the
 level of its series, so that the trees learn shapes, not sizes. The mean is a Tweedie regression; a second, smaller model
 learns the expected absolute deviation; `ml.distribution` turns both into quantiles that were calibrated on rows held out in
-time order. The artefact is LightGBM's own text plus JSON: no pickle, the same bytes for the same input and seed.
+time order. Boosted Tweedie means do not add up to what they learned from where demand is heavy-tailed (Denuit, Charpentier
+and Trufin 2021, "Autocalibration and Tweedie-dominance for insurance pricing"): a factor per demand class makes them. The artefact is LightGBM's own text plus JSON: no pickle, the same bytes for the same input and seed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ FORMAT = 1
 TINY = 1e-6
 MIN_CALIBRATION_ROWS = 200
 SCORE_ROWS = 65_536
+Kinds = tuple[list[str], npt.NDArray[np.int64]]
+# What brings the mean of a class to what it learned from is the median of that of some groups of series, so that one absurd
+# sale cannot move it; held near that of all classes where a class sold little of the whole (share), and never more than this.
+BALANCE_GROUPS = 9
+BALANCE_SHARE = 0.02
+MOST_BALANCE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +193,32 @@ def tie_draws(frame: Design) -> F64:
     return row_draws(frame.scale, frame.target_index, frame.horizon)
 
 
+def by_class(factors: dict[str, float], kinds: Kinds) -> F64:
+    """The factor of each row's demand class; 1 for a class that has none."""
+    names, place = kinds
+    out: F64 = np.array([factors.get(name, 1.0) for name in names])[place]
+    return out
+
+
+def balance_of(frame: Design, mean: F64) -> dict[str, float]:
+    """Factor per demand class with which the means add up to the units they were learned from.
+
+    Args:
+        frame: the rows learned from.
+        mean: their fitted means ÷ scale.
+    """
+    assert frame.y is not None
+    names, place = coded(frame.segment)
+    series = frame.tie if frame.tie is not None else np.arange(frame.rows) / frame.rows
+    cell = place * BALANCE_GROUPS + (series * BALANCE_GROUPS).astype(np.int64)
+    shape = (len(names), BALANCE_GROUPS)
+    fitted = np.bincount(cell, mean * frame.scale, len(names) * BALANCE_GROUPS).reshape(shape)
+    actual = np.bincount(cell, frame.y, len(names) * BALANCE_GROUPS).reshape(shape)
+    whole, prior = np.median(actual.sum(0) / np.maximum(fitted.sum(0), TINY)), BALANCE_SHARE * fitted.sum(0)
+    raw = np.median((actual + whole * prior) / np.maximum(fitted + prior, TINY), axis=1)
+    return {str(n): float(f) for n, f in zip(names, np.clip(raw, 1 / MOST_BALANCE, MOST_BALANCE), strict=True)}
+
+
 class BoostedModel:
     """Global direct multi-horizon LightGBM with a calibrated distribution."""
 
@@ -196,6 +229,7 @@ class BoostedModel:
         self.names: tuple[str, ...] = ()
         self.extra: dict[str, Any] = {}
         self.bias: dict[str, float] = {}
+        self.balance: dict[str, float] = {}
         self._mean_text = self._spread_text = ""
         self._shape: Shape | None = None
         self._levels: Levels | None = None
@@ -258,6 +292,7 @@ class BoostedModel:
         spec = replace(spec, min_rows_leaf=leaf)
         self._mean_text, seen = train_seen(frame, scaled, frame.weight, spec.params(seed, "tweedie"), spec.trees)
         mean = np.maximum(seen, TINY)
+        self.balance = balance_of(frame, mean)
         x = np.column_stack([frame.x, np.log(mean).astype(np.float32)])
         wide = replace(frame, x=x, names=(*frame.names, "log_mean"))
         params = replace(spec, leaves=min(24, spec.leaves), learning_rate=0.08).params(seed + 1, "tweedie")
@@ -280,7 +315,7 @@ class BoostedModel:
         self._shape = shape
 
     # --- scoring --------------------------------------------------------------------------------------------------
-    def _mean_spread(self, frame: Design) -> tuple[F64, F64]:
+    def _mean_spread(self, frame: Design, kinds: Kinds | None = None) -> tuple[F64, F64]:
         if frame.names != self.names:
             missing = sorted(set(self.names) - set(frame.names))
             raise BadInputError(f"features do not fit the model; missing: {missing}", where=self.name)
@@ -290,22 +325,15 @@ class BoostedModel:
         mean = np.maximum(first.predict(frame.x, num_threads=self.spec.threads), TINY)
         spread = second.predict(frame.x, num_threads=self.spec.threads, last=np.log(mean).astype(np.float32))
         spread = np.maximum(spread, 1e-3 * mean)
-        return mean * frame.scale, np.maximum(spread * frame.scale, TINY)
-
-    def _factor(self, segment: Labels) -> F64:
-        names, inverse = coded(segment)
-        values = np.array([self.bias.get(str(name), 1.0) for name in names])
-        out: F64 = values[inverse]
-        return out
+        mean = mean * frame.scale * by_class(self.balance, kinds or coded(frame.segment))
+        return mean, np.maximum(spread * frame.scale, TINY)
 
     def predict(self, frame: Design, levels: Sequence[float] | None = None) -> Forecast:
         """Mean and quantiles of every row, in units of the target."""
         asked = self.spec.levels if levels is None else tuple(levels)
         assert self._shape is not None and self._levels is not None
-        names, label = coded(frame.segment)
-        mean, spread = self._mean_spread(frame)
-        factor = np.array([self.bias.get(name, 1.0) for name in names])[label]
-        mean, spread = mean * factor, spread * factor
+        names, label = classes = coded(frame.segment)
+        mean, spread = self._corrected(frame, classes)
         moved, nudge = self._levels.moved, self._levels.nudge
         if asked != self._levels.asked:
             known = (0.0, *self._levels.asked, 1.0)
@@ -322,16 +350,16 @@ class BoostedModel:
             out[rows] = split_ties(limits, nudge[group[rows]], draws[rows])
         return Forecast(mean, out, asked)
 
-    def _corrected(self, frame: Design) -> tuple[F64, F64]:
-        """Mean and spread with the demand lost at stock-outs given back."""
-        mean, spread = self._mean_spread(frame)
-        factor = self._factor(frame.segment)
+    def _corrected(self, frame: Design, kinds: Kinds) -> tuple[F64, F64]:
+        """Mean and spread with the demand lost at stock-outs given back; `kinds` are the classes of the rows, coded."""
+        mean, spread = self._mean_spread(frame, kinds)
+        factor = by_class(self.bias, kinds)
         return mean * factor, spread * factor
 
     def predict_grid(self, frame: Design) -> tuple[F64, F64, F64]:
         """Uncorrected quantiles at `ml.distribution.GRID`, mean and spread; stock-out bias corrected."""
         assert self._shape is not None
-        mean, spread = self._corrected(frame)
+        mean, spread = self._corrected(frame, coded(frame.segment))
         return shape_quantiles(self._shape, mean, spread), mean, spread
 
     def expected_above(self, frame: Design, floor: F64) -> F64:
@@ -354,7 +382,7 @@ class BoostedModel:
         data = {
             "format": FORMAT, "name": self.name, "spec": asdict(self.spec), "names": list(self.names), "mean": self._mean_text,
             "spread": self._spread_text, "shape": self._shape.to_json(), "levels": self._levels.to_json(), "bias": self.bias,
-            "extra": self.extra,
+            "balance": self.balance, "extra": self.extra,
         }  # fmt: skip
         return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
@@ -380,6 +408,7 @@ class BoostedModel:
         model.names, model._mean_text, model._spread_text = tuple(data["names"]), data["mean"], data["spread"]
         model._shape, model._levels = Shape.from_json(data["shape"]), Levels.from_json(data["levels"])
         model.bias, model.extra = data["bias"], data["extra"]
+        model.balance = data.get("balance", {})  # models trained before it was learned have none
         return model
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from aios_assets.assets.glue_training import _refuse_unmeasured
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D
 from aios_assets.contracts.errors import BadInputError, IntegrityError
+from ml.closing import CLOSED
 from ml.datasets import Covariates, training_origins, training_request
+from ml.explain import explain
 from ml.features import demand_features
-from ml.models.boosted import BoostedModel, BoostSpec
+from ml.models.base import Design
+from ml.models.boosted import MOST_BALANCE, BoostedModel, BoostSpec, digest_of
 from ml.scoring import Scorer, score_demand
 from ml.training import TrainedModel, TrainSpec, gain_over, train_demand
 from tests.model.demand_world import FIRST, DemandWorld, cutoff, make_world
@@ -153,6 +158,22 @@ def test_features_that_do_not_fit_fall_back(trained: TrainedModel, newest: pl.Da
     assert out["is_fallback"].all() and "could not score" in out["fallback_reason"][0]
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+def test_nothing_is_forecast_for_weekdays_on_which_a_site_is_closed(
+    trained: TrainedModel, newest: pl.DataFrame, world: DemandWorld, is_live: bool
+) -> None:
+    by = scorer(trained) if is_live else Scorer.fallback("a test")
+    site = str(newest["site_id"][0])
+    closed = pl.DataFrame({"site_id": [site], "weekday": [7]}, schema=CLOSED)
+    rows = score_demand(by, newest, replace(world.covariates, closed=closed))
+    is_shut = (pl.col("site_id") == site) & (pl.col("target_date").dt.weekday() == 7)
+    figures = [c for c in rows.columns if c.startswith("demand_qty_ea")]
+    assert rows.filter(is_shut).select(figures).unique().row(0) == (0.0,) * len(figures)
+    open_rows = score_demand(by, newest, world.covariates).filter(~is_shut)
+    assert rows.filter(~is_shut).equals(open_rows)
+    assert 0 < open_rows.height < rows.height
+
+
 def test_a_promotion_announced_after_the_origin_changes_nothing(
     trained: TrainedModel, newest: pl.DataFrame, world: DemandWorld
 ) -> None:
@@ -168,11 +189,59 @@ def test_attributions_add_up_to_the_score(trained: TrainedModel, newest: pl.Data
     from ml.training import encoding_of
 
     model = BoostedModel.from_bytes(trained.artifact, trained.digest)
-    model.bias = {}
+    model.bias, model.balance = {}, {}
     frame = demand_frame(newest[:5], world.covariates, encoding_of(model))
     parts = model.contributions(frame.design)
     mean = model.predict(frame.design).mean
     assert np.allclose(np.exp(parts.sum(axis=1)) * frame.design.scale, mean, rtol=1e-9)
+
+
+def heavy_tailed(absurd: float = 0.0) -> Design:
+    """Forty origins of 300 series and two horizons: half sell rarely and then much, half every day."""
+    g, n = np.random.default_rng(3), 24_000
+    series, origin = np.tile(np.repeat(np.arange(300), 2), 40), np.repeat(np.arange(40), 600)
+    is_lumpy, level = series % 2 == 0, g.gamma(2.0, 3.0, 300)[series]
+    rare = (g.random(n) < 0.1) * g.lognormal(1.0, 1.0, n) * 3
+    y = level * np.where(is_lumpy, rare, g.poisson(5, n) / 5)
+    y[is_lumpy.argmax()] += absurd
+    x = np.column_stack([g.random((n, 3)), is_lumpy, np.log(level)]).astype(np.float32)
+    horizon = np.tile(np.array([1, 2], dtype=np.int32), n // 2)
+    names = ("a", "b", "c", "is_lumpy", "log_scale")
+    return Design(
+        x,
+        names,
+        (),
+        level,
+        np.where(is_lumpy, "lumpy", "smooth"),
+        horizon,
+        origin + horizon,
+        origin,
+        y,
+        tie=(series * 0.6180339887) % 1,
+    )
+
+
+def test_means_add_up_to_what_they_were_learned_from_in_every_class() -> None:
+    """Boosted Tweedie means alone fall short where demand is heavy-tailed."""
+    design = heavy_tailed()
+    assert design.y is not None
+    model = BoostedModel(BoostSpec(trees=60, spread_trees=10)).fit(design, 7)
+    model = BoostedModel.from_bytes(model.to_bytes(), digest_of(model.to_bytes()))
+    balanced = model.predict(design).mean
+    for name in ("lumpy", "smooth"):
+        rows = design.segment == name
+        assert balanced[rows].sum() == pytest.approx(design.y[rows].sum(), rel=0.05)
+    model.balance = {}
+    lumpy = design.segment == "lumpy"
+    assert model.predict(design).mean[lumpy].sum() < 0.85 * design.y[lumpy].sum()
+    assert [e.mean for e in explain(model, design.take(np.arange(3)))] == pytest.approx(model.predict(design).mean[:3])
+
+
+def test_one_absurd_sale_does_not_move_the_balance_of_its_class() -> None:
+    spec = BoostSpec(trees=60, spread_trees=10)
+    plain, absurd = (BoostedModel(spec).fit(heavy_tailed(more), 7).balance["lumpy"] for more in (0.0, 1e6))
+    assert absurd == pytest.approx(plain, abs=0.05)
+    assert 1.1 < plain < MOST_BALANCE
 
 
 def test_training_request_asks_for_series_from_their_first_report_on() -> None:
@@ -190,6 +259,12 @@ def test_too_little_to_learn_from_is_said(features: pl.DataFrame, world: DemandW
         train_demand(features.head(3), labels, Covariates(), SPEC, 1, as_of=FIRST)
     with pytest.raises(BadInputError, match="no feature rows"):
         train_demand(features.head(0), labels, Covariates(), SPEC, 1, as_of=FIRST)
+    few = features.filter(pl.col("feature_date").is_in(features["feature_date"].unique().sort().tail(4).implode()))
+    known = labels_as_of(world.versions, cutoff(FIRST + timedelta(days=world.days)))
+    spec = replace(SPEC, boost=replace(SPEC.boost, trees=3))
+    unmeasured = train_demand(few, known, Covariates(), spec, 1, as_of=FIRST, with_plots=False)
+    with pytest.raises(BadInputError, match="too few origins to calibrate on some and to measure on others"):
+        _refuse_unmeasured(unmeasured)  # the night registers no version that nothing can judge
 
 
 def test_factors_multiply_up_to_the_forecast_and_are_said_in_words(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -11,6 +12,7 @@ from aios_assets.contracts.errors import UsageError
 from aios_assets.settings import Settings
 from ml import partitions
 from ml.backtest import backtest_panel
+from ml.closing import CLOSED
 from ml.datasets import training_origins
 from ml.features import demand_features
 from ml.forecasting import PanelSpec
@@ -31,19 +33,19 @@ def test_two_workers_give_the_same_digits_as_one_process() -> None:
     trained = train_demand(
         features, labels_as_of(world.versions, cutoff(last)), world.covariates, spec, 7, as_of=last, with_plots=False
     )
-    newest, cov = demand_features(world.versions, (last, last), cutoff), world.covariates
+    newest = demand_features(world.versions, (last, last), cutoff)
+    closed = pl.DataFrame({"site_id": [newest["site_id"][0]], "weekday": [7]}, schema=CLOSED)
+    cov = replace(world.covariates, closed=closed)
     whole = score_demand(Scorer.of(trained.artifact, "demand", "1", trained.digest), newest, cov)
     for engine in ("inprocess", "dask"):
-        parts = score_parts(
-            trained.artifact, trained.digest, "1", newest, cov.promotions, cov.holidays, parts=4, engine=engine
-        )
+        parts = score_parts(trained.artifact, trained.digest, "1", newest, cov, parts=4, engine=engine)
         assert parts.equals(whole), engine
 
 
 @pytest.mark.slow
 def test_the_setting_alone_sends_the_nights_scoring_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     world, last = make_world(6, 2, 200, 4), FIRST + timedelta(days=199)
-    features = demand_features(world.versions, training_origins(last, 200, 28), cutoff)
+    features = demand_features(world.versions, training_origins(last, 200, 14), cutoff)
     spec = TrainSpec(boost=BoostSpec(trees=10, spread_trees=5), most_rows=5_000)
     trained = train_demand(
         features, labels_as_of(world.versions, cutoff(last)), world.covariates, spec, 7, as_of=last, with_plots=False

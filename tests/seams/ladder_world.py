@@ -72,8 +72,8 @@ def build_world(home: Path, days: int = DAYS) -> tuple[World, DemandWorld]:
     )  # fmt: skip
     world.lake.write("fct_inventory_daily", stock, window=(DAY0, DAY0 + timedelta(days=60)))
     _master(world, made)
-    first = DAY0 - timedelta(days=112)
-    features = demand_features(made.versions, (first, date(2023, 1, 1) + timedelta(days=days - 1)), cutoff)
+    first = date(2023, 1, 1)  # recipes of earlier days learn from the months before theirs
+    features = demand_features(made.versions, (first, first + timedelta(days=days - 1)), cutoff)
     last = features["feature_date"].max()
     assert isinstance(last, date)
     world.lake.write("feat_item_site__demand", features, window=(first, last + timedelta(days=1)))

@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from aios_assets.contracts.errors import BadInputError, RefusedError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.feature_store import Features
 from aios_assets.resources.lake import Lake
+from feature_repo.polars_store import PolarsOfflineStore
 
 DEMAND, LANE, ATTRIBUTES = "feat_item_site__demand", "feat_supplier_lane__lead_time", "feat_item__attributes"
 FIRST, DAYS = date(2025, 12, 24), 20  # two calendar months
@@ -163,6 +165,46 @@ def test_a_difference_between_online_and_offline_is_found(features: Features) ->
     found = features.compare_offline_online(DEMAND, now)
     assert set(found["feature"]) == {"days_on_sale"} and set(found["item_id"]) == {"B"} and found.height == 2
     features.publish_as_of(now)
+
+
+def test_an_older_day_that_is_run_again_does_not_take_the_online_store_back(features: Features) -> None:
+    last, older = (cutoff(FIRST + timedelta(days=DAYS - k)) for k in (1, 9))
+    features.publish_as_of(last)
+    before = features.online([{"item_id": "A", "site_id": "S2"}], [LAG, f"{ATTRIBUTES}:pack_ea"])
+    features.publish_as_of(older)
+    assert features.online([{"item_id": "A", "site_id": "S2"}], [LAG, f"{ATTRIBUTES}:pack_ea"]).equals(before)
+    assert before["pack_ea"].to_list() == [12]
+    assert features.compare_offline_online(DEMAND, older).is_empty()
+
+
+def test_what_offline_calls_too_old_is_not_served(features: Features) -> None:
+    """The time to live ends at the same moment in both stores, and takes a row away that was published before."""
+    name = f"{DEMAND}:site_sales_qty_ea_mean_28d"
+    last = FIRST + timedelta(days=DAYS - 1)
+    features.publish_as_of(cutoff(last))
+    for days in (5, 6, 7):
+        now = cutoff(last + timedelta(days=days))
+        features.publish_as_of(now)
+        offline = features.training_frame(asked(("A", "S1", now)), [name])["site_sales_qty_ea_mean_28d"].to_list()
+        online = features.online([{"item_id": "A", "site_id": "S1"}], [name])["site_sales_qty_ea_mean_28d"].to_list()
+        assert online == offline and (offline == [None]) == (days > 5), days
+    features.publish_as_of(cutoff(last))
+
+
+def test_an_instant_is_the_same_in_every_zone(features: Features) -> None:
+    """Midnight of a day in UTC is the evening before in New York, and the day's rows are of that moment in both."""
+    midnight = datetime(2026, 1, 5, tzinfo=UTC)
+    view = features.store.get_feature_view(DEMAND)
+    source, keys = view.batch_source, [c.name for c in view.entity_columns]
+    told = [
+        PolarsOfflineStore.pull_latest_from_table_or_query(
+            features.store.config, source, keys, ["sales_qty_ea_lag_0"], source.timestamp_field, None, start, end
+        ).to_polars()
+        for start, end in [
+            (at - timedelta(days=1), at) for at in (midnight, midnight.astimezone(ZoneInfo("America/New_York")))
+        ]
+    ]  # fmt: skip
+    assert told[0].equals(told[1]) and set(told[0]["feature_date"]) == {midnight}
 
 
 def test_feast_s_own_writer_and_reader_meet_our_rows(features: Features) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance, materialize
 
+from aios_assets.assets.glue_scoring import scoring_features
+from aios_assets.assets.glue_training import FEATURES
 from aios_assets.assets.s3_features import feat_item_site__demand
 from aios_assets.resources.handles import World
 from ml import features
 from ml.features import demand_features
 from tests.seams.ladder_world import rows
+from tests.unit.ml import test_features
 from tests.unit.ml.conftest import FIRST, make_versions
 
 NAME = "feat_item_site__demand"
@@ -73,6 +77,50 @@ def test_the_first_run_writes_every_month_in_one_commit_and_a_night_adds_its_day
     assert (again["delta_version"], again["rows_written"]) == (1, 0)
     assert night(world, LAST)["delta_version"] == 2  # and the day between, which has none yet
     assert stored(world).equals(expected(world, FIRST, LAST), null_equal=True)
+
+
+def known_by(versions: pl.DataFrame, instant: datetime) -> pl.DataFrame:
+    """What the mart held at an instant: versions known by then, and whether something had taken their place."""
+    gone = pl.col("superseded_at_utc") <= instant
+    known = versions.filter(pl.col("available_at_utc") <= instant)
+    return known.with_columns(superseded_at_utc=pl.when(gone).then("superseded_at_utc"))
+
+
+def test_night_by_night_training_scoring_and_serving_read_what_a_plain_reader_of_that_night_could_have_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mart holds no more than was known at each night; categories change, one of them at the very cut-off."""
+    versions, draw = world.lake.read("fct_demand_daily"), random.Random(2)
+    for back in (9, 1, 0):
+        day = LAST - timedelta(days=back)
+        window = FIRST, LAST + timedelta(days=1)
+        world.lake.write("fct_demand_daily", known_by(versions, world.cutoff(day)), window=window)
+        night(world, day)
+    believed = versions.filter(~pl.col("is_suspect"))
+    assert stored(world).equals(demand_features(believed, (FIRST, LAST), world.cutoff), null_equal=True)
+    said = [
+        ("I0", "old", world.cutoff(FIRST)), ("I0", "new", world.cutoff(LAST)), ("I1", "a", world.cutoff(LAST) + timedelta(seconds=1)),
+        ("I2", "b", world.cutoff(LAST - timedelta(days=3)) - timedelta(hours=1)), ("I2", None, world.cutoff(LAST - timedelta(days=1))),
+    ]  # fmt: skip
+    stated = pl.DataFrame(said, schema=["item_id", "category_code", "available_at_utc"], orient="row")
+    world.lake.write("feat_item__attributes", rows("feat_item__attributes", stated, pack_ea=6))
+    names = [ref.split(":")[1] for ref in FEATURES]
+    monkeypatch.setattr(test_features, "cutoff", world.cutoff)
+    for day in (LAST, LAST - timedelta(days=2), LAST - timedelta(days=40)):
+        scored = scoring_features(world, day, day)
+        asked = scored.select("item_id", "site_id", event_timestamp="available_at_utc")
+        learned = world.features.training_frame(asked, FEATURES)
+        assert learned.select(names).equals(scored.select(names), null_equal=True) and scored.height == 10
+        for row in draw.sample(scored.rows(named=True), 4):
+            plain = test_features.naive(believed, row["item_id"], row["site_id"], day)
+            test_features.assert_same(row, plain)
+            known = [c for i, c, at in said if i == row["item_id"] and at <= world.cutoff(day)]
+            assert row["category_code"] == (known[-1] if known else None)
+    world.features.publish_as_of(world.cutoff(LAST))
+    tonight = scoring_features(world, LAST, LAST)
+    served = world.features.online(tonight.select("item_id", "site_id").to_dicts(), FEATURES)
+    for ours, theirs in zip(served.select(names).rows(), tonight.select(names).rows(), strict=True):
+        assert ours == theirs
 
 
 def test_a_first_run_that_stops_between_months_leaves_no_day_and_the_next_one_makes_all(

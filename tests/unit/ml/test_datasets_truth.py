@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
+from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.versions import statements
 from ml.datasets import Covariates, Encoding, demand_frame, describe, promoted_days
@@ -47,6 +49,43 @@ def test_labels_are_what_was_sold_never_below_zero_and_days_without_stock_stand_
     assert (frame.design.y.tolist(), frame.censored.y.tolist()) == (kept, bounds)
     figures = describe(frame)
     assert {k: figures[f"rows_{k}"] for k in counts} == counts and counts["net_returns"] > 0
+
+
+def test_a_model_learns_only_from_days_on_which_it_would_have_been_asked() -> None:
+    """A history that reached us at once on its 50th day: nothing was known before, and nothing is learned of the days before."""
+    arrived = FIRST + timedelta(days=50)
+    versions = make_versions(5, items=2, sites=2, days=90)
+    at_once = pl.max_horizontal(
+        "available_at_utc", pl.lit(cutoff(arrived) - timedelta(hours=3)).cast(pl.Datetime("us", "UTC"))
+    )
+    stays = pl.col("superseded_at_utc").is_null() | (pl.col("superseded_at_utc") > at_once)
+    versions = versions.filter(stays).with_columns(at_once)
+    labels = labels_as_of(versions, cutoff(FIRST + timedelta(days=89)))
+    origins = [FIRST + timedelta(days=k) for k in (13, 27, 48, 50, 55)]
+    keys = versions.select("item_id", "site_id").unique()
+    asked = keys.join(pl.DataFrame({"feature_date": origins}), how="cross")
+    known = demand_features(versions, origins, cutoff)
+    features = asked.join(known, on=asked.columns, how="left").with_columns(
+        available_at_utc=pl.col("feature_date").map_elements(cutoff, pl.Datetime("us", "UTC"))
+    )
+    frame = demand_frame(features, Covariates(), Encoding.fit(features), labels=labels)
+    assert set(frame.rows["origin_date"]) == {arrived, arrived + timedelta(days=5)}
+    figures = describe(frame)
+    assert figures["rows_nothing_known"] == 3 * 4 * 28 and figures["rows_asked"] == 5 * 4 * 28
+    assert figures["rows_asked"] == sum(v for k, v in figures.items() if k not in ("rows_asked", "rows_net_returns"))
+    assert frame.design.scale.min() > 0.1 and not np.isnan(frame.design.x[:, frame.design.names.index("mean_28")]).any()
+    few = demand_frame(features, Covariates(), Encoding.fit(features), labels=labels, most_rows=60)
+    assert set(few.rows["origin_date"]) <= set(frame.rows["origin_date"])
+    figures = describe(few)
+    assert figures["rows_asked"] == sum(v for k, v in figures.items() if k not in ("rows_asked", "rows_net_returns"))
+    before = features.filter(pl.col("feature_date") < arrived)
+    assert demand_frame(before, Covariates(), Encoding.fit(before)).design.rows == 3 * 4 * 28, (
+        "asked to score, it answers"
+    )
+    with pytest.raises(
+        BadInputError, match=r"nothing was known at any day to learn from .* 12 of them.*wait eight weeks"
+    ):
+        demand_frame(before, Covariates(), Encoding.fit(before), labels=labels)
 
 
 def stated(seed: int) -> pl.DataFrame:

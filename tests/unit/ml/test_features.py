@@ -128,6 +128,31 @@ def test_a_night_that_reads_four_hundred_days_knows_what_the_whole_history_knows
         assert_same(row, naive(versions, row["item_id"], row["site_id"], row["feature_date"]))
 
 
+@pytest.mark.parametrize("compile_from", [0, 10**9])
+def test_an_item_that_is_sold_no_more_leaves_with_the_last_day_of_a_year_that_knows_it(
+    monkeypatch: pytest.MonkeyPatch, compile_from: int
+) -> None:
+    """However far back is read; and it is there again when it comes back."""
+    monkeypatch.setattr("ml.features.COMPILE_FROM", compile_from)
+    versions, gone, back = (
+        make_versions(3, days=900, late_frac=0.02),
+        FIRST + timedelta(days=100),
+        FIRST + timedelta(days=700),
+    )
+    is_away = (pl.col("item_id") == "I1") & pl.col("demand_date").is_between(gone, back, closed="left")
+    versions = versions.filter(~is_away)
+    whole = demand_features(versions, (FIRST + timedelta(days=80), FIRST + timedelta(days=899)), cutoff)
+    for row in whole.sample(40, seed=4).iter_rows(named=True):
+        assert_same(row, naive(versions, row["item_id"], row["site_id"], row["feature_date"]))
+    there = whole.filter(pl.col("item_id") == "I1")["feature_date"].unique().to_list()
+    away = {back - timedelta(days=k) for k in range(1, 700 - 100 - 364 + 1)}
+    assert away.isdisjoint(there) and {gone + timedelta(days=363), back + timedelta(days=9)} <= set(there)
+    for offset in (100, 463, 464, 470, 501, 699, 701, 899):
+        day = FIRST + timedelta(days=offset)
+        night = demand_features(versions.filter(pl.col("demand_date") >= day - timedelta(days=400)), (day, day), cutoff)
+        assert night.equals(whole.filter(pl.col("feature_date") == day), null_equal=True), offset
+
+
 def in_months(versions: pl.DataFrame) -> list[pl.DataFrame]:
     month = versions["demand_date"].dt.strftime("%Y-%m").alias("month")
     parts = versions.with_columns(month).partition_by("month", as_dict=True, include_key=False)
