@@ -181,6 +181,9 @@ def backfill(
 @handle_errors
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="files or folders of EDI, telemetry or master data")],
+    as_sent: Annotated[
+        bool, typer.Option("--as-sent", help="before the first night: EDI counts as known when its envelope was sent")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take documents into the raw store now; the next run reads them."""
@@ -191,18 +194,18 @@ def ingest(
     from aios_assets.definitions import world_of  # writes into the home, so it comes after the check of it
 
     with only_one(conf):
-        emit(world_of(conf).take_paths(paths), as_json)
+        emit(world_of(conf).take_paths(paths, as_sent=as_sent), as_json)
 
 
 @app.command(name="import")
 @handle_errors
 def import_file(
-    kind: Annotated[str, typer.Argument(help="sales, stock, orders or items")],
+    kind: Annotated[str, typer.Argument(help="sales, stock, orders, receipts or items")],
     file: Annotated[Path, typer.Argument(help="CSV or Parquet file")],
     mapping: Annotated[Path | None, typer.Option(help="YAML file: our column names to yours")] = None,
     as_json: Json = False,
 ) -> None:
-    """Import sales, stock, orders or items from a CSV or Parquet file."""
+    """Import sales, stock, orders, receipts or items from a CSV or Parquet file."""
     from aios_assets.night import only_one, prepare_home
 
     conf = settings()

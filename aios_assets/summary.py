@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -29,7 +29,7 @@ def night_summary(lake: Lake, day: date, ours: Sequence[str] = ()) -> dict[str, 
     return {
         "day": day.isoformat(),
         "documents": documents(lake),
-        "acknowledgements": acknowledgements(lake, ours),
+        "acknowledgements": acknowledgements(lake, day, ours),
         "rejects": rejects(lake),
         "rows": rows_by_layer(lake),
         "quality": quality(lake, day),
@@ -50,16 +50,20 @@ def documents(lake: Lake) -> dict[str, Any]:
     return {"taken": dict(kinds.iter_rows()), "interchanges": dict(verdicts.iter_rows()), "delivered_twice": duplicates}
 
 
-def acknowledgements(lake: Lake, ours: Sequence[str]) -> dict[str, int]:
-    """What we sent by state, as of the newest document; empty where it cannot be told who we are."""
+def acknowledgements(lake: Lake, day: date, ours: Sequence[str]) -> dict[str, int]:
+    """What we sent by state; empty where it cannot be told who we are.
+
+    As of the newest document, or of the end of the day where nothing came since: partners who fall silent are overdue, too.
+    """
     from aios_assets.acknowledgements import acknowledgement_states, count_states
     from aios_assets.contracts.errors import UsageError
 
     newest = lake.scan("raw_edi__interchanges").select(pl.col("available_at_utc").max()).collect().item()
     if newest is None:
         return {}
+    end = datetime.combine(day + timedelta(days=1), time(), UTC)
     try:
-        return count_states(acknowledgement_states(lake, newest, ours))
+        return count_states(acknowledgement_states(lake, max(newest, end), ours))
     except UsageError:
         return {}
 
@@ -290,6 +294,8 @@ def _states(counts: dict[str, int]) -> str:
     said = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in counts.items() if n) or "nothing was sent"
     if counts["overdue"] and not any(n for state, n in counts.items() if state not in ("overdue", "waiting")):
         said = f"no partner has sent any yet, {said}"
+    if counts["rejected"]:
+        return f"{said} (`aios edi acks`)"
     return said + (" (`aios edi acks --overdue`)" if counts["overdue"] else "")
 
 

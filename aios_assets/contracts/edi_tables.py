@@ -11,7 +11,9 @@ from aios_assets.contracts.table import Column, Table
 POINTER: tuple[Column, ...] = (
     Column("document_id", "str", "SHA-256 of the raw document, lower-case hex"),
     Column("interchange_no", "i32", "ordinal of the interchange in the document, from 1; 0 for CSV"),
-    Column("set_no", "i32", "ordinal of the transaction set or message in the document, from 1; 0 for CSV"),
+    Column(
+        "set_no", "i32", "ordinal of the transaction set or message in the document, from 1; CSV: 0, of history its day"
+    ),
     Column(
         "segment_no", "i32", "ordinal of the line's opening segment in its set (ST or UNH is 1); CSV: row, header is 1"
     ),
@@ -177,7 +179,7 @@ RAW_EDI_SHIPMENT_LINES = _fact(
 RAW_EDI_RECEIPT_LINES = _fact(
     "raw_edi__receipt_lines",
     "one item received at one site",
-    "X12 861; EDIFACT RECADV",
+    "X12 861; EDIFACT RECADV; receipts CSV",
     (
         Column("receipt_id", "str", "receiving advice number"),
         Column("received_date", "date", "date received"),

@@ -415,7 +415,7 @@ FEAT_ITEM_SITE_DEMAND = Table(
         Column(
             "in_stock_frac_28d",
             "f32",
-            "share of days with stock at close",
+            "share of reported days that were not out of stock at close; one whose close is not reported counts as in stock",
             unit="frac",
             null_means="nothing known in the window",
         ),

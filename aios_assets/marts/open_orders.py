@@ -60,7 +60,7 @@ def _folded(known: pl.DataFrame, last: date | None) -> pl.DataFrame:
         .join(_stated(orders), on=LINE, how="left")
         .join(sites.select(*SITE, "site_id"), on=SITE, how="left")
         .join(_confirmed(heard), on=SITE, how="left")
-        .join(_moved(heard), on=SITE, how="left")
+        .join(_moved(heard.join(orders.select(*LINE, "last_rank").unique(), on=LINE)), on=SITE, how="left")
         .join(_estimates(heard), on=SITE, how="left")
     )
     stated = ("order_date", "requested_date", "source_id", "unit_price_usd")
@@ -201,7 +201,7 @@ def _confirmed(heard: pl.DataFrame) -> pl.DataFrame:
 
 
 def _moved(heard: pl.DataFrame) -> pl.DataFrame:
-    """What was shipped, received and refused."""
+    """What was shipped, received and refused; and sent after the newest word of the order itself."""
     shipped, received, refused = (pl.col("event_code") == code for code in ("shipped", "received", "refused"))
     return (
         heard.filter(shipped | received | refused)
@@ -210,6 +210,10 @@ def _moved(heard: pl.DataFrame) -> pl.DataFrame:
             pl.col("event_date").filter(shipped).min().alias("shipped_date"),
             pl.col("event_date").filter(shipped).max().alias("last_shipped_date"),
             pl.col("quantity_ea").filter(shipped).sum().alias("shipped_qty_ea"),
+            pl.col("quantity_ea")
+            .filter(shipped & (pl.col("message_rank") > pl.col("last_rank")))
+            .sum()
+            .alias("sent_after_qty_ea"),
             _last("shipment_id", shipped),
             _last("carrier_id", shipped),
             pl.col("event_date").filter(received).min().alias("received_date"),
@@ -232,7 +236,8 @@ def _estimates(heard: pl.DataFrame) -> pl.DataFrame:
 def _with_open_quantity(lines: pl.DataFrame, last_known: date | None) -> pl.DataFrame:
     """What is still to come: an answer counts unless the order changed after it; a forgotten remainder is closed.
 
-    What was refused came and is not on the way; what replaces it is when it is announced.
+    What was refused came and is not on the way; what replaces it is when it is announced. Of a cancelled line what was sent
+    after the cancellation comes all the same.
     """
     answered = pl.col("confirmed_rank") > pl.max_horizontal("changed_rank", "turned_rank").fill_null(-1)
     # An answer without figures takes the order as it stands.
@@ -243,11 +248,12 @@ def _with_open_quantity(lines: pl.DataFrame, last_known: date | None) -> pl.Data
     due = pl.max_horizontal(pl.when(answered).then(confirmed).otherwise("ordered_qty_ea"), shipped)
     sign = pl.max_horizontal("last_delivered_date", "last_shipped_date", "promised_date", "expected_date")
     forgotten = (received + refused > 0) & (pl.lit(last_known) > sign + timedelta(days=SHORT_CLOSE_DAYS))
-    rest = pl.max_horizontal(due - received - refused, pl.lit(0.0))
+    sent_after = pl.min_horizontal(pl.col("sent_after_qty_ea").fill_null(0.0), shipped - received - refused)
+    coming = pl.when("is_cancelled").then(sent_after).otherwise(due - received - refused)
     return lines.with_columns(
         confirmed.alias("confirmed_qty_ea"),
         shipped.alias("shipped_qty_ea"),
         received.alias("received_qty_ea"),
         refused.alias("refused_qty_ea"),
-        pl.when(pl.col("is_cancelled") | forgotten).then(0.0).otherwise(rest).alias("open_qty_ea"),
+        pl.when(forgotten).then(0.0).otherwise(pl.max_horizontal(coming, pl.lit(0.0))).alias("open_qty_ea"),
     )

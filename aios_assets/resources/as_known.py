@@ -42,6 +42,18 @@ def demand_as_known(
     return lake.read("fct_demand_daily", columns=columns, where=_believed(first, last) & known_at(instant))
 
 
+def reported_days(lake: Lake, first: date, last: date, instant: datetime) -> pl.DataFrame:
+    """Sites and business days of which sales of any item were known at `instant`: site_id, demand_date, sorted."""
+    return (
+        lake.scan("fct_demand_daily")
+        .filter(pl.col("demand_date").is_between(first, last), pl.col("sales_qty_ea").is_not_null(), known_at(instant))
+        .select("site_id", "demand_date")
+        .unique()
+        .sort("site_id", "demand_date")
+        .collect()
+    )
+
+
 def _believed(first: date, last: date) -> pl.Expr:
     return pl.col("demand_date").is_between(first, last) & ~pl.col("is_suspect")
 

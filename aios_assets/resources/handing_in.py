@@ -10,35 +10,96 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from aios_assets.contracts.decision_tables import MON_GATE_VERDICTS
 from aios_assets.contracts.errors import BadInputError, UsageError
 from aios_assets.contracts.raw_tables import RAW_EDI_DELIVERIES, RAW_EDI_DOCUMENTS
 from aios_assets.resources.clock import now_utc
 from aios_assets.resources.inbox import Inbox, delivery_row, document_frame, document_row, instant_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aios_assets.resources.lake import Lake
     from aios_assets.tabular import Mapping
 
-IMPORTS = ("sales", "stock", "orders", "items")
 
-
-def take_paths(lake: Lake, paths: list[Path], cap_bytes: int) -> list[dict[str, Any]]:
+def take_paths(lake: Lake, paths: list[Path], cap_bytes: int, *, as_sent: bool = False) -> list[dict[str, Any]]:
     """Store files and folders now, whatever inbox is set.
 
+    Args:
+        lake: where they go.
+        paths: files and folders.
+        cap_bytes: largest document taken.
+        as_sent: an archive of before the first night: EDI documents count as known when their envelopes say they were sent.
+
     Returns:
-        One row per path: files, documents new, problems.
+        One row per path: files, documents new, problems; with `as_sent` also how many were dated by their envelopes.
 
     Raises:
-        BadInputError: a path does not exist or cannot be read, or a file is larger than is taken.
+        BadInputError: a path does not exist or cannot be read, a file is larger than is taken, or an archive comes after the
+            first night.
     """
+    if as_sent:
+        _refuse_after_a_night(lake, str(paths[0]), "leave out --as-sent")
     result = []
     for path in paths:
+        dating = _Dating() if as_sent else None
+        row: dict[str, Any] = {"path": str(path)}
         if path.is_dir():
-            taken = Inbox(path, cap_bytes=cap_bytes).take(lake, now_utc())
-            result.append({"path": str(path), "files": taken.files, "new": taken.documents, "problems": taken.problems})
+            taken = Inbox(path, cap_bytes=cap_bytes).take(lake, now_utc(), known_as=dating)
+            row |= {"files": taken.files, "new": taken.documents, "problems": taken.problems}
         else:
-            result.append({"path": str(path), "files": 1, "new": store_file(lake, path, cap_bytes), "problems": []})
+            row |= {"files": 1, "new": store_file(lake, path, cap_bytes, known_as=dating), "problems": []}
+        result.append(row if dating is None else row | {"dated": dating.count})
     return result
+
+
+class _Dating:
+    """`dated_by_envelope`, and how many documents it dated so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, documents: pl.DataFrame) -> pl.DataFrame:
+        dated = dated_by_envelope(documents)
+        self.count += int((dated["available_at_utc"] != documents["available_at_utc"]).sum())
+        return dated
+
+
+def dated_by_envelope(documents: pl.DataFrame) -> pl.DataFrame:
+    """Documents, each EDI one known when the newest of its envelopes was sent, and none later than its file came.
+
+    Args:
+        documents: rows of `raw_edi__documents`; a document without a date in its envelope, and every other kind, stays as it is.
+    """
+    from aios_assets.edi import read_documents
+
+    edi = documents.filter(pl.col("kind_code").is_in(["x12", "edifact"]))
+    sent = read_documents(edi, apart=True).interchanges.group_by("document_id").agg(pl.col("sent_at_utc").max())
+    known = pl.min_horizontal("available_at_utc", "sent_at_utc")
+    return (
+        documents.join(sent, on="document_id", how="left", maintain_order="left")
+        .with_columns(available_at_utc=known, available_month=known.dt.strftime("%Y-%m"))
+        .select(documents.columns)
+    )
+
+
+def _refuse_after_a_night(lake: Lake, where: str, todo: str) -> None:
+    """History may say when it was known only while no night has been decided without it.
+
+    Raises:
+        BadInputError: a night was run.
+    """
+    if has_run(lake):
+        raise BadInputError(
+            "a night was run already, and would have learned too late what this history says it could have known", where=where,
+            todo=f"{todo}, or begin a new folder with it (AIOS_HOME)",
+        )  # fmt: skip
+
+
+def has_run(lake: Lake) -> bool:
+    """Whether a night came to its end."""
+    return lake.exists(MON_GATE_VERDICTS) and lake.count(MON_GATE_VERDICTS) > 0
 
 
 def read_whole(path: Path, cap_bytes: int) -> bytes:
@@ -67,9 +128,23 @@ def read_whole(path: Path, cap_bytes: int) -> bytes:
 
 
 def store_file(
-    lake: Lake, path: Path, cap_bytes: int, *, transport: str = "folder", mapping_json: str | None = None
+    lake: Lake,
+    path: Path,
+    cap_bytes: int,
+    *,
+    transport: str = "folder",
+    mapping_json: str | None = None,
+    known_as: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> int:
     """Store one file; its received time is its modification time, or now if that lies in the future.
+
+    Args:
+        lake: where it goes.
+        path: the file.
+        cap_bytes: largest document taken.
+        transport: how it came.
+        mapping_json: mapping of an import.
+        known_as: see `Inbox.take`.
 
     Returns:
         1 if its bytes are new to the store, 0 if they were received before.
@@ -83,7 +158,8 @@ def store_file(
         lake.read(RAW_EDI_DOCUMENTS, columns=["document_id"], where=pl.col("document_id") == row["document_id"]).height
         > 0
     )
-    written = lake.write(RAW_EDI_DOCUMENTS, document_frame([row]))
+    documents = document_frame([row])
+    written = lake.write(RAW_EDI_DOCUMENTS, known_as(documents) if known_as else documents)
     delivery = delivery_row(row["document_id"], uri, stat.st_mtime_ns, stat.st_size, received, seen)
     lake.write(RAW_EDI_DELIVERIES, pl.DataFrame([delivery], schema=RAW_EDI_DELIVERIES.schema))
     return written.rows_written
@@ -94,15 +170,18 @@ def import_file(lake: Lake, kind: str, path: Path, mapping: Path | None, cap_byt
 
     Raises:
         UsageError: the kind is unknown.
-        BadInputError: file or mapping cannot be used: says which column is missing and what to add.
+        BadInputError: file or mapping cannot be used: says which column is missing and what to add; or it is history that
+            comes after the first night.
     """
-    from aios_assets.tabular import mapping_json, preview_import
+    from aios_assets.tabular import IMPORT_KINDS, mapping_json, preview_import
 
-    if kind not in IMPORTS:
-        raise UsageError(f"'{kind}' cannot be imported", todo=f"use one of {', '.join(IMPORTS)}")
+    if kind not in IMPORT_KINDS:
+        raise UsageError(f"'{kind}' cannot be imported", todo=f"use one of {', '.join(IMPORT_KINDS)}")
     content = read_whole(path, cap_bytes)
     words = replace(_mapping(mapping), kind=kind)
-    counts = preview_import(content, words, path.name, now_utc())
+    if words.known_after_days is not None:
+        _refuse_after_a_night(lake, str(path), "leave `known_after_days` out of the mapping")
+    counts = preview_import(content, words, path.name, now_utc(), is_first=not has_run(lake))
     _refuse_other_mapping(lake, content, path, mapping_json(words))
     new = store_file(lake, path, cap_bytes, transport="import", mapping_json=mapping_json(words))
     return {

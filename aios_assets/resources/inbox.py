@@ -182,13 +182,21 @@ class Inbox:
 
     # -- taking ----------------------------------------------------------------------------------------------------
 
-    def take(self, lake: Lake, cutoff: datetime, *, progress: Callable[[str], object] | None = None) -> Taken:
+    def take(
+        self,
+        lake: Lake,
+        cutoff: datetime,
+        *,
+        progress: Callable[[str], object] | None = None,
+        known_as: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    ) -> Taken:
         """Store every document that reached us before `cutoff` and is not known yet; a rerun changes nothing.
 
         Args:
             lake: where documents and deliveries go; also says what is known.
             cutoff: instant in UTC.
             progress: told one line per batch and per problem.
+            known_as: gives rows of documents other times at which they were known; deliveries keep those of the files.
 
         Raises:
             BadInputError: the inbox does not exist.
@@ -196,7 +204,7 @@ class Inbox:
         taken = Taken()
         known = lake.read(RAW_EDI_DELIVERIES, columns=["source_uri", "modified_ns", "size_bytes", "document_id"])
         for batch in self.batches(known, cutoff, taken):
-            written = lake.write(RAW_EDI_DOCUMENTS, batch.documents)
+            written = lake.write(RAW_EDI_DOCUMENTS, known_as(batch.documents) if known_as else batch.documents)
             lake.write(RAW_EDI_DELIVERIES, batch.deliveries)
             taken.documents += written.rows_written
             taken.deliveries += batch.deliveries.height

@@ -237,7 +237,7 @@ def _unbalanced_sets(lake: Lake) -> list[Damage]:
     if not lake.exists("raw_edi__sets"):
         return []
     key = ["document_id", "set_no"]
-    stored = pl.concat([lake.scan(t).filter(pl.col("set_no") > 0).select(key) for t in EDI_FACT_TABLES])
+    stored = pl.concat([lake.scan(t).filter(pl.col("standard_code") != "CSV").select(key) for t in EDI_FACT_TABLES])
     stored = stored.group_by(key).agg(pl.len().alias("stored"))
     claimed = lake.scan("raw_edi__sets").group_by(key).agg(pl.col("facts").sum().alias("claimed"))
     both = claimed.join(stored, on=key, how="full", coalesce=True).with_columns(

@@ -1,7 +1,7 @@
 """Tables in files: master data and imports from people who have no EDI, as CSV or Parquet. Pure."""
 
 from aios_assets.tabular.files import rows_as_text
-from aios_assets.tabular.imports import IMPORT_KINDS, ImportBatch, preview_import, read_import
+from aios_assets.tabular.imports import IMPORT_KINDS, IMPORT_TABLES, ImportBatch, preview_import, read_import
 from aios_assets.tabular.mapping import Mapping, mapping_json, parse_mapping
 from aios_assets.tabular.master import MASTER_KINDS, MasterBatch, kind_of_source, read_master
 from aios_assets.tabular.restate import put_back, restated
@@ -9,6 +9,7 @@ from aios_assets.tabular.sniff import sniff_plain
 
 __all__ = [
     "IMPORT_KINDS",
+    "IMPORT_TABLES",
     "MASTER_KINDS",
     "ImportBatch",
     "Mapping",

@@ -1,16 +1,23 @@
-"""Facts from people who have no EDI: sales, stock and orders as CSV or Parquet with a mapping.
+"""Facts from people who have no EDI: sales, stock, orders and receipts as CSV or Parquet with a mapping.
 
-They land in the same tables as the 852, 846 and 850: sales as activity QS, stock as quantity 17 (on hand), orders as new lines.
+They land in the same tables as the 852, 846, 850 and 861: sales as activity QS, stock as quantity 17 (on hand), orders as new
+lines, receipts as goods taken in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
-from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_ORDER_LINES, RAW_EDI_PRODUCT_ACTIVITY
+from aios_assets.contracts.edi_tables import (
+    RAW_EDI_INVENTORY_POSITIONS,
+    RAW_EDI_ORDER_LINES,
+    RAW_EDI_PRODUCT_ACTIVITY,
+    RAW_EDI_RECEIPT_LINES,
+)
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
@@ -22,20 +29,32 @@ IMPORT_TABLES: dict[str, Table] = {
     "sales": RAW_EDI_PRODUCT_ACTIVITY,
     "stock": RAW_EDI_INVENTORY_POSITIONS,
     "orders": RAW_EDI_ORDER_LINES,
+    "receipts": RAW_EDI_RECEIPT_LINES,
 }
 IMPORT_KINDS = (*IMPORT_TABLES, "items")
 _DEFAULTS = {
     "sales": {"activity_code": "QS", "unit_code": "EA"},
     "stock": {"quantity_code": "17", "unit_code": "EA"},
-    "orders": {"action_code": "new", "unit_code": "EA", "order_line": ""},
+    "orders": {"action_code": "new", "unit_code": "EA"},
+    "receipts": {"unit_code": "EA"},
 }
+# What a file may leave out and a message may not: each is made of what the file says.
+_NUMBERED = {
+    "orders": {"order_line": pl.col("_row").cast(pl.String)},
+    # A receipt without a number is what came for an order on a day: a later file of the same receipts adds nothing.
+    "receipts": {"receipt_id": pl.concat_str(pl.col("order_number").fill_null(""), pl.lit(" "), "received_date")},
+}
+# What a message may leave to its sender's name, and a file has to say.
+_NEEDED = {"receipts": ("site_id",)}
+# Rows that lie further back than this were hardly known first when their file came.
+HISTORY = timedelta(days=35)
 # The day since which a statement of an item corrects what was stated before.
 HELD_SINCE = "pack_from_date"
 _OURS = (
     "document_id", "interchange_no", "set_no", "segment_no", "line_no", "standard_code", "set_code", "sender_id", "receiver_id",
     "control_number", "sent_at_utc", "available_at_utc", "available_month",
 )  # fmt: skip
-_EVENT = {"sales": "activity_date", "stock": "position_date", "orders": "order_date"}
+_EVENT = {"sales": "activity_date", "stock": "position_date", "orders": "order_date", "receipts": "received_date"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +62,7 @@ class ImportBatch:
     """What was read.
 
     Attributes:
-        frames: rows by table name, all three fact tables, sorted by key.
+        frames: rows by table name, all four fact tables, sorted by key.
         rejects: rows of `raw_edi__rejects`; segment_no is the row, element_no the column.
         counts: documents, rows, kept, rejected_rows.
     """
@@ -53,11 +72,17 @@ class ImportBatch:
     counts: dict[str, int]
 
 
-def read_import(documents: pl.DataFrame) -> ImportBatch:
+def utc_midnight_after(day: date) -> datetime:
+    """When `day` has ended in UTC."""
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
+def read_import(documents: pl.DataFrame, closes: Callable[[date], datetime] = utc_midnight_after) -> ImportBatch:
     """Read imported facts; a file that cannot be read as a whole becomes one reject, and the others go on.
 
     Args:
         documents: rows of `raw_edi__documents`; those whose mapping names no kind of fact are passed over.
+        closes: the instant (UTC) at which the knowledge of a business day is closed; asked for history with `known_after_days`.
     """
     frames: dict[str, list[pl.DataFrame]] = {t.name: [] for t in IMPORT_TABLES.values()}
     rejects: list[Reject] = []
@@ -76,7 +101,8 @@ def read_import(documents: pl.DataFrame) -> ImportBatch:
             continue
         table = IMPORT_TABLES[mapping.kind]
         rejects += as_rejects(shaped.faults, columns, document_id, at, uri)
-        frames[table.name].append(_facts(shaped.rows, table, mapping.kind, document_id, at))
+        rows = _known(shaped.rows, mapping, at, closes)
+        frames[table.name].append(_facts(rows, table, mapping.kind, document_id, at))
         counts["rows"] += shaped.read
         counts["kept"] += shaped.rows.height
         counts["rejected_rows"] += shaped.read - shaped.rows.height
@@ -84,7 +110,9 @@ def read_import(documents: pl.DataFrame) -> ImportBatch:
     return ImportBatch(joined, reject_frame(rejects), counts)
 
 
-def preview_import(content: bytes, mapping: Mapping, where: str, received_at: datetime) -> dict[str, object]:
+def preview_import(
+    content: bytes, mapping: Mapping, where: str, received_at: datetime, *, is_first: bool = False
+) -> dict[str, object]:
     """What importing the file will do, before anything is stored.
 
     Args:
@@ -92,6 +120,7 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
         mapping: mapping with its kind.
         where: the file's name, for messages.
         received_at: instant in UTC; days that have begun nowhere by then are future.
+        is_first: no night was run yet, so that history can still be loaded.
 
     Returns:
         rows, kept, rejected_rows, `notes` on what the import will do that may not be meant, and `lines`, one per fault.
@@ -107,7 +136,8 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
         shaped, notes = shape_master(sheet, table, mapping, where, received_at), _left_out(sheet, table, mapping)
     elif mapping.kind in IMPORT_TABLES:
         shaped, _ = _shape(content, mapping, where, received_at)
-        notes = _notes(shaped.rows) if mapping.kind == "sales" else []
+        notes = _NOTES[mapping.kind](shaped.rows) if mapping.kind in _NOTES else []
+        notes += _history(shaped.rows, mapping, received_at) if is_first else []
     else:
         raise BadInputError(
             f"there is no import of '{mapping.kind}'", where=where, todo=f"use {', '.join(IMPORT_KINDS)}"
@@ -115,7 +145,7 @@ def preview_import(content: bytes, mapping: Mapping, where: str, received_at: da
     lines = [f"row {f.row}{f', column {f.column!r}' if f.column else ''}: {f.reason}" for f in shaped.faults]
     kept = shaped.rows.height
     if not kept:
-        what = f"none of the {shaped.read:,} rows fits; {lines[0]}" if lines else "the file has a header and no rows"
+        what = f"none of the {shaped.read:,} rows fits; {lines[0]}"
         raise BadInputError(what, where=where, todo="correct the mapping or the file; nothing was stored")
     return {"rows": shaped.read, "kept": kept, "rejected_rows": shaped.read - kept, "notes": notes, "lines": lines}
 
@@ -135,7 +165,7 @@ def _left_out(sheet: Sheet, table: Table, mapping: Mapping) -> list[str]:
     ]
 
 
-def _notes(rows: pl.DataFrame) -> list[str]:
+def _returns_alone(rows: pl.DataFrame) -> list[str]:
     """Days with returns and no sales: in a file of their own the returns replace what was said of the day's sales."""
     said = pl.col("activity_code")
     days = rows.group_by("site_id", "item_id", "activity_date").agg(
@@ -152,39 +182,78 @@ def _notes(rows: pl.DataFrame) -> list[str]:
     ]
 
 
+def _closing_no_order(rows: pl.DataFrame) -> list[str]:
+    """Receipts that name no order: their goods are stock, and whatever was ordered stays on order."""
+    alone = rows.filter(pl.col("order_number").is_null() & pl.col("shipment_id").is_null()).height
+    if not alone:
+        return []
+    return [
+        f"{alone:,} of {rows.height:,} receipts name neither order nor shipment: they close no order, and what was ordered stays on "
+        "order. To do: name the order number in the mapping"
+    ]
+
+
+def _history(rows: pl.DataFrame, mapping: Mapping, received_at: datetime) -> list[str]:
+    """Rows of days long before the file: nothing can be learned from what nobody knew at the time."""
+    old = rows.filter(pl.col(_EVENT[mapping.kind]) < received_at.date() - HISTORY).height
+    if not old or mapping.known_after_days is not None:
+        return []
+    return [
+        f"{old:,} of {rows.height:,} rows are of days more than {HISTORY.days} days before the file, and count as known since the file "
+        "reached us: models learn only from what was known in time. To do: if this is history that was known day by day, load it before "
+        "the first night with `known_after_days: 0` in the mapping (the days after its day on which a row was known)"
+    ]
+
+
+_NOTES = {"sales": _returns_alone, "receipts": _closing_no_order}
+
+
 def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Shaped, list[str]]:
     kind, table = mapping.kind, IMPORT_TABLES[mapping.kind]
     sheet = read_sheet(content, mapping, uri)
-    columns = [c for c in table.columns if c.name not in _OURS]
-    defaults = {
-        k: v
-        for k, v in _DEFAULTS[kind].items()
-        if k not in mapping.columns and k not in mapping.constants and k not in sheet.columns
-    }
-    if mapping.unit:
-        defaults.pop("unit_code", None)
-    by_row = "order_line" in defaults
-    defaults.pop("order_line", None)
-    wanted = [c for c in columns if not (by_row and c.name == "order_line")]
+    columns = [
+        replace(c, null_means="") if c.name in _NEEDED.get(kind, ()) else c
+        for c in table.columns
+        if c.name not in _OURS
+    ]
+    given = {*mapping.columns, *mapping.constants, *sheet.columns}
+    defaults = {k: v for k, v in _DEFAULTS[kind].items() if k not in given and not (k == "unit_code" and mapping.unit)}
+    made = {name: number for name, number in _NUMBERED.get(kind, {}).items() if name not in given}
+    wanted = [c for c in columns if c.name not in made]
     full = replace(mapping, constants=mapping.constants | defaults)
     shaped = shape(sheet, wanted, (), full, uri, _least)
-    if by_row:
-        shaped = replace(shaped, rows=shaped.rows.with_columns(order_line=pl.col("_row").cast(pl.String)))
+    shaped = replace(shaped, rows=shaped.rows.with_columns(**made))
     return without_future(shaped, _EVENT[kind], mapping.columns.get(_EVENT[kind], _EVENT[kind]), at), sheet.columns
 
 
 def _least(column: Column) -> float | None:
-    return 0.0 if column.name in ("quantity", "unit_price") else None
+    return 0.0 if column.name in ("quantity", "rejected_quantity", "unit_price") else None
+
+
+def _known(rows: pl.DataFrame, mapping: Mapping, at: datetime, closes: Callable[[date], datetime]) -> pl.DataFrame:
+    """Rows with `set_no` and `available_at_utc`: a file is one message, history one message of each of its days."""
+    known = pl.lit(at).cast(pl.Datetime("us", "UTC"))
+    if mapping.known_after_days is None:
+        return rows.with_columns(set_no=pl.lit(0, pl.Int32), available_at_utc=known)
+    day, lag = _EVENT[mapping.kind], timedelta(days=mapping.known_after_days)
+    days = rows.select(pl.col(day).unique().sort())
+    # The last moment at which the night of that day still learns of it.
+    instants = [min(closes(d + lag) - timedelta(microseconds=1), at) for d in days.to_series()]
+    said = days.with_columns(
+        set_no=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
+        available_at_utc=pl.Series(instants, dtype=pl.Datetime("us", "UTC")),
+    )
+    return rows.join(said, on=day, how="left", maintain_order="left")
 
 
 def _facts(rows: pl.DataFrame, table: Table, kind: str, document_id: str, at: datetime) -> pl.DataFrame:
     zero, one = pl.lit(0, pl.Int32), pl.lit(1, pl.Int32)
-    # A file has no envelope that says when it was sent. It was sent when it reached us: without that, which of two files
-    # corrects the other would be decided by the hash of their bytes.
-    known = pl.lit(at).cast(pl.Datetime("us", "UTC"))
     return rows.with_columns(
-        document_id=pl.lit(document_id), interchange_no=zero, set_no=zero, segment_no=pl.col("_row"), line_no=one,
+        document_id=pl.lit(document_id), interchange_no=zero, segment_no=pl.col("_row"), line_no=one,
         standard_code=pl.lit("CSV"), set_code=pl.lit(kind), sender_id=pl.lit("import"), receiver_id=pl.lit("aios"),
-        control_number=pl.lit(document_id[:14]), sent_at_utc=known,
-        available_at_utc=known, available_month=pl.lit(f"{at:%Y-%m}"),
+        control_number=pl.lit(document_id[:14]),
+        # A file has no envelope that says when it was sent. It was sent when it reached us: without that, which of two files
+        # corrects the other would be decided by the hash of their bytes.
+        sent_at_utc=pl.lit(at).cast(pl.Datetime("us", "UTC")),
+        available_month=pl.col("available_at_utc").dt.strftime("%Y-%m"),
     ).select(table.names)  # fmt: skip

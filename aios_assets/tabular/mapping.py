@@ -10,13 +10,16 @@ import yaml
 
 from aios_assets.contracts.errors import BadInputError
 
+# What is known later than this is no report of a day.
+MOST_KNOWN_AFTER = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
     """One mapping.
 
     Attributes:
-        kind: sales, stock, orders or items (or another kind of master data).
+        kind: sales, stock, orders, receipts or items (or another kind of master data).
         columns: our column name to theirs; a column that is not named is looked for under our name.
         constants: our column name to a value that holds for every row.
         date_format: strptime format of dates; ISO (2026-01-31) when empty.
@@ -25,6 +28,8 @@ class Mapping:
         unit: unit code of all quantities; short for the constant `unit_code`.
         separator: field separator of the CSV; found from the header when empty.
         encoding: text encoding of the CSV.
+        known_after_days: history that is loaded at once says here how many business days after its day each row was known;
+            None: all rows were known when the file reached us.
     """
 
     kind: str = ""
@@ -36,6 +41,7 @@ class Mapping:
     unit: str = ""
     separator: str = ""
     encoding: str = "utf-8"
+    known_after_days: int | None = None
 
 
 def mapping_of(data: Any, where: str) -> Mapping:
@@ -77,6 +83,12 @@ def mapping_of(data: Any, where: str) -> Mapping:
         raise BadInputError(
             "'decimal_comma' in the mapping is not true or false", where=where, todo="write true or false"
         )
+    days = values.get("known_after_days")
+    if days is not None and (isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MOST_KNOWN_AFTER):
+        raise BadInputError(
+            "'known_after_days' in the mapping is no whole number of days", where=where,
+            todo=f"give 0 to {MOST_KNOWN_AFTER}, or leave it out",
+        )  # fmt: skip
     return Mapping(**values)
 
 
@@ -114,8 +126,9 @@ def parse_mapping(text: str, where: str = "mapping") -> Mapping:
 
 
 def mapping_json(mapping: Mapping) -> str:
-    """The mapping as it is stored beside the raw bytes: equal mappings give equal text."""
-    return json.dumps(asdict(mapping), sort_keys=True, ensure_ascii=False)
+    """The mapping as it is stored beside the raw bytes: equal mappings give equal text, in every version."""
+    said = {k: v for k, v in asdict(mapping).items() if v is not None}
+    return json.dumps(said, sort_keys=True, ensure_ascii=False)
 
 
 def stored_mapping(text: str | None) -> Mapping:

@@ -49,7 +49,7 @@ def read_master(documents: pl.DataFrame) -> MasterBatch:
     """Read master data documents; the good rows of a file land, each bad cell becomes a reject.
 
     Args:
-        documents: rows of `raw_edi__documents` of kind csv or parquet. Imports of facts (sales, stock, orders) are left to
+        documents: rows of `raw_edi__documents` of kind csv or parquet. Imports of facts (sales, stock, orders, receipts) are left to
             `read_import`; a document of no known kind becomes a reject that says how to send it.
     """
     frames: dict[str, list[pl.DataFrame]] = {t.name: [] for t in MASTER_TABLES}
@@ -144,4 +144,8 @@ def _table(kind: str, uri: str) -> Table:
 def _checked(mapping: Mapping) -> Mapping:
     if mapping.unit:
         raise BadInputError("master data has no unit", where="mapping", todo="leave `unit` out of the mapping")
+    if mapping.known_after_days is not None:
+        raise BadInputError(
+            "master data has no day", where="mapping", todo="leave `known_after_days` out of the mapping"
+        )
     return mapping

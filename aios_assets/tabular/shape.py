@@ -54,10 +54,15 @@ def shape(
         least: smallest value taken, per column.
 
     Raises:
-        BadInputError: a needed column is missing, the mapping names one that is not there, or its dates are no days.
+        BadInputError: a needed column is missing, the mapping names one that is not there, its dates are no days, or there is
+            no row.
     """
     _refuse_date_format(mapping.date_format, where)
     rows, sources = _sources(sheet, columns, mapping, where)
+    if not rows.height and not sheet.bad_rows:
+        raise BadInputError(
+            "the file has a header and no rows", where=where, todo="nothing, if there is nothing to say; otherwise export it again"
+        )  # fmt: skip
     faults = [Fault(n, "", "ragged", reason, text) for n, text, reason in sheet.bad_rows]
     out = [rows.get_column("_row")]
     for column in columns:

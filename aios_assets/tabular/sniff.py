@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 HEAD_BYTES = 65_536
 SEPARATORS = (",", ";", "\t", "|")
 # Workbooks of today and of other offices are zip archives, those of old are compound files; each names its book inside.
@@ -26,10 +24,10 @@ def sniff_plain(content: bytes) -> str:
     if content[:4] == b"PAR1":
         return "parquet"
     head = content[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")
-    if not head.strip() or b"\x00" in head:
+    if _has_sensor(head):
+        return "telemetry"
+    if not head.strip() or b"\x00" in head or head.lstrip()[:1] == b"{":
         return "unknown"
-    if head.lstrip()[:1] == b"{":
-        return "telemetry" if _has_sensor(head) else "unknown"
     return "csv" if _is_table(head, is_cut=len(content) > HEAD_BYTES) else "unknown"
 
 
@@ -43,12 +41,12 @@ def is_spreadsheet(content: bytes) -> bool:
 
 
 def _has_sensor(head: bytes) -> bool:
-    """A first line may be broken and the rest sound, so the name of the field anywhere near the start is enough."""
-    first = head.split(b"\n", 1)[0]
-    try:
-        return isinstance(said := json.loads(first), dict) and "sensor_id" in said
-    except ValueError:
-        return b'"sensor_id"' in head
+    """Whether a line near the start is a reading, sound or broken, whatever stands before it.
+
+    A bundle of messages from a bus often begins with what a device says of itself ("online", a status, bytes of another protocol).
+    """
+    lines = [head] if head.lstrip()[:1] == b"{" else head.split(b"\n")
+    return any(line.lstrip()[:1] == b"{" and b'"sensor_id"' in line for line in lines)
 
 
 def _is_table(head: bytes, *, is_cut: bool) -> bool:

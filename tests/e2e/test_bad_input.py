@@ -40,7 +40,9 @@ def test_a_csv_with_a_missing_column(fresh: Home, tmp_path: Path) -> None:
 
 def test_an_unknown_kind_of_import(fresh: Home, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a\n1\n")
-    assert "sales, stock, orders" in one_line(fresh, "import", "weather", str(tmp_path / "x.csv"), code=2)
+    assert "sales, stock, orders, receipts, items" in one_line(
+        fresh, "import", "weather", str(tmp_path / "x.csv"), code=2
+    )
 
 
 def test_a_date_that_is_none(fresh: Home) -> None:

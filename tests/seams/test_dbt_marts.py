@@ -12,8 +12,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.gates import Evidence, Limit, judge, verdict_frame
 from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.dbt import write_docs
+from aios_assets.resources.handing_in import import_file
 from aios_assets.resources.lake import Lake
 from aios_assets.tabular import Mapping, mapping_json, read_import
 from planning.position import open_position
@@ -371,6 +374,77 @@ def test_without_masters_everything_is_taken_as_sent(tmp_path: Path) -> None:
     assert pl.Series(built.read("dim_supplier")["supplier_id"]).to_list() == ["SELLER"]
 
 
+def take(lake: Lake, files: list[tuple[bytes, str, str, datetime]]) -> None:
+    """Imported files (content, name, mapping, known) into the raw tables."""
+    names = ["content", "source_uri", "mapping_json", "available_at_utc"]
+    documents = pl.DataFrame(files, schema=names, orient="row").with_columns(
+        pl.col("content").map_elements(lambda c: hashlib.sha256(c).hexdigest(), pl.String).alias("document_id"),
+        pl.col("available_at_utc").dt.cast_time_unit("us"),
+    )
+    for name, facts in read_import(documents).frames.items():
+        lake.write(name, facts)
+
+
+def test_imported_receipts_close_their_orders_however_often_a_file_repeats_them(tmp_path: Path) -> None:
+    """Every evening's export holds all receipts so far: what it repeats counts once, what it corrects counts anew."""
+    lake = Lake(tmp_path / "lake")
+    orders = "order_number,order_date,item_id,quantity,ship_to_site_id,seller_id\n" + "".join(
+        f"{number},{day(0)},A,{quantity},S1,SUP\n"
+        for number, quantity in (("P1", 10), ("P2", 20), ("P3", 30), ("P4", 40))
+    )
+    header = "order_number,received_date,item_id,quantity,site_id,rejected_quantity\n"
+    first = f"{header}P1,{day(2)},A,6,S1,\nP2,{day(2)},A,20,S1,\nP3,{day(2)},A,25,S1,5\n"
+    second = f"{header}P1,{day(2)},A,6,S1,\nP1,{day(3)},A,3,S1,\nP1,{day(3)},A,1,S1,\nP2,{day(2)},A,18,S1,\nP3,{day(2)},A,25,S1,5\n"
+    said, came = mapping_json(Mapping(kind="orders")), mapping_json(Mapping(kind="receipts"))
+    take(lake, [(orders.encode(), "orders.csv", said, at(day(0)))])
+    take(lake, [(text.encode(), "receipts.csv", came, at(day(known))) for text, known in ((first, 2), (second, 3))])
+    build(tmp_path / "lake", tmp_path)
+    lines = lake.read("fct_purchase_order_lines").sort("order_number")
+    assert lines.select("order_number", "received_qty_ea", "refused_qty_ea", "open_qty_ea").rows() == [
+        ("P1", 10, 0, 0), ("P2", 18, 0, 2), ("P3", 25, 5, 0), ("P4", 0, 0, 40),
+    ]  # fmt: skip
+
+
+def test_history_loaded_at_once_was_known_day_by_day_and_a_correction_from_its_own_arrival(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    header = "site_id,item_id,activity_date,quantity\n"
+    history = header + "".join(f"S1,A,{day(n)},{n + 1}\n" for n in range(5))
+    once = mapping_json(Mapping(kind="sales", known_after_days=0))
+    take(lake, [(history.encode(), "history.csv", once, at(day(9)))])
+    take(lake, [(f"{header}S1,A,{day(3)},40\n".encode(), "s.csv", mapping_json(Mapping(kind="sales")), at(day(8)))])
+    take(lake, [(f"{header}S1,A,{day(2)},30\n".encode(), "s.csv", mapping_json(Mapping(kind="sales")), at(day(10)))])
+    orders = f"order_number,order_date,item_id,quantity,ship_to_site_id\nP1,{day(1)},A,10,S1\nP2,{day(4)},A,20,S1\n"
+    take(lake, [(orders.encode(), "o.csv", mapping_json(Mapping(kind="orders", known_after_days=1)), at(day(9)))])
+    build(tmp_path / "lake", tmp_path)
+    known = lake.read("fct_demand_daily")
+    for n in range(5):
+        seen = known.filter(
+            pl.col("demand_date") == day(n), pl.col("available_at_utc").dt.date() <= day(n),
+            pl.col("superseded_at_utc").is_null() | (pl.col("superseded_at_utc").dt.date() > day(n)),
+        )  # fmt: skip
+        assert seen["sales_qty_ea"].to_list() == [n + 1], n
+    # The file of day 8 was there before the history: what came last counts, and what day 10 corrects is known from then.
+    current = known.filter(pl.col("is_current")).sort("demand_date")
+    assert current["sales_qty_ea"].to_list() == [1, 2, 30, 4, 5]
+    assert current["available_at_utc"].dt.date().to_list() == [day(0), day(1), at(day(10)).date(), day(3), day(4)]
+    events = lake.read("fct_order_events").sort("order_number")
+    assert events["available_at_utc"].dt.date().to_list() == [day(2), day(5)]
+
+
+def test_history_is_refused_once_a_night_could_have_known_it(tmp_path: Path) -> None:
+    lake, file, mapping = Lake(tmp_path / "lake"), tmp_path / "s.csv", tmp_path / "m.yaml"
+    file.write_text(f"site_id,item_id,activity_date,quantity\nS1,A,{day(0)},3\n")
+    mapping.write_text("known_after_days: 0\n")
+    assert import_file(lake, "sales", file, mapping, 1_000_000)["new"]
+    limit = Limit("label_delay", "days", "at_most", 2.0, 0, 9, "a test", "a test", day(0))
+    verdict = judge(limit, Evidence(0.0, 1, day(0)), subject="actuals", as_of=day(0))
+    lake.write("mon_gate_verdicts", verdict_frame([verdict], available_at_utc=at(day(1))), window=(day(0), day(1)))
+    file.write_text(f"site_id,item_id,activity_date,quantity\nS1,A,{day(0)},4\n")
+    with pytest.raises(BadInputError, match="a night was run already"):
+        import_file(lake, "sales", file, mapping, 1_000_000)
+    assert import_file(lake, "sales", file, None, 1_000_000)["new"]
+
+
 def test_the_imported_file_that_reached_us_last_counts_whatever_its_hash(tmp_path: Path) -> None:
     """Six days, each stated by two files: with the hash as judge, all six come out right once in 64 times."""
     lake = Lake(tmp_path / "lake")
@@ -381,13 +455,7 @@ def test_the_imported_file_that_reached_us_last_counts_whatever_its_hash(tmp_pat
         for n in range(6)
         for quantity, known in ((n + 1, 6), (n + 11, 7))
     ]
-    names = ["content", "source_uri", "mapping_json", "available_at_utc"]
-    documents = pl.DataFrame(files, schema=names, orient="row").with_columns(
-        pl.col("content").map_elements(lambda c: hashlib.sha256(c).hexdigest(), pl.String).alias("document_id"),
-        pl.col("available_at_utc").dt.cast_time_unit("us"),
-    )
-    for name, facts in read_import(documents).frames.items():
-        lake.write(name, facts)
+    take(lake, files)
     build(tmp_path / "lake", tmp_path)
     current = lake.read("fct_demand_daily").filter(pl.col("is_current")).sort("demand_date")
     assert current["sales_qty_ea"].to_list() == [11, 12, 13, 14, 15, 16]

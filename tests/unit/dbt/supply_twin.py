@@ -377,7 +377,10 @@ class Folded:
         forgotten = (
             got + refused > 0 and signs and self.today is not None and self.today > max(signs) + timedelta(days=14)
         )
-        rest = 0.0 if cancelled or forgotten else max(due - got - refused, 0.0)
+        # What was sent after the order was cancelled comes all the same.
+        after = sum((s.quantity or 0.0) * part for s, part in shipped if s.rank > self.placing[-1][0].rank)
+        coming = min(after, sent - got - refused) if cancelled else due - got - refused
+        rest = 0.0 if forgotten else max(coming, 0.0)
         everything = [s for message in self.placing for s in message]
         dates = {
             "order": min(

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import zipfile
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from aios_assets.contracts.edi_tables import EDI_FACT_TABLES
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import MASTER_TABLES
+from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.inbox import kind_of
 from aios_assets.resources.lake_schema import conform
 from aios_assets.tabular import (
@@ -59,7 +60,12 @@ def items(content: bytes, uri: str = "master/items/i.csv") -> tuple[pl.DataFrame
 def imported(text: str, **mapping: object) -> tuple[pl.DataFrame, list[str]]:
     given = Mapping(**({"kind": "sales"} | mapping))  # type: ignore[arg-type]
     batch = read_import(documents(("s.csv", text.encode(given.encoding), mapping_json(given))))
-    table = {"sales": "product_activity", "stock": "inventory_positions", "orders": "order_lines"}[given.kind]
+    table = {
+        "sales": "product_activity",
+        "stock": "inventory_positions",
+        "orders": "order_lines",
+        "receipts": "receipt_lines",
+    }[given.kind]
     assert batch.counts["rows"] == batch.counts["kept"] + batch.counts["rejected_rows"]
     return batch.frames[f"raw_edi__{table}"], batch.rejects["reason"].to_list()
 
@@ -295,6 +301,14 @@ def test_no_bytes_break_the_readers(content: bytes) -> None:
     assert sniff_plain(content) in {"csv", "parquet", "telemetry", "unknown"}
 
 
+def test_a_file_without_rows_leaves_a_reason_and_no_row() -> None:
+    """A promotion list of a week without promotions; a document that leaves nothing at all would stop every night."""
+    header = b"promotion_id,item_id,site_id,start_date,end_date,promo_price_usd\n\n"
+    batch = read_master(documents(("master/promotions/p.csv", header, None)))
+    assert batch.rejects.select("error_code", "level_code").rows() == [("csv:file", "document")]
+    assert "a header and no rows (master/promotions/p.csv)" in batch.rejects["reason"].item()
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.text("AB", max_size=2), st.text("0159-.x", max_size=4)), max_size=8))
 def test_in_is_kept_and_rejected(cells: list[tuple[str, str]]) -> None:
@@ -302,7 +316,10 @@ def test_in_is_kept_and_rejected(cells: list[tuple[str, str]]) -> None:
     batch = read_master(documents(("master/items/x.csv", text.encode(), None)))
     rows = sum(1 for a, b in cells if a or b)  # an empty line holds nothing
     assert batch.counts["rows"] == rows
-    assert batch.counts["kept"] + batch.rejects["segment_no"].n_unique() == rows
+    if rows:
+        assert batch.counts["kept"] + batch.rejects["segment_no"].n_unique() == rows
+    else:
+        assert "a header and no rows" in batch.rejects["reason"].item()
 
 
 @pytest.mark.parametrize(
@@ -441,6 +458,67 @@ def test_returns_without_the_days_sales_are_told_with_their_count() -> None:
     (note,) = said["notes"]  # type: ignore[misc]
     assert note.startswith("2 of 3 site, item and days have returns and no sales here (first: 1, B, 2026-01-05)")
     assert preview_import((header + rows[:40]).encode(), Mapping(kind="sales"), "s.csv", AT)["notes"] == []
+
+
+def closes(day: date) -> datetime:
+    """Two in the morning in New York."""
+    return datetime(day.year, day.month, day.day, 7, tzinfo=UTC) + timedelta(days=1)
+
+
+def test_history_is_known_day_by_day_and_never_after_its_file_came() -> None:
+    text = (SALES + "1,A,2026-01-09,3\n1,B,2026-01-05,2\n1,A,2026-01-09,4\n1,A,2026-01-05,1\n").encode()
+    given = Mapping(kind="sales", known_after_days=0)
+    rows = read_import(documents(("s.csv", text, mapping_json(given))), closes).frames["raw_edi__product_activity"]
+    early = closes(date(2026, 1, 5)) - timedelta(microseconds=1)
+    assert rows.select("activity_date", "item_id", "set_no", "segment_no", "available_at_utc", "sent_at_utc").rows() == [
+        (date(2026, 1, 5), "B", 1, 3, early, AT), (date(2026, 1, 5), "A", 1, 5, early, AT),
+        (date(2026, 1, 9), "A", 2, 2, AT, AT), (date(2026, 1, 9), "A", 2, 4, AT, AT),
+    ]  # fmt: skip
+    conform(TABLES["raw_edi__product_activity"], rows)
+    later = Mapping(kind="sales", known_after_days=2)
+    rows = read_import(documents(("s.csv", text, mapping_json(later))), closes).frames["raw_edi__product_activity"]
+    assert rows["available_at_utc"].min() == early + timedelta(days=2)
+    assert mapping_json(given) != mapping_json(later)
+    # What was stored by versions that did not know of it is the same mapping still.
+    assert "known_after_days" not in mapping_json(Mapping(kind="sales"))
+
+
+def test_history_that_counts_as_known_today_is_told_while_that_can_be_changed() -> None:
+    text = (SALES + "1,A,2025-06-30,1\n1,B,2026-01-05,2\n").encode()
+    for mapping, is_first, notes in (({}, True, 1), ({}, False, 0), ({"known_after_days": 1}, True, 0)):
+        given = Mapping(kind="sales", **mapping)  # type: ignore[arg-type]
+        said = preview_import(text, given, "s.csv", AT, is_first=is_first)["notes"]
+        assert len(said) == notes  # type: ignore[arg-type]
+        if notes:
+            assert "1 of 2 rows are of days more than 35 days before the file" in said[0]  # type: ignore[index]
+            assert "`known_after_days: 0`" in said[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("days", ["-1", "61", "soon", "0.5", "true"])
+def test_days_until_known_are_a_number_of_days(days: str) -> None:
+    with pytest.raises(BadInputError, match="'known_after_days' in the mapping is no whole number of days"):
+        parse_mapping(f"known_after_days: {days}")
+
+
+def test_receipts_are_numbered_by_order_and_day_and_name_their_site() -> None:
+    text = "Bestellung,Tag,Artikel,Menge,Lager\nP1,2026-01-05,A,6,S1\n,2026-01-05,A,2,S1\nP2,2026-01-06,B,1,\nP2,2026-01-12,B,1,S1\n"
+    columns = {
+        "order_number": "Bestellung", "received_date": "Tag", "item_id": "Artikel", "quantity": "Menge", "site_id": "Lager",
+    }  # fmt: skip
+    rows, reasons = imported(text, kind="receipts", columns=columns)
+    assert rows.select("receipt_id", "order_number", "quantity", "unit_code").rows() == [
+        ("P1 2026-01-05", "P1", 6, "EA"), (" 2026-01-05", None, 2, "EA"),
+    ]  # fmt: skip
+    assert len(reasons) == 2
+    assert "'Lager'" in reasons[0]
+    assert "2026-01-12 had begun nowhere" in reasons[1]
+    numbered, _ = imported(f"receipt_id,{text}".replace("\nP", "\nR7,P"), kind="receipts", columns=columns)
+    assert set(numbered["receipt_id"]) == {"R7"}
+    said = preview_import(text.encode(), Mapping(kind="receipts", columns=columns), "r.csv", AT)
+    [note] = said["notes"]  # type: ignore[misc]
+    assert str(note).startswith("1 of 2 receipts name neither order nor shipment")
+    with pytest.raises(BadInputError, match="'site_id' is missing"):
+        preview_import(text.encode(), Mapping(kind="receipts", columns=columns | {"site_id": "site_id"}), "r.csv", AT)
 
 
 def test_a_pack_cannot_have_held_since_a_day_to_come() -> None:

@@ -176,5 +176,7 @@ select
     -- Overtaken on its way: it never stood.
     if(superseded_at_utc < available_at_utc, available_at_utc, superseded_at_utc) as superseded_at_utc,
     said_rank,
+    -- By which the lines of messages are found again: of equals, sent at one minute under one number by two senders, the ranks may differ.
+    set_rank,
     {{ known_day('available_at_utc') }} as known_date
 from named

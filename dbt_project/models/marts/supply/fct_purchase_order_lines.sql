@@ -182,6 +182,8 @@ moved as (
         order_number, item_id, ship_to_no,
         min(event_date) filter (event_code = 'shipped') as shipped_date,
         sum(quantity_ea) filter (event_code = 'shipped') as shipped_qty_ea,
+        -- Sent after the newest word of the order itself: if that cancelled it, this comes all the same.
+        sum(quantity_ea) filter (event_code = 'shipped' and message_rank > last_rank) as sent_after_qty_ea,
         max(event_date) filter (event_code = 'shipped') as last_shipped_date,
         arg_max(shipment_id, event_rank) filter (event_code = 'shipped' and shipment_id is not null) as shipment_id,
         arg_max(carrier_id, event_rank) filter (event_code = 'shipped' and carrier_id is not null) as carrier_id,
@@ -190,6 +192,7 @@ moved as (
         sum(quantity_ea) filter (event_code = 'received') as received_qty_ea,
         sum(quantity_ea) filter (event_code = 'refused') as refused_qty_ea
     from heard_at
+    inner join lines using (order_number, item_id)
     where event_code in ('shipped', 'received', 'refused')
     group by order_number, item_id, ship_to_no
 ),
@@ -218,6 +221,7 @@ folded as (
         confirmed.promised_date,
         moved.shipped_date,
         coalesce(moved.shipped_qty_ea, 0) as shipped_qty_ea,
+        coalesce(moved.sent_after_qty_ea, 0) as sent_after_qty_ea,
         moved.shipment_id,
         moved.carrier_id,
         moved.received_date,
@@ -257,9 +261,10 @@ select
     folded.received_qty_ea,
     folded.refused_qty_ea,
     case
-        when folded.is_cancelled then 0
         -- The rest of a part delivery that nobody spoke of for two weeks is not coming.
         when folded.received_qty_ea + folded.refused_qty_ea > 0 and horizon.last_date > folded.last_sign_date + {{ short_close_days() }} then 0
+        when folded.is_cancelled
+            then greatest(least(folded.sent_after_qty_ea, folded.shipped_qty_ea - folded.received_qty_ea - folded.refused_qty_ea), 0)
         -- What was refused came and is not on the way; what replaces it is when it is announced.
         else greatest(folded.due_qty_ea - folded.received_qty_ea - folded.refused_qty_ea, 0)
     end as open_qty_ea,
