@@ -1,20 +1,18 @@
 """What is faster than a regular order: an open order expedited, stock moved from another site, another supplier.
 
-Each option is played on the same sample paths as the regular order, only for what that order comes too late for. One option
-wins per item and site; the regular order is solved again with it on the way, so that one need is covered once.
+Each option is played on the same sample paths as the regular order, only for what that order comes too late for. Who gets which
+is for `planning/choice.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from planning.inputs import PlanSpec
 from planning.night import Chunk, World
 from planning.projection import F32, F64, I64, packs_to_order, project
 
@@ -68,7 +66,7 @@ class Routes:
     suppliers: dict[tuple[str, str], list[tuple[str, float, float, float, float, int]]]
 
 
-def _lost(chunk: Chunk, i: int, receipts: F32, until: I64) -> F32:
+def lost_units(chunk: Chunk, i: int, receipts: F32, until: I64) -> F32:
     """Units lost (scenario,) of one row from tonight until `until` with these receipts."""
     seen = project(
         chunk.on_hand[i : i + 1],
@@ -82,8 +80,8 @@ def _lost(chunk: Chunk, i: int, receipts: F32, until: I64) -> F32:
 
 
 def _offer(chunk: Chunk, i: int, receipts: F32, extra: float, held: float, **what: Any) -> Offer:
-    before = _lost(chunk, i, chunk.receipts[i], chunk.arrive[i])
-    after = _lost(chunk, i, receipts, chunk.arrive[i])
+    before = lost_units(chunk, i, chunk.receipts[i], chunk.arrive[i])
+    after = lost_units(chunk, i, receipts, chunk.arrive[i])
     saved = np.maximum(before - after, 0)
     worth = chunk.worth[i]
     gain = saved * worth - extra - held * np.maximum(what["quantity"] - saved, 0)
@@ -149,12 +147,14 @@ def _with(chunk: Chunk, i: int, day: I64, quantity: float) -> F32:
     return receipts
 
 
-def transfer_offers(world: World, chunk: Chunk, i: int, spare: F64, routes: Routes) -> list[Offer]:
+def transfer_offers(
+    world: World, chunk: Chunk, i: int, spare: F64, routes: Routes, only: Collection[str] | None = None
+) -> list[Offer]:
     """Move stock that another site does not need before its own next delivery, where there is a lane for it."""
     offers = []
     for origin, fixed, per_each in routes.moves.get(chunk.site[i], []):
         j = chunk.place.get((chunk.item[i], origin), -1)
-        if j < 0 or origin == chunk.source[i] or spare[j] < 1:
+        if (only is not None and origin not in only) or j < 0 or origin == chunk.source[i] or spare[j] < 1:
             continue
         day = 1 + world.lead(origin, chunk.site[i]) + world.spec.receipt_to_shelf_days
         most = np.floor(min(spare[j], world.room.get(chunk.site[i], np.inf)))
@@ -172,11 +172,15 @@ def transfer_offers(world: World, chunk: Chunk, i: int, spare: F64, routes: Rout
     return offers
 
 
-def supplier_offers(world: World, chunk: Chunk, i: int, unit_cost: float, routes: Routes) -> list[Offer]:
+def supplier_offers(
+    world: World, chunk: Chunk, i: int, unit_cost: float, routes: Routes, only: Collection[str] | None = None
+) -> list[Offer]:
     """Buy the gap from another supplier that can be here sooner."""
     offers = []
     for supplier, cost, minimum, fixed, per_each, order_day in routes.suppliers.get((chunk.item[i], chunk.site[i]), []):
-        if supplier == chunk.source[i] or (supplier, chunk.site[i]) not in world.lanes:
+        if (only is not None and supplier not in only) or supplier == chunk.source[i]:
+            continue
+        if (supplier, chunk.site[i]) not in world.lanes:
             continue
         day = order_day + world.lead(supplier, chunk.site[i]) + world.spec.receipt_to_shelf_days
         each = max(cost + per_each - unit_cost - chunk.freight[i], 0.0)
@@ -199,65 +203,36 @@ def supplier_offers(world: World, chunk: Chunk, i: int, unit_cost: float, routes
 
 
 def spare_stock(chunk: Chunk, routes: Routes) -> F64:
-    """Units (n,) a site can give away tonight and still not run short in 95 of 100 scenarios before its next order lasts.
-
-    The lowest point of the path counts: what only a later delivery replaces is not to spare.
-    """
+    """Units (n,) each site can give away tonight."""
     spare = np.zeros(len(chunk.site))
     origins = {origin for moves in routes.moves.values() for origin, _, _ in moves}
     givers = np.flatnonzero(chunk.ok & (chunk.on_hand >= 1) & np.isin(np.array(chunk.site), sorted(origins)))
     for i in givers.tolist():
-        path = np.cumsum(chunk.receipts[i] - chunk.demand[i], axis=1)
-        outside = np.arange(1, path.shape[1] + 1)[None, :] >= chunk.until[i][:, None]
-        lowest = np.where(outside, np.inf, path).min(axis=1)
-        spare[i] = max(chunk.on_hand[i] + min(float(np.sort(lowest)[int(0.05 * len(lowest))]), 0.0), 0.0)
+        spare[i] = spare_of(chunk, i)
     return spare
 
 
-def _ranked(
-    world: World, chunk: Chunk, i: int, pipeline: dict[str, Any], spare: F64, unit_cost: float, routes: Routes
-) -> list[Offer]:
-    """All offers for one row, the one that saves most first."""
-    offers = [
-        *expedite_offers(world, chunk, i, pipeline, routes),
-        *transfer_offers(world, chunk, i, spare, routes),
-        *supplier_offers(world, chunk, i, unit_cost, routes),
-    ]
-    return sorted(offers, key=lambda o: (-o.saving, o.decision, o.source_id))
+def spare_of(chunk: Chunk, i: int) -> float:
+    """Units a site can give away and still not run short in 95 of 100 scenarios before its next order lasts.
 
-
-def _flip_of(
-    best: Offer, chunk: Chunk, i: int, spec: PlanSpec, ask: Callable[[], list[Offer]]
-) -> tuple[float, str] | None:
-    """Smallest number of eaches more on the shelf with which this offer is no longer taken, found by solving again.
-
-    With more stock the gap that an offer fills only shrinks; it is tried up to all that the dearest scenario wants.
+    The lowest point of the path counts: what only a later delivery replaces is not to spare.
     """
-    if spec.flip_steps == 0:
-        return None
-    stock = chunk.on_hand[i]
+    path = np.cumsum(chunk.receipts[i] - chunk.demand[i], axis=1)
+    outside = np.arange(1, path.shape[1] + 1)[None, :] >= chunk.until[i][:, None]
+    lowest = np.where(outside, np.inf, path).min(axis=1)
+    return float(max(chunk.on_hand[i] + min(float(np.sort(lowest)[int(0.05 * len(lowest))]), 0.0), 0.0))
 
-    def instead(more: float) -> str | None:
-        chunk.on_hand[i] = stock + more
-        offers = ask()
-        chunk.on_hand[i] = stock
-        if not offers or offers[0].saving <= spec.min_gain_usd:
-            return "none"
-        same = offers[0].decision == best.decision and offers[0].source_id == best.source_id
-        return None if same and offers[0].order_number == best.order_number else offers[0].decision
 
-    low, high = 0.0, float(np.ceil(chunk.demand[i].sum(axis=1).max()))
-    becomes = instead(high) if high >= 1 else None
-    if becomes is None:
-        return None
-    while high - low > 1:
-        middle = float(np.floor((low + high) / 2))
-        found = instead(middle)
-        if found is None:
-            low = middle
-        else:
-            high, becomes = middle, found
-    return high, becomes
+def all_offers(
+    world: World, chunk: Chunk, i: int, pipeline: dict[str, Any], spare: F64, unit_cost: float, routes: Routes,
+    only: Collection[str] | None = None,
+) -> list[Offer]:  # fmt: skip
+    """All offers for one row; with `only` what these sites and suppliers can do."""
+    return [
+        *(expedite_offers(world, chunk, i, pipeline, routes) if only is None else ()),
+        *transfer_offers(world, chunk, i, spare, routes, only),
+        *supplier_offers(world, chunk, i, unit_cost, routes, only),
+    ]
 
 
 def late_orders(chunk: Chunk, pipeline: dict[str, Any], threshold: float) -> dict[int, tuple[str, float]]:
@@ -271,43 +246,6 @@ def late_orders(chunk: Chunk, pipeline: dict[str, Any], threshold: float) -> dic
         if likelier and chance >= threshold and left > 0 and chunk.ok[i]:
             out[i] = (number, float(chance))
     return out
-
-
-def choose(
-    world: World,
-    chunk: Chunk,
-    pipeline: dict[str, Any],
-    routes: Routes,
-    lost: F64,
-    unit_cost: F64,
-    late: Collection[int] = (),
-) -> tuple[list[Offer], dict[int, list[Offer]]]:
-    """Best option per row, worst gap first, and all that were rejected; receipts and donors' stock are updated in place.
-
-    Args:
-        lost: (n,) expected units lost before the regular order.
-        late: rows whose open order is likely late: every faster way is weighed for them, whatever is at stake.
-    """
-    spare = spare_stock(chunk, routes)
-    worth = lost * chunk.worth
-    taken: list[Offer] = []
-    rejected: dict[int, list[Offer]] = {}
-    asked = {*np.flatnonzero(chunk.ok & (worth > world.spec.min_gain_usd)).tolist(), *late}
-    for i in sorted(asked, key=lambda k: (-worth[k], k)):
-        ask = partial(_ranked, world, chunk, i, pipeline, spare, float(unit_cost[i]), routes)
-        offers = ask()
-        if offers and offers[0].saving > world.spec.min_gain_usd:
-            best = offers.pop(0)
-            best.flip = _flip_of(best, chunk, i, world.spec, ask)
-            taken.append(best)
-            take(chunk, best)
-            if best.donor >= 0:
-                spare[best.donor] -= best.quantity
-            if best.decision != "expedite" and chunk.site[i] in world.room:
-                world.room[chunk.site[i]] -= best.quantity
-            spare[i] = 0.0
-        rejected[int(i)] = offers
-    return taken, rejected
 
 
 def take(chunk: Chunk, offer: Offer) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES, REC_DECISIONS
+from planning.choice import choose
 from planning.doubt import doubtful_lines, find_doubts
 from planning.flips import settle_flips
 from planning.groups import Line, decide_groups, rooms
@@ -16,7 +17,7 @@ from planning.inputs import PlanInputs, PlanSpec, check_inputs
 from planning.limits import smallest_order
 from planning.network import LEAD_COLUMNS, build_book, days_expected, lane_costs, lane_lead_times, next_order_days
 from planning.night import Chunk, World, build_chunk, lose_sales, ration, solve, waiting_risk
-from planning.options import Offer, Routes, build_routes, choose, late_orders, take
+from planning.options import Offer, Routes, build_routes, late_orders, take
 from planning.position import open_position
 from planning.projection import F64, order_value
 from planning.rows import decision_rows

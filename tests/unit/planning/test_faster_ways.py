@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import polars as pl
@@ -44,29 +45,35 @@ def test_what_is_expedited_saves_what_a_calendar_says(
 
 
 class Moves:
-    """Two sites in need, two that may give, freight drawn from a seed; every plan of moves has a value."""
+    """Sites in need and sites that may give, freight drawn from a seed; every plan of moves has a value."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, takers: int = 2, givers: int = 2) -> None:
         g = np.random.default_rng(seed)
-        self.takers, self.givers, self.lead = ("S1", "S2"), ("D1", "D2"), int(g.integers(6, 12))
+        self.lead = int(g.integers(6, 12))
+        self.takers = tuple(f"S{k + 1}" for k in range(takers))
+        self.givers = tuple(f"D{k + 1}" for k in range(givers))
         self.daily = {s: int(g.integers(1, 5)) for s in (*self.takers, *self.givers)}
         self.hand = {s: int(g.integers(0, 6 if s in self.takers else 50)) for s in self.daily}
         pairs = list(itertools.product(self.givers, self.takers))
         self.fixed = {p: float(g.integers(0, 12)) for p in pairs}
         self.each = {p: float(g.choice([0.05, 0.2, 0.4])) for p in pairs}
         self.open = [p for p in pairs if g.random() < 0.75]
+        self.capacity: dict[str, float] = {}
         # sold by the giver itself until what it orders tonight is used up
         self.spare = {d: max(self.hand[d] - self.daily[d] * (self.lead + 1), 0) for d in self.givers}
 
-    def decided(self) -> Plan:
+    def decided(self, hand: dict[str, int] | None = None) -> pl.DataFrame:
+        """The moves decided; `hand` changes the stock of some sites."""
         lanes = [lane("SUP", s, float(self.lead)) for s in self.daily]
         lanes += [lane(*p, 1.0, fixed=self.fixed[p], each=self.each[p]) for p in self.open]
         inputs = simple(
             0.0, forecasts=pl.concat([steady("A", s, float(v)) for s, v in self.daily.items()]),
-            stock=stock(*(("A", s, float(h)) for s, h in self.hand.items())), sites=sites(*((s, "store", None) for s in self.daily)),
-            lanes=pl.DataFrame(lanes),
+            stock=stock(*(("A", s, float(h)) for s, h in (self.hand | (hand or {})).items())), sites=sites(*((s, "store", None) for s in self.daily), capacity=self.capacity), lanes=pl.DataFrame(lanes),
         )  # fmt: skip
-        moved = of(recommend(inputs, AS_OF, SPEC), "transfer").select("source_id", "site_id", "quantity_ea")
+        return of(recommend(inputs, AS_OF, SPEC), "transfer")
+
+    def plan(self) -> Plan:
+        moved = self.decided().select("source_id", "site_id", "quantity_ea")
         return {(a, b): int(q) for a, b, q in moved.iter_rows()}
 
     def _lost(self, site: str, units: int) -> int:
@@ -95,15 +102,49 @@ class Moves:
         return max(self.value(p) for p in fits)
 
 
-def test_moves_never_strip_the_giver_and_are_worth_most_of_what_the_best_are() -> None:
-    """One need after the other is served, the dearest first; tried against every plan that serves both at once."""
+def test_moves_never_strip_the_giver_and_are_worth_what_the_best_are() -> None:
+    """Next is always the need that loses most by its second choice; tried against every plan that serves both at once."""
     best = made = 0.0
     for seed in range(25):
         world = Moves(seed)
-        plan = world.decided()
+        plan = world.plan()
         for giver in world.givers:
             assert sum(q for (a, _), q in plan.items() if a == giver) <= world.spare[giver], seed
         assert all(world.value({p: q}) > 0 for p, q in plan.items()), "every move pays"
         best, made = best + world.best(), made + world.value(plan)
     assert best > 100
-    assert made > 0.9 * best
+    assert made >= 0.98 * best
+
+
+def flips_hold(world: Moves) -> int:
+    """How many flips of moves are stated; each was decided again with that much more on hand, and with one piece less of it."""
+    stated = world.decided().filter(pl.col("flip_json").is_not_null())
+    for row in stated.iter_rows(named=True):
+        flip = json.loads(row["flip_json"])
+
+        def moved(change: float, site: str = row["site_id"]) -> list[str]:
+            more = world.decided({site: world.hand[site] + int(change)})
+            return more.filter(pl.col("site_id") == site)["source_id"].to_list()
+
+        after, chosen = moved(flip["change_ea"]), [row["source_id"]]
+        assert moved(flip["change_ea"] - 1) == chosen and after != chosen, row["site_id"]
+        assert (flip["becomes"] == "none") == (not after), row["site_id"]
+    return stated.height
+
+
+@pytest.mark.parametrize(
+    ("seed", "takers", "givers"), [(12, 2, 2), (14, 2, 2), (23, 4, 2), (26, 4, 2), (1, 4, 1), (16, 4, 1)]
+)
+def test_the_flip_of_a_move_holds_where_needs_compete_for_one_giver(seed: int, takers: int, givers: int) -> None:
+    """More stock at one site changes who is served first, too: the whole is decided again with it."""
+    world = Moves(seed, takers, givers)
+    assert flips_hold(world) == world.decided().height > 0
+
+
+@pytest.mark.parametrize(("seed", "capacity", "stated"), [(5, 1000.0, 1), (5, 25.0, 0), (1, 20.0, 0)])
+def test_no_flip_of_a_move_is_stated_where_storage_could_answer_first(seed: int, capacity: float, stated: int) -> None:
+    """More stock takes room, too."""
+    world = Moves(seed)
+    world.capacity = dict.fromkeys(world.takers, capacity)
+    assert world.decided().height
+    assert flips_hold(world) >= stated
