@@ -80,7 +80,8 @@ def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -
         settings: all settings.
         overrides: resources that replace the usual ones, for tests.
     """
-    resources: dict[str, Any] = {"world": world_of(settings), "dbt": dbt_resource(settings.home.resolve())}
+    dbt = dbt_resource(settings.home.resolve(), count_tests_of=settings.count_tests_of)
+    resources: dict[str, Any] = {"world": world_of(settings), "dbt": dbt}
     return Definitions(
         assets=load_assets_from_modules(STAGES),
         asset_checks=ALL_CHECKS,

@@ -9,6 +9,7 @@ import polars as pl
 
 from aios_assets.contracts.errors import AiosError, BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_RELEASES
+from aios_assets.edi.envelope import is_test
 from aios_assets.lookup import the_one
 from aios_assets.tabular import kind_of_source, rows_as_text
 from aios_assets.tabular.mapping import stored_mapping
@@ -53,10 +54,10 @@ def unreleased_rejects(lake: Lake) -> pl.DataFrame:
 
 def _accepted_again(lake: Lake) -> pl.DataFrame:
     """Rejected interchanges whose correction was accepted: document_id, interchange_no, superseded_by (the newest one)."""
-    key = ["standard_code", "sender_id", "receiver_id", "control_number"]
-    sent = lake.read(
-        "raw_edi__interchanges", columns=["document_id", "interchange_no", *key, "verdict_code", "available_at_utc"]
-    ).filter(pl.col("control_number") != "")
+    key = ["standard_code", "sender_id", "receiver_id", "control_number", "is_test"]
+    columns = ["document_id", "interchange_no", *key[:-1], "usage_code", "verdict_code", "available_at_utc"]
+    sent = lake.read("raw_edi__interchanges", columns=columns).filter(pl.col("control_number") != "")
+    sent = sent.with_columns(is_test=is_test())
     is_rejected = pl.col("verdict_code") == "rejected"
     good = sent.filter(~is_rejected).select(*key, superseded_by="document_id", taken="available_at_utc")
     both = sent.filter(is_rejected).join(good, on=key)

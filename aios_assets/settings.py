@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     our_ids: str = Field(
         "", description="our identifications in EDI envelopes, separated by commas; empty: told from them"
     )
+    count_tests_of: str = Field(
+        "", description="senders of EDI whose test interchanges count like real ones, separated by commas; * for all"
+    )
     document_cap_mb: int = Field(256, ge=1, description="largest document taken, in MB")
     edi_max_segment_kb: int = Field(1024, ge=1, description="longest EDI segment read, in KB")
     edi_max_sets: int = Field(2_000_000, ge=1, description="most sets read of an EDI document, which memory goes by")

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT.parent))
 
-from aios_assets.contracts.edi_tables import EDI_FACT_TABLES  # noqa: E402 - after the path is set
+from aios_assets.contracts.edi_tables import EDI_FACT_TABLES, RAW_EDI_INTERCHANGES  # noqa: E402 - after the path is set
 from aios_assets.contracts.mart_tables import FEATURE_TABLES, MART_TABLES  # noqa: E402
 from aios_assets.contracts.raw_tables import MASTER_TABLES  # noqa: E402
 from aios_assets.contracts.table import Table  # noqa: E402
@@ -185,16 +185,19 @@ def model_of(table: Table) -> dict[str, Any]:
 
 
 def staging_of(table: Table, group: str) -> dict[str, Any]:
-    """dbt's description of the staging model over one raw table: same rows, trimmed, none dropped."""
+    """dbt's description of the staging model over one raw table: same rows, trimmed, none dropped but what only a test says."""
     name = f"stg_{group}__{table.name.split('__')[1]}"
+    arguments, which = {"parent": f"source('{group}', '{table.name}')"}, "none"
+    if group == "edi":
+        arguments["left_out"], which = "ref('stg_edi__test_interchanges')", "only what test interchanges say"
     return {
         "name": name,
-        "description": f"Grain: {table.grain}. The rows of {table.name}, texts trimmed, codes in capitals; none is dropped.",
+        "description": f"Grain: {table.grain}. The rows of {table.name}, texts trimmed, codes in capitals; {which} is dropped.",
         "data_tests": [
             {
                 "as_many_rows": {
                     "name": f"{name}_keeps_every_row",
-                    "arguments": {"parent": f"source('{group}', '{table.name}')"},
+                    "arguments": arguments,
                 }
             }
         ],
@@ -235,7 +238,9 @@ def documents() -> dict[Path, str]:
     sources = {
         "version": 2,
         "sources": [
-            source_of("edi", facts, "Typed EDI facts, as the front door landed them."),
+            source_of(
+                "edi", [*facts, RAW_EDI_INTERCHANGES], "Typed EDI facts and envelopes, as the front door landed them."
+            ),
             source_of("master", masters, "Master data statements, one row per document that states it."),
         ],
     }

@@ -456,6 +456,12 @@ RAW_EDI_INTERCHANGES = Table(
         Column("segments", "i64", "segments found"),
         Column("verdict_code", "str", "outcome", codes=("accepted", "accepted_with_errors", "rejected", "duplicate")),
         Column("reason", "str", "plain words for anything but accepted", null_means="accepted"),
+        Column(
+            "usage_code",
+            "str",
+            "ISA15: P production, T test, I information; of UNB T where 0035 says test, else P",
+            null_means="not sent, or read before it was kept; counts as production",
+        ),
     ),
     known_clock="available_at_utc",
     write="append",

@@ -48,6 +48,11 @@ def comp(column: str, n: int) -> pl.Expr:
     return pl.when(value != "").then(value)
 
 
+def is_test() -> pl.Expr:
+    """Whether an interchange says that it is a test, or for information only; one that does not say is neither."""
+    return pl.col("usage_code").str.strip_chars(" ").str.to_uppercase().is_in(["T", "I"]).fill_null(value=False)
+
+
 def _given(column: str) -> pl.Expr:
     return pl.when(pl.col(column) != "").then(pl.col(column))
 
@@ -124,7 +129,7 @@ def _interchange_columns() -> Columns:
         "control_number": comp("e5", 1).fill_null(""),
         "syntax_version": comp("e1", 2),
         "ack_requested": _given("e9"),
-        "usage_code": pl.when(_given("e11") == "1").then(pl.lit("T")).otherwise(pl.lit("P")),
+        "usage_code": pl.when(comp("e11", 1) != "0").then(pl.lit("T")).otherwise(pl.lit("P")),
         **_sent(comp("e4", 1), comp("e4", 2).fill_null("")),
     }
     return common, x12, edifact

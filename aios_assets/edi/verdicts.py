@@ -12,7 +12,7 @@ from aios_assets.edi.aside import (
     envelope_rejects,
     stray_rejects,
 )
-from aios_assets.edi.envelope import Envelopes, held
+from aios_assets.edi.envelope import Envelopes, held, is_test
 from aios_assets.edi.envelope_faults import MILD, NO_FAULTS
 from aios_assets.edi.faults import Faults
 from aios_assets.edi.mappings import MAPPINGS
@@ -23,7 +23,7 @@ from aios_assets.edi.waiting import Tally, Waiting
 from aios_assets.edi.words import say
 
 _ORIGIN = ("document_id", "available_at_utc", "interchange_no", "sender_id", "receiver_id", "sent_at_utc")
-_KEY = ["standard_code", "sender_id", "receiver_id", "control_number"]
+_KEY = ["standard_code", "sender_id", "receiver_id", "control_number", "is_test"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,6 @@ def judge(
         "ack_requested",
         "sent_date",
         "sent_time",
-        "usage_code",
         "elements",
         "gi",
     )
@@ -149,7 +148,7 @@ def _mark_released(sets: pl.DataFrame, released: pl.DataFrame) -> pl.DataFrame:
 
 
 def _duplicates(inter: pl.DataFrame, faults: pl.DataFrame, ledger: pl.DataFrame | None, *, apart: bool) -> pl.DataFrame:
-    """A control number that an accepted interchange of the same partners used before.
+    """A control number that an accepted interchange of the same partners used before; tests number for themselves.
 
     A rejected interchange does not use its number up: its correction comes under the same number. Neither does an earlier
     reading of the same document.
@@ -162,10 +161,12 @@ def _duplicates(inter: pl.DataFrame, faults: pl.DataFrame, ledger: pl.DataFrame 
         & (pl.col("elements") > 0)
         & (own == 0)
         & ((pl.col("sets") == 0) | (bad < pl.col("sets")))
-    )
+    ).with_columns(is_test=is_test())
     now = alive.select("gi", "row", "document_id", "available_at_utc", "interchange_no", *_KEY)
     if ledger is not None and ledger.height:
-        taken = ledger.filter(pl.col("verdict_code").is_in(["accepted", "accepted_with_errors"]))
+        taken = ledger.with_columns(is_test=is_test()).filter(
+            pl.col("verdict_code").is_in(["accepted", "accepted_with_errors"])
+        )
         taken = taken.filter(~pl.col("document_id").is_in(inter["document_id"].unique().implode())).select(
             pl.lit(None, dtype=pl.Int32).alias("gi"),
             pl.lit(None, dtype=pl.Int64).alias("row"),

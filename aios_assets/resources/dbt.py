@@ -99,6 +99,7 @@ def dbt_environment(
     window: tuple[date, date] | None = None,
     business_tz: str = "America/New_York",
     cutoff: str = "02:00",
+    count_tests_of: str = "",
 ) -> dict[str, str]:
     """What a dbt process is told through its environment; nothing goes through `--vars`, which would parse everything again.
 
@@ -108,6 +109,7 @@ def dbt_environment(
         window: half-open stretch of business days to make again; None makes everything again.
         business_tz: time zone of business days.
         cutoff: time of the next day at which a business day's knowledge is closed.
+        count_tests_of: senders whose test interchanges count, separated by commas; * for all.
     """
     target = target_root(home)
     return {
@@ -116,6 +118,7 @@ def dbt_environment(
         "AIOS_WINDOW_END": window[1].isoformat() if window else "",
         "AIOS_BUSINESS_TZ": business_tz,
         "AIOS_CUTOFF": cutoff,
+        "AIOS_COUNT_TESTS_OF": count_tests_of,
         "AIOS_CODE_ROOT": str(CODE_ROOT),
         "AIOS_DBT_PLUGINS": str(PROJECT_DIR / "plugins"),
         "AIOS_DBT_SPILL": str(target / "spill"),
@@ -219,12 +222,14 @@ class FastDbt(DbtCliResource):
         lake_root: folder of the Delta tables.
         business_tz: time zone of business days.
         cutoff: time of day at which a business day's knowledge is closed.
+        count_tests_of: senders whose test interchanges count, separated by commas; * for all.
     """
 
     home: str
     lake_root: str
     business_tz: str = "America/New_York"
     cutoff: str = "02:00"
+    count_tests_of: str = ""
 
     @cached_property
     def _cli_version(self) -> Version:
@@ -250,19 +255,21 @@ class FastDbt(DbtCliResource):
             The invocation; `stream()` yields its events.
         """
         values = dbt_environment(
-            Path(self.home), Path(self.lake_root), window=window, business_tz=self.business_tz, cutoff=self.cutoff
-        )
+            Path(self.home), Path(self.lake_root), window=window, business_tz=self.business_tz, cutoff=self.cutoff,
+            count_tests_of=self.count_tests_of,
+        )  # fmt: skip
         with _environment(values | {"AIOS_DBT_PARENT": str(os.getpid())}):
             return self.cli(args, context=context, target_path=target_root(Path(self.home)) / "target")
 
 
-def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "") -> FastDbt:
+def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "", count_tests_of: str = "") -> FastDbt:
     """The resource for one home.
 
     Args:
         home: the run's home.
         business_tz: time zone of business days; empty takes AIOS_BUSINESS_TZ.
         cutoff: time of the cut-off as HH:MM; empty takes AIOS_CUTOFF.
+        count_tests_of: senders whose test interchanges count, separated by commas; * for all.
     """
     return FastDbt(
         project_dir=str(PROJECT_DIR),
@@ -272,17 +279,19 @@ def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "") -> Fast
         lake_root=str(home / "lake"),
         business_tz=business_tz or os.environ.get("AIOS_BUSINESS_TZ", "America/New_York"),
         cutoff=(cutoff or os.environ.get("AIOS_CUTOFF", "02:00"))[:5],
+        count_tests_of=count_tests_of,
     )
 
 
-def curated_state(lake: Lake) -> dict[str, Any]:
-    """What a build stands on: versions of the raw facts, of its own windowed results, what masters say, the project itself."""
+def curated_state(lake: Lake, count_tests_of: str) -> dict[str, Any]:
+    """What a build stands on: versions of the raw facts, of its own windowed results, what masters say, whose tests count, the project itself."""
     return {
         "facts": {name: lake.version(name) for name in DATED_FACTS},
         "results": {name: lake.version(name) for name in WINDOWED},
         "masters": {
             name: _statement_digest(lake.read(name), key) for name, key in MASTERS.items() if lake.exists(name)
         },
+        "tests": count_tests_of,
         "project": project_digest(),
     }
 
@@ -296,7 +305,7 @@ def _statement_digest(rows: pl.DataFrame, key: str) -> str:
     return hashlib.sha256(said.write_csv().encode()).hexdigest()
 
 
-def window_to_build(lake: Lake, home: Path, days: list[date]) -> tuple[date, date] | None:
+def window_to_build(lake: Lake, home: Path, days: list[date], count_tests_of: str = "") -> tuple[date, date] | None:
     """Which business days a run must make again: its own, and every day that something new has been said about.
 
     A late or corrected document reaches back to its own day, a notice sent again also to the day it named before; the day after it
@@ -306,16 +315,18 @@ def window_to_build(lake: Lake, home: Path, days: list[date]) -> tuple[date, dat
         lake: the lake.
         home: the run's home, where the state of the last build is kept.
         days: business days of the run.
+        count_tests_of: see `dbt_environment`.
 
     Returns:
-        A half-open window, or None to make everything again (no earlier build, or masters, project or results changed).
+        A half-open window, or None to make everything again (no earlier build, or masters, whose tests count, project or results
+        changed).
     """
     path = target_root(home) / "curated.json"
     if not path.is_file():
         return None
-    before, now = json.loads(path.read_text(encoding="utf-8")), curated_state(lake)
+    before, now = json.loads(path.read_text(encoding="utf-8")), curated_state(lake, count_tests_of)
     if (
-        any(before.get(part) != now[part] for part in ("masters", "project", "results"))
+        any(before.get(part) != now[part] for part in ("masters", "tests", "project", "results"))
         or -1 in now["results"].values()
     ):
         return None
@@ -347,10 +358,10 @@ def _new_files(lake: Lake, name: str, version: int) -> list[Any]:
     return [f for f in lake.files(name) if f.path not in known]
 
 
-def remember_build(lake: Lake, home: Path) -> None:
+def remember_build(lake: Lake, home: Path, count_tests_of: str = "") -> None:
     """Keep what the finished build stood on, for the next one's window."""
     path = target_root(home) / "curated.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(curated_state(lake), indent=1, sort_keys=True), encoding="utf-8")
+    scratch.write_text(json.dumps(curated_state(lake, count_tests_of), indent=1, sort_keys=True), encoding="utf-8")
     os.replace(scratch, path)

@@ -12,3 +12,9 @@ document_id,
     sent_at_utc,
     available_at_utc
 {%- endmacro %}
+
+{# Rows of a raw table without those of test interchanges. #}
+{% macro from_counted(table) -%}
+from {{ source('edi', table) }}
+anti join {{ ref('stg_edi__test_interchanges') }} using (document_id, interchange_no)
+{%- endmacro %}

@@ -75,18 +75,20 @@ def window() -> tuple[date, date] | None:
 
 
 def variables_sql() -> list[str]:
-    """Statements that make window, time zone and cut-off readable by `getvariable`."""
+    """Statements that make window, time zone, cut-off and whose tests count readable by `getvariable`."""
     days = window()
     bounds = [f"date '{day.isoformat()}'" for day in days] if days else ["null::date", "null::date"]
     cutoff = os.environ.get("AIOS_CUTOFF", "02:00")
     if not re.fullmatch(r"\d{2}:\d{2}(:\d{2})?", cutoff):
         raise UsageError(f"AIOS_CUTOFF '{cutoff}' is no time of day", todo="write it as 02:00")
     hours, minutes = cutoff.split(":")[:2]
+    senders = [quoted(n.strip()) for n in os.environ.get("AIOS_COUNT_TESTS_OF", "").split(",") if n.strip()]
     return [
         f"set variable window_start = {bounds[0]}",
         f"set variable window_end = {bounds[1]}",
         f"set variable business_tz = {quoted(os.environ.get('AIOS_BUSINESS_TZ', 'America/New_York'))}",
         f"set variable cutoff = interval '{int(hours)} hours {int(minutes)} minutes'",
+        f"set variable count_tests_of = [{', '.join(senders)}]::varchar[]",
     ]
 
 

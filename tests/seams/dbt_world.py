@@ -153,8 +153,9 @@ class World:
         return self.message("raw_edi__whole_orders", known or at(day), line, set_code=code)
 
     def documents(self, *contents: bytes, known: datetime) -> None:
-        """Facts of real bytes."""
-        for name, facts in read_documents(frame(*contents, when=known)).facts.items():
+        """Facts and envelopes of real bytes."""
+        batch = read_documents(frame(*contents, when=known))
+        for name, facts in {**batch.facts, "raw_edi__interchanges": batch.interchanges}.items():
             if facts.height:
                 self.rows.setdefault(name, []).extend(facts.to_dicts())
 

@@ -111,6 +111,10 @@ def fill(world: World) -> World:
             "ZA*QS*1*EA",
         )
         world.documents(x12("852", *sold, control=n + 10), known=at(day(n - 698)))
+    # A partner's test of an order.
+    head = (f"BEG*00*SA*TEST**{day(0):%Y%m%d}", "N1*SE*X*92*SUP", "N1*ST*X*92*S2")
+    tested = x12("850", *head, "PO1*1*6*EA***IN*A", control=721, sender="NEW").replace(b"*P*>", b"*T*>")
+    world.documents(tested, known=at(day(0)))
     return world
 
 
@@ -252,6 +256,12 @@ def test_the_fold_in_python_is_the_fold_in_sql(lake: Lake) -> None:
     now = datetime(2100, 1, 1, tzinfo=UTC)
     folded = open_orders_as_of(lake.read("fct_order_events"), now, include_closed=True)
     assert_frame_equal(folded, lake.read("fct_purchase_order_lines").sort("order_number", "item_id", "ship_to_no"))
+
+
+def test_a_test_is_no_order_and_is_told(lake: Lake) -> None:
+    assert lake.count("raw_edi__order_lines") > 0 == len(rows(lake, "fct_purchase_order_lines", order_number="TEST"))
+    finding = rows(lake, "int_findings_detected", kind_code="test_interchange")
+    assert [(f["finding_date"], f["subject"], f["value"]) for f in finding] == [(day(0), "NEW", 1)]
 
 
 def test_stores_that_do_not_add_up_to_their_line_stand_as_sent_and_are_told(lake: Lake) -> None:

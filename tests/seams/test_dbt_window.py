@@ -29,6 +29,7 @@ def test_a_notice_sent_again_reaches_back_to_the_day_that_it_named_before(tmp_pa
     assert window_to_build(lake, tmp_path, [day(2)]) is None  # nothing was built yet
     remember_build(lake, tmp_path)
     assert window_to_build(lake, tmp_path, [day(7)]) == (day(7), day(9))
+    assert window_to_build(lake, tmp_path, [day(7)], "ACME") is None  # whose tests count, counts for all history
     later = World(tmp_path / "lake")
     later.counter = itertools.count(10)  # documents of their own
     later.shipment("H2", day(5), "A", 5, order="P", source="DC", site="S1", known=at(day(7)))

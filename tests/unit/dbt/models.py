@@ -71,7 +71,11 @@ def _in_order(wanted: tuple[str, ...]) -> list[str]:
 
 
 def build(
-    raw: Frames, *wanted: str, window: tuple[date, date] | None = None, before: Frames | None = None
+    raw: Frames,
+    *wanted: str,
+    window: tuple[date, date] | None = None,
+    before: Frames | None = None,
+    count_tests_of: str = "",
 ) -> dict[str, pl.DataFrame]:
     """What models make of raw tables.
 
@@ -80,9 +84,10 @@ def build(
         wanted: models, in the types of their contracts where they have one.
         window: half-open stretch of business days to make; None makes everything.
         before: marts as the build before left them; rows outside the window stay, as the lake keeps them.
+        count_tests_of: a sender whose test interchanges count, or * for all.
     """
     before = before or {}
-    with _built(raw, _in_order(wanted), window, before) as db:
+    with _built(raw, _in_order(wanted), window, before, count_tests_of) as db:
         return {
             name: _kept(name, db.sql(f"select * from main.{name}").to_arrow_table(), window, before) for name in wanted
         }
@@ -123,7 +128,7 @@ def checks() -> dict[str, dict[str, str]]:
 
 @contextmanager
 def _built(
-    raw: Frames, models: list[str], window: tuple[date, date] | None, before: Frames
+    raw: Frames, models: list[str], window: tuple[date, date] | None, before: Frames, count_tests_of: str = ""
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in which these models were made, in this order."""
     with duckdb.connect(config={"threads": "1"}) as db:
@@ -134,6 +139,7 @@ def _built(
             "window_end": high,
             "business_tz": "'America/New_York'",
             "cutoff": "interval '2 hours'",
+            "count_tests_of": f"['{count_tests_of}']",
         }
         for name, value in settings.items():
             db.execute(f"set variable {name} = {value}")

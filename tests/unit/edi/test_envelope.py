@@ -123,6 +123,21 @@ def test_a_control_number_used_again_is_a_duplicate() -> None:
     )
 
 
+def test_tests_number_for_themselves() -> None:
+    """A partner who goes over to production may begin at 1 again; a test that is sent again is a duplicate all the same."""
+    test = GOOD.replace(b"*P*", b"*T*").replace(b"*12*EA", b"*13*EA")
+    for ledger in (None, read_documents(frame(test)).interchanges):
+        contents = [GOOD] if ledger is not None else [test, GOOD]
+        assert read_documents(frame(*contents), ledger=ledger).rejects.is_empty()
+    again = test.replace(b"*13*EA", b"*14*EA")
+    assert read_documents(frame(test, again)).rejects["error_code"].to_list() == ["TA1:025"]
+    # A home made before usage was kept does not know which were tests.
+    old = read_documents(frame(GOOD)).interchanges.with_columns(usage_code=pl.lit(None, pl.String))
+    assert read_documents(frame(GOOD.replace(b"PO7", b"PO8")), ledger=old).rejects["error_code"].to_list() == [
+        "TA1:025"
+    ]
+
+
 def test_a_rejected_interchange_does_not_use_its_number_up() -> None:
     broken = GOOD.replace(b"SE*4*0001", b"SE*5*0001")
     ledger = read_documents(frame(broken)).interchanges

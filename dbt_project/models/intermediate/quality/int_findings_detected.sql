@@ -242,6 +242,26 @@ stores_differ as (
     having abs(sum(lines.quantity) - lines.line_quantity) > 1e-6 * greatest(abs(lines.line_quantity), 1)
 ),
 
+-- One line per partner and night: an onboarding of weeks, or a partner who never switched to production.
+tests as (
+    select
+        'test_interchange' as kind_code,
+        {{ known_day('available_at_utc') }} as finding_date,
+        cast(null as varchar) as item_id,
+        cast(null as varchar) as site_id,
+        sender_id as subject,
+        cast(sum(sets) as double) as value,
+        cast(null as double) as expected_value,
+        cast(null as double) as money_at_risk_usd,
+        concat('what ', sender_id, ' sent as a test counts nowhere (', sum(sets), ' messages); if it is meant, ask for production ',
+            '(ISA15 P, no 0035 in UNB), or name the sender in AIOS_COUNT_TESTS_OF') as reason,
+        arg_min(document_id, (available_at_utc, document_id)) as document_id,
+        max(available_at_utc) as available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
+    from {{ ref('stg_edi__test_interchanges') }}
+    group by sender_id, {{ known_day('available_at_utc') }}
+),
+
 found as (
     select * from rejected
     union all select * from suspected
@@ -251,6 +271,7 @@ found as (
     union all select * from doubted
     union all select * from spread
     union all select * from stores_differ
+    union all select * from tests
 )
 
 select

@@ -7,4 +7,4 @@ select
     position_date,
     quantity,
     upper(trim(unit_code)) as unit_code
-from {{ source('edi', 'raw_edi__inventory_positions') }}
+{{ from_counted('raw_edi__inventory_positions') }}

@@ -15,4 +15,4 @@ select
     unit_price,
     upper(trim(currency_code)) as currency_code,
     requested_date
-from {{ source('edi', 'raw_edi__order_lines') }}
+{{ from_counted('raw_edi__order_lines') }}

@@ -10,4 +10,4 @@ select
     quantity,
     upper(trim(unit_code)) as unit_code,
     promised_date
-from {{ source('edi', 'raw_edi__order_responses') }}
+{{ from_counted('raw_edi__order_responses') }}

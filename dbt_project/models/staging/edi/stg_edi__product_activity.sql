@@ -10,4 +10,4 @@ select
     upper(trim(unit_code)) as unit_code,
     unit_price,
     upper(trim(currency_code)) as currency_code
-from {{ source('edi', 'raw_edi__product_activity') }}
+{{ from_counted('raw_edi__product_activity') }}

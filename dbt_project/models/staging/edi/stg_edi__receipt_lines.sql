@@ -11,4 +11,4 @@ select
     quantity,
     upper(trim(unit_code)) as unit_code,
     rejected_quantity
-from {{ source('edi', 'raw_edi__receipt_lines') }}
+{{ from_counted('raw_edi__receipt_lines') }}

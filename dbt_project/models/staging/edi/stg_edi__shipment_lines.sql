@@ -12,4 +12,4 @@ select
     nullif(trim(item_gtin), '') as item_gtin,
     quantity,
     upper(trim(unit_code)) as unit_code
-from {{ source('edi', 'raw_edi__shipment_lines') }}
+{{ from_counted('raw_edi__shipment_lines') }}

@@ -7,4 +7,4 @@ select
     status_at_utc,
     nullif(trim(location_name), '') as location_name,
     estimated_date
-from {{ source('edi', 'raw_edi__shipment_statuses') }}
+{{ from_counted('raw_edi__shipment_statuses') }}

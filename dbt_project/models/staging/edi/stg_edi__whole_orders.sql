@@ -5,4 +5,4 @@ select
     action_code,
     nullif(trim(buyer_id), '') as buyer_id,
     nullif(trim(seller_id), '') as seller_id
-from {{ source('edi', 'raw_edi__whole_orders') }}
+{{ from_counted('raw_edi__whole_orders') }}
