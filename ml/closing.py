@@ -1,6 +1,7 @@
-"""Weekdays on which a site is closed: nothing was ever reported of them, while of nearly every other day something was.
+"""Weekdays on which a site is closed: nothing was ever sold on them, while on nearly every other day something was.
 
-A shop that is closed on Sundays sends nothing for them, so that they are unknown and no model learns that nothing is sold then.
+A shop that is closed on Sundays sends nothing for them, so that they are unknown and no model learns that nothing is sold then; one
+that counts its stock every night says zero, which an average of the last weeks spreads over all days.
 What a feed leaves out of its Sundays and books on Mondays is right as well: forecasts are of what is reported.
 """
 
@@ -15,7 +16,7 @@ import polars as pl
 
 from ml.models.base import F64
 
-# Whole weeks that are looked at, each weekday as often; and the share of its other days that a site must have reported of.
+# Whole weeks that are looked at, each weekday as often; and the share of its other days on which a site must have sold something.
 WEEKS = 8
 LEAST_REPORTED_FRAC = 0.75
 Flags = npt.NDArray[np.bool_]
@@ -23,18 +24,18 @@ Places = npt.NDArray[np.int64]
 CLOSED = pl.Schema({"site_id": pl.String(), "weekday": pl.Int8()})
 
 
-def closed_weekdays(reported: pl.DataFrame, day: date) -> pl.DataFrame:
+def closed_weekdays(selling: pl.DataFrame, day: date) -> pl.DataFrame:
     """Sites and weekdays on which nothing is to be expected.
 
     Args:
-        reported: site_id, demand_date of all days of which a site reported sales of any item, as known on `day`.
+        selling: site_id, demand_date of all days on which a site sold anything, as known on `day`.
         day: last business day known.
 
     Returns:
-        site_id, weekday (1 is Monday), sorted; none for a site that reported nothing before the last `WEEKS` weeks.
+        site_id, weekday (1 is Monday), sorted; none for a site that sold nothing before the last `WEEKS` weeks.
     """
     first = day - timedelta(weeks=WEEKS)  # the day before the stretch
-    days = reported.filter(pl.col("demand_date") <= day).select("site_id", "demand_date").unique()
+    days = selling.filter(pl.col("demand_date") <= day).select("site_id", "demand_date").unique()
     sites = days.select(pl.col("site_id").unique().sort()).with_row_index("s")
     known = days.join(sites, on="site_id", maintain_order="left")
     s, weekday = known["s"].to_numpy(), known["demand_date"].dt.weekday().to_numpy() - 1

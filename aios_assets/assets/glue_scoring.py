@@ -34,8 +34,8 @@ def closed_sites(world: World, day: date) -> pl.DataFrame:
     """Sites and weekdays on which nothing is expected of them, as known at the cut-off of `day`."""
     from ml.closing import WEEKS, closed_weekdays
 
-    reported = as_known.reported_days(world.lake, day - timedelta(weeks=WEEKS + 1), day, world.cutoff(day))
-    return closed_weekdays(reported, day)
+    selling = as_known.selling_days(world.lake, day - timedelta(weeks=WEEKS + 1), day, world.cutoff(day))
+    return closed_weekdays(selling, day)
 
 
 def closed_words(world: World, day: date) -> list[str]:
@@ -99,11 +99,36 @@ def demand_rows(world: World, day: date) -> pl.DataFrame:
 
 def series_to_score(world: World, day: date) -> pl.DataFrame:
     """Feature rows of the series that are forecast on a day."""
+    answered = _answered(world, day)
+    return answered.join(_too_few_days(world, day, answered), on=["item_id", "site_id"], how="anti")
+
+
+def _answered(world: World, day: date) -> pl.DataFrame:
     from ml.datasets import is_answered
 
     return scoring_features(world, day, day).filter(is_answered())
 
 
+def _too_few_days(world: World, day: date, features: pl.DataFrame) -> pl.DataFrame:
+    from ml.gaps import known_of_too_few_days
+
+    first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
+    return known_of_too_few_days(recent_sales(world, day), features.select("item_id", "site_id", first), day)
+
+
+def gap_words(world: World, day: date) -> list[str]:
+    """How many series are not forecast since too few of their days are known, and what to do; nothing where there are none."""
+    found = _too_few_days(world, day, _answered(world, day))
+    if found.is_empty():
+        return []
+    item, site, known, days = found.row(0)
+    return [
+        f"{found.height:,} item and sites are not forecast, for sales are known of fewer than half of their days (first: {item} at {site}, "
+        f"{known} of {days}). To do: where days without a row are days without a sale, import sales with `gaps: zero`, or stock of every day"
+    ]
+
+
 def recent_sales(world: World, day: date) -> pl.DataFrame:
-    """Sales of the eight weeks up to `day` as known at its cut-off: what the picture of a forecast begins with."""
-    return as_known.demand_as_known(world.lake, day - SHOWN, day, world.cutoff(day))
+    """Sales of the eight weeks up to `day` as known at its cut-off."""
+    columns = ["item_id", "site_id", "demand_date", "sales_qty_ea"]
+    return as_known.demand_as_known(world.lake, day - SHOWN, day, world.cutoff(day), columns)

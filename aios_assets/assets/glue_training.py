@@ -114,6 +114,7 @@ def recipe_as_of(world: World, day: date) -> Any:
 def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[Any, int]:
     from aios_assets.contracts.errors import BadInputError
     from ml.datasets import LABELS, training_origins, training_request
+    from ml.gaps import known_of_too_few_days
     from ml.training import TrainSpec, train_demand
 
     since = day - timedelta(days=world.training_days)
@@ -128,6 +129,13 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
             count=days,
             todo=f"{MIN_HISTORY_DAYS} days are needed",
         )
+    # What is known only of the days on which it sold would teach that it sells every day.
+    first = first.join(known_of_too_few_days(labels, first, day), on=["item_id", "site_id"], how="anti")
+    if first.is_empty():
+        raise BadInputError(
+            "of every series sales are known of fewer than half of its days", where="fct_demand_daily",
+            todo="where days without a row are days without a sale, import sales with `gaps: zero`, or stock of every day",
+        )  # fmt: skip
     origins = training_origins(day, min(days, world.training_days), world.training_stride_days)
     request = training_request(first, origins, world.cutoff)
     say(f"training set: {request.height:,} rows asked of Feast, {len(origins)} origins")

@@ -14,7 +14,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset, multi_asset
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec, contract_metadata, png_metadata, what_it_holds
 from aios_assets.assets.glue_lead_time import lead_time_rows
-from aios_assets.assets.glue_scoring import closed_words, demand_rows, recent_sales
+from aios_assets.assets.glue_scoring import closed_words, demand_rows, gap_words, recent_sales
 from aios_assets.assets.pictures import forecast_picture
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D
@@ -42,6 +42,7 @@ def pred_demand__28d(context: AssetExecutionContext, world: World) -> Materializ
     return write(
         world, "pred_demand__28d", frame, window=(days[0], days[-1] + timedelta(days=1)),
         models=models, fallback_rows=int(frame["is_fallback"].sum()), closed_weekdays=closed_words(world, days[-1]),
+        not_forecast=gap_words(world, days[-1]),
         picture=png_metadata(forecast_picture(recent_sales(world, days[-1]), frame)),
     )  # fmt: skip
 

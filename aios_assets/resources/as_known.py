@@ -42,11 +42,11 @@ def demand_as_known(
     return lake.read("fct_demand_daily", columns=columns, where=_believed(first, last) & known_at(instant))
 
 
-def reported_days(lake: Lake, first: date, last: date, instant: datetime) -> pl.DataFrame:
-    """Sites and business days of which sales of any item were known at `instant`: site_id, demand_date, sorted."""
+def selling_days(lake: Lake, first: date, last: date, instant: datetime) -> pl.DataFrame:
+    """Sites and business days on which anything was sold, as known at `instant`: site_id, demand_date, sorted."""
     return (
         lake.scan("fct_demand_daily")
-        .filter(pl.col("demand_date").is_between(first, last), pl.col("sales_qty_ea").is_not_null(), known_at(instant))
+        .filter(pl.col("demand_date").is_between(first, last), pl.col("sales_qty_ea") > 0, known_at(instant))
         .select("site_id", "demand_date")
         .unique()
         .sort("site_id", "demand_date")

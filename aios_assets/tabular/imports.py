@@ -22,6 +22,7 @@ from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.rejects import Reject, reject_frame
 from aios_assets.contracts.table import Column, Table
 from aios_assets.tabular.files import Sheet, read_sheet
+from aios_assets.tabular.gaps import listing_sales_only, with_gaps_as_zero
 from aios_assets.tabular.mapping import Mapping, stored_mapping
 from aios_assets.tabular.shape import Shaped, as_rejects, shape, without_future
 
@@ -64,7 +65,7 @@ class ImportBatch:
     Attributes:
         frames: rows by table name, all four fact tables, sorted by key.
         rejects: rows of `raw_edi__rejects`; segment_no is the row, element_no the column.
-        counts: documents, rows, kept, rejected_rows.
+        counts: documents, rows, kept, rejected_rows, and rows of zero for what the files do not list (`gaps: zero`).
     """
 
     frames: dict[str, pl.DataFrame]
@@ -86,7 +87,7 @@ def read_import(documents: pl.DataFrame, closes: Callable[[date], datetime] = ut
     """
     frames: dict[str, list[pl.DataFrame]] = {t.name: [] for t in IMPORT_TABLES.values()}
     rejects: list[Reject] = []
-    counts = {"documents": 0, "rows": 0, "kept": 0, "rejected_rows": 0}
+    counts = {"documents": 0, "rows": 0, "kept": 0, "rejected_rows": 0, "gaps_as_zero": 0}
     names = ["document_id", "content", "source_uri", "mapping_json", "available_at_utc"]
     ordered = documents.select(names).sort("available_at_utc", "document_id")
     for document_id, content, uri, stored, at in ordered.iter_rows():
@@ -96,15 +97,17 @@ def read_import(documents: pl.DataFrame, closes: Callable[[date], datetime] = ut
         counts["documents"] += 1
         try:
             shaped, columns = _shape(content, mapping, uri, at)
+            said = _said(shaped, mapping, uri)
         except BadInputError as error:
             rejects.append(Reject(document_id, "csv:file", error.sentence(), at, level_code="document"))
             continue
         table = IMPORT_TABLES[mapping.kind]
         rejects += as_rejects(shaped.faults, columns, document_id, at, uri)
-        rows = _known(shaped.rows, mapping, at, closes)
+        rows = _known(said, mapping, at, closes)
         frames[table.name].append(_facts(rows, table, mapping.kind, document_id, at))
         counts["rows"] += shaped.read
         counts["kept"] += shaped.rows.height
+        counts["gaps_as_zero"] += said.height - shaped.rows.height
         counts["rejected_rows"] += shaped.read - shaped.rows.height
     joined = {t.name: pl.concat([t.empty(), *frames[t.name]]).sort(list(t.key)) for t in IMPORT_TABLES.values()}
     return ImportBatch(joined, reject_frame(rejects), counts)
@@ -129,6 +132,9 @@ def preview_import(
         BadInputError: the file as a whole cannot be used: no row fits, or a column is missing; names what it has and what
             the mapping needs.
     """
+    if mapping.gaps and mapping.kind != "sales":
+        what = f"`gaps: {mapping.gaps}` says what a file of sales does not list"
+        raise BadInputError(what, where=where, todo=f"leave it out of the mapping of {mapping.kind}")
     if mapping.kind == "items":
         from aios_assets.tabular.master import MASTER_KINDS, shape_master
 
@@ -136,7 +142,9 @@ def preview_import(
         shaped, notes = shape_master(sheet, table, mapping, where, received_at), _left_out(sheet, table, mapping)
     elif mapping.kind in IMPORT_TABLES:
         shaped, _ = _shape(content, mapping, where, received_at)
-        notes = _NOTES[mapping.kind](shaped.rows) if mapping.kind in _NOTES else []
+        unlisted = _said(shaped, mapping, where).height - shaped.rows.height
+        notes = [f"{unlisted:,} site, item and days without a row count as days without a sale"] if unlisted else []
+        notes += [note for notes_of in _NOTES.get(mapping.kind, ()) for note in notes_of(shaped.rows, mapping)]
         notes += _history(shaped.rows, mapping, received_at) if is_first else []
     else:
         raise BadInputError(
@@ -165,7 +173,16 @@ def _left_out(sheet: Sheet, table: Table, mapping: Mapping) -> list[str]:
     ]
 
 
-def _returns_alone(rows: pl.DataFrame) -> list[str]:
+def _said(shaped: Shaped, mapping: Mapping, uri: str) -> pl.DataFrame:
+    """What the file says: its rows, and with `gaps: zero` a row for every day that it does not list."""
+    return with_gaps_as_zero(shaped, uri) if mapping.gaps else shaped.rows.with_columns(line_no=pl.lit(1, pl.Int32))
+
+
+def _listing_sales_only(rows: pl.DataFrame, mapping: Mapping) -> list[str]:
+    return [] if mapping.gaps else listing_sales_only(rows)
+
+
+def _returns_alone(rows: pl.DataFrame, _mapping: Mapping) -> list[str]:
     """Days with returns and no sales: in a file of their own the returns replace what was said of the day's sales."""
     said = pl.col("activity_code")
     days = rows.group_by("site_id", "item_id", "activity_date").agg(
@@ -182,7 +199,7 @@ def _returns_alone(rows: pl.DataFrame) -> list[str]:
     ]
 
 
-def _closing_no_order(rows: pl.DataFrame) -> list[str]:
+def _closing_no_order(rows: pl.DataFrame, _mapping: Mapping) -> list[str]:
     """Receipts that name no order: their goods are stock, and whatever was ordered stays on order."""
     alone = rows.filter(pl.col("order_number").is_null() & pl.col("shipment_id").is_null()).height
     if not alone:
@@ -205,7 +222,7 @@ def _history(rows: pl.DataFrame, mapping: Mapping, received_at: datetime) -> lis
     ]
 
 
-_NOTES = {"sales": _returns_alone, "receipts": _closing_no_order}
+_NOTES = {"sales": (_returns_alone, _listing_sales_only), "receipts": (_closing_no_order,)}
 
 
 def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Shaped, list[str]]:
@@ -247,9 +264,8 @@ def _known(rows: pl.DataFrame, mapping: Mapping, at: datetime, closes: Callable[
 
 
 def _facts(rows: pl.DataFrame, table: Table, kind: str, document_id: str, at: datetime) -> pl.DataFrame:
-    zero, one = pl.lit(0, pl.Int32), pl.lit(1, pl.Int32)
     return rows.with_columns(
-        document_id=pl.lit(document_id), interchange_no=zero, segment_no=pl.col("_row"), line_no=one,
+        document_id=pl.lit(document_id), interchange_no=pl.lit(0, pl.Int32), segment_no=pl.col("_row"),
         standard_code=pl.lit("CSV"), set_code=pl.lit(kind), sender_id=pl.lit("import"), receiver_id=pl.lit("aios"),
         control_number=pl.lit(document_id[:14]),
         # A file has no envelope that says when it was sent. It was sent when it reached us: without that, which of two files

@@ -30,6 +30,8 @@ class Mapping:
         encoding: text encoding of the CSV.
         known_after_days: history that is loaded at once says here how many business days after its day each row was known;
             None: all rows were known when the file reached us.
+        gaps: "zero" where an item of a sales file sold nothing on days without a row, from its first row to the last day of the
+            file; None: nothing is known of such days.
     """
 
     kind: str = ""
@@ -42,6 +44,7 @@ class Mapping:
     separator: str = ""
     encoding: str = "utf-8"
     known_after_days: int | None = None
+    gaps: str | None = None
 
 
 def mapping_of(data: Any, where: str) -> Mapping:
@@ -89,7 +92,10 @@ def mapping_of(data: Any, where: str) -> Mapping:
             "'known_after_days' in the mapping is no whole number of days", where=where,
             todo=f"give 0 to {MOST_KNOWN_AFTER}, or leave it out",
         )  # fmt: skip
-    return Mapping(**values)
+    gaps = values.get("gaps")
+    if gaps not in (None, "zero", "unknown"):
+        raise BadInputError("'gaps' in the mapping is neither zero nor unknown", where=where, todo="write one of them")
+    return Mapping(**values | {"gaps": None if gaps == "unknown" else gaps})
 
 
 def parse_mapping(text: str, where: str = "mapping") -> Mapping:

@@ -1,9 +1,10 @@
 """The forecast that answers when there is no healthy model: an average of recent sales with a negative binomial around it.
 
 Mean: the 7-, 28- and 56-day means weighted 1 : 2 : 1, moved by a fifth of how far the newest same weekday lay from the 7-day mean.
-Distribution: negative binomial whose overdispersion is the series' own over 56 days (method of moments; Hilbe, Negative Binomial
-Regression, 2011), plus the error of the mean itself. It needs no training. On sandbox networks its pinball loss lies 21 to 25 %
-below that of seasonal naive, which stays the yardstick (docs/forecasting.md); the weights were chosen on those networks.
+What sells on fewer than four days in four weeks has too few sales in those: it leans, the more the fewer, on the half-year (the average
+of the 56- and 180-day means). Distribution: negative binomial whose overdispersion is the series' own over 56 days, for slow ones 180
+(method of moments; Hilbe, Negative Binomial Regression, 2011), plus the error of the mean itself. It needs no training. On sandbox
+networks its pinball loss lies 21 to 25 % below that of seasonal naive, which stays the yardstick (docs/forecasting.md).
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ WEEKDAY_WEIGHT = 0.2
 LEAST_SHARE_FRAC = 0.05
 LEAST_MEAN_EA = 1e-3
 LEAST_DISPERSION = 1.02
+OFTEN_DAYS = 4.0  # selling days in four weeks from which on recent means hold enough sales
 SPECIFICATION = (
-    "recent_average: level = (mean_7 + 2 mean_28 + mean_56) / 4; mean = level + 0.2 (last same weekday - mean_7); "
-    "negative binomial, overdispersion from std_56, variance + std_56**2 (1/28 + 0.2**2)"
+    "recent_average: often = min(1, 28 selling share_180 / 4); level = often (mean_7 + 2 mean_28 + mean_56) / 4 "
+    "+ (1 - often) (mean_56 + mean_180) / 2; mean = level + 0.2 often (last same weekday - mean_7); "
+    "negative binomial, overdispersion from std = often std_56 + (1 - often) std_180, variance + std**2 (1/28 + (0.2 often)**2)"
 )
 
 
@@ -45,24 +48,35 @@ class RecentAverage:
         """Mean and quantiles of every row, in units of the target; zero where nothing was ever sold."""
         from scipy.stats import nbinom
 
-        week, month, season = (column(frame, f"mean_{days}") * frame.scale for days in (7, 28, 56))
-        level = _level(week, month, season)
-        moved = level + WEEKDAY_WEIGHT * np.nan_to_num(column(frame, "same_weekday_lag") * frame.scale - week)
+        week, month, season, half = (column(frame, f"mean_{days}") * frame.scale for days in (7, 28, 56, 180))
+        often = np.minimum(1.0, 28 * (1.0 - np.nan_to_num(column(frame, "zero_frac_180d"))) / OFTEN_DAYS)
+        level = _leaning(
+            often, _weighted((week, 1.0), (month, 2.0), (season, 1.0)), _weighted((season, 1.0), (half, 1.0))
+        )
+        move = WEEKDAY_WEIGHT * often
+        moved = level + move * np.nan_to_num(column(frame, "same_weekday_lag") * frame.scale - week)
         mean = np.maximum(moved, LEAST_SHARE_FRAC * level)
-        spread = np.nan_to_num(column(frame, "std_56") * frame.scale)
-        usual = np.maximum(np.where(np.isnan(season), level, season), LEAST_MEAN_EA)
+        spread = _leaning(often, *(np.nan_to_num(column(frame, f"std_{days}") * frame.scale) for days in (56, 180)))
+        usual = _leaning(often, *(np.where(np.isnan(known), level, known) for known in (season, half)))
+        usual = np.maximum(usual, LEAST_MEAN_EA)
         over = np.maximum(spread**2 - usual, 0.0) / usual**2
         m = np.maximum(mean, LEAST_MEAN_EA)
-        variance = m + over * m**2 + spread**2 * (1 / 28 + WEEKDAY_WEIGHT**2)
+        variance = m + over * m**2 + spread**2 * (1 / 28 + move**2)
         variance = np.maximum(variance, LEAST_DISPERSION * m)
         quantiles = np.stack([nbinom.ppf(q, m**2 / (variance - m), m / variance) for q in levels], axis=1)
         return Forecast(mean, np.where(level[:, None] > 0, quantiles, 0.0), tuple(levels))
 
 
-def _level(week: F64, month: F64, season: F64) -> F64:
-    """The weighted mean of what is known of the three, zero where nothing is."""
-    means, weights = np.stack([week, month, season]), np.array([[1.0], [2.0], [1.0]])
+def _weighted(*parts: tuple[F64, float]) -> F64:
+    """The weighted mean of what is known, zero where nothing is."""
+    means = np.stack([values for values, _ in parts])
+    weights = np.array([[weight] for _, weight in parts])
     known = ~np.isnan(means)
     total = (known * weights).sum(axis=0)
     out: F64 = (np.where(known, means, 0.0) * weights).sum(axis=0) / np.maximum(total, 1.0)
     return out
+
+
+def _leaning(often: F64, recent: F64, long: F64) -> F64:
+    """Between what the last weeks say and what the half-year says."""
+    return often * recent + (1.0 - often) * long

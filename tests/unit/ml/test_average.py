@@ -8,12 +8,13 @@ from ml.models.average import RecentAverage
 from ml.models.base import Design
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-NAMES = ("mean_7", "mean_28", "mean_56", "std_56", "same_weekday_lag")
+NAMES = ("mean_7", "mean_28", "mean_56", "std_56", "same_weekday_lag", "mean_180", "std_180", "zero_frac_180d")
 
 
-def design(*rows: tuple[float, float, float, float, float], scale: float = 2.0) -> Design:
+def design(*rows: tuple[float, ...], half: tuple[float, float, float] = (9.0, 9.0, 0.5), scale: float = 2.0) -> Design:
+    """Rows of the first five features; the others (`half`) are those of all of them."""
     n = len(rows)
-    x = (np.array(rows) / scale).astype(np.float32)
+    x = (np.array([(*row, *half[:2], half[2] * scale) for row in rows]) / scale).astype(np.float32)
     numbers = np.arange(n, dtype=np.int64)
     return Design(x, NAMES, (), np.full(n, scale), np.full(n, "smooth"), np.ones(n, np.int32), numbers, numbers)
 
@@ -21,6 +22,19 @@ def design(*rows: tuple[float, float, float, float, float], scale: float = 2.0) 
 def test_the_mean_is_the_weighted_average_moved_towards_the_same_weekday() -> None:
     out = RecentAverage().predict(design((8.0, 10.0, 12.0, 4.0, 13.0), (np.nan, 10.0, np.nan, np.nan, np.nan)), LEVELS)
     np.testing.assert_allclose(out.mean, [10.0 + 0.2 * 5.0, 10.0], rtol=1e-6)
+
+
+def test_what_sells_rarely_leans_on_the_half_year() -> None:
+    quiet, lately = (0.0, 0.0, 0.0, 0.0, 0.0), (2 / 7, 2 / 28, 2 / 56, 0.3, 2.0)
+    for zero, often in ((1 - 1 / 90, 28 / 90 / 4), (1 - 4 / 28, 1.0), (0.5, 1.0)):
+        out = RecentAverage().predict(design(quiet, lately, half=(0.1, 0.8, zero)), LEVELS)
+        slow, level = (1 - often) * 0.1 / 2, (2 / 7 + 4 / 28 + 2 / 56) / 4
+        level = often * level + (1 - often) * (2 / 56 + 0.1) / 2
+        np.testing.assert_allclose(out.mean, [slow, level + 0.2 * often * (2 - 2 / 7)], rtol=1e-4, atol=1e-6)
+    # It sells in lots: nothing in most months, and then several at once.
+    lots = RecentAverage().predict(design(quiet, half=(0.1, 1.0, 1 - 1 / 90)), (0.5, 0.995))
+    few = RecentAverage().predict(design(quiet, half=(0.1, 0.3, 1 - 1 / 90)), (0.5, 0.995))
+    assert lots.quantiles[0, 1] > few.quantiles[0, 1] >= 1 and lots.quantiles[0, 0] == 0
 
 
 def test_quantiles_are_those_of_counts_with_that_mean_and_spread() -> None:

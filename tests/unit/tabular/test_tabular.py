@@ -484,13 +484,13 @@ def test_history_is_known_day_by_day_and_never_after_its_file_came() -> None:
 
 
 def test_history_that_counts_as_known_today_is_told_while_that_can_be_changed() -> None:
-    text = (SALES + "1,A,2025-06-30,1\n1,B,2026-01-05,2\n").encode()
+    text = (SALES + "1,A,2025-06-30,1\n1,A,2025-07-01,0\n1,B,2026-01-05,2\n").encode()
     for mapping, is_first, notes in (({}, True, 1), ({}, False, 0), ({"known_after_days": 1}, True, 0)):
         given = Mapping(kind="sales", **mapping)  # type: ignore[arg-type]
         said = preview_import(text, given, "s.csv", AT, is_first=is_first)["notes"]
         assert len(said) == notes  # type: ignore[arg-type]
         if notes:
-            assert "1 of 2 rows are of days more than 35 days before the file" in said[0]  # type: ignore[index]
+            assert "2 of 3 rows are of days more than 35 days before the file" in said[0]  # type: ignore[index]
             assert "`known_after_days: 0`" in said[0]  # type: ignore[index]
 
 

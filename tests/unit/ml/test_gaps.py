@@ -1,0 +1,75 @@
+"""Series known only of the days on which they sold are found, whatever else their site reports."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.gaps import known_of_too_few_days
+
+DAY = date(2026, 3, 1)
+STRETCH = 56
+SCHEMA = {"item_id": pl.String, "site_id": pl.String, "demand_date": pl.Date, "sales_qty_ea": pl.Float64}
+
+
+def found(
+    rows: list[tuple[str, str, int, float]], first: dict[tuple[str, str], int] | None = None
+) -> list[tuple[str, str, int, int]]:
+    """Rows are item, site, days before `DAY` and quantity; `first` is how long ago a series began."""
+    sales = pl.DataFrame(
+        [(i, s, DAY - timedelta(days=d), float(q)) for i, s, d, q in rows], schema=SCHEMA, orient="row"
+    )
+    began = {k: DAY - timedelta(days=d) for k, d in (first or {}).items()}
+    firsts = pl.DataFrame([(*k, d) for k, d in began.items()], schema=["item_id", "site_id", "first_date"], orient="row") if began else (
+        sales.group_by("item_id", "site_id").agg(pl.col("demand_date").min().alias("first_date"))
+    )  # fmt: skip
+    return known_of_too_few_days(sales, firsts, DAY).rows()
+
+
+def test_a_till_that_lists_sales_only_is_found() -> None:
+    slow = [("PART", "S", d, 1) for d in (3, 20, 50)]
+    busy = [("MILK", "S", d, 9) for d in range(STRETCH)]
+    assert found(slow + busy) == [("PART", "S", 3, 51)]
+    # Alone at its site, no other item says on which days it was open.
+    assert found(slow) == [("PART", "S", 3, 48)]
+    # Sold long ago and once lately: its one day is not all of its days.
+    assert found([("PART", "S", 0, 1)], {("PART", "S"): 200}) == [("PART", "S", 1, STRETCH)]
+
+
+def test_zeros_of_a_weekly_count_do_not_hide_the_gaps() -> None:
+    slow = [("PART", "S", d, 1) for d in (3, 20)] + [("PART", "S", d, 0) for d in range(0, STRETCH, 7)]
+    busy = [("MILK", "S", d, 9) for d in range(STRETCH)]
+    assert found(slow + busy) == [("PART", "S", 10, 50)]
+
+
+def test_reports_that_are_lost_late_or_not_due_are_no_gap() -> None:
+    every_day = [("A", "S", d, d % 2) for d in range(STRETCH)] + [("B", "S", d, 0) for d in range(STRETCH)]
+    lost = [r for r in every_day if not 10 <= r[2] < 45]
+    weekly = [("A", "S", d, 5) for d in range(7, STRETCH)]
+    workdays = [("A", "S", d, 5) for d in range(STRETCH) if d % 7 not in (0, 1)]
+    new = [*every_day, ("NEW", "S", 1, 4), ("NEW", "S", 0, 2)]
+    for rows in (every_day, lost, weekly, workdays, new):
+        assert found(rows) == []
+    assert found([]) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ABC"), st.sampled_from("ST"), st.integers(-3, 70), st.integers(0, 2)), max_size=60
+    )
+)
+def test_against_a_plain_count(rows: list[tuple[str, str, int, int]]) -> None:
+    rows = list({r[:3]: r for r in rows}.values())
+    known = [r for r in rows if 0 <= r[2] < STRETCH]
+    expected = []
+    for item, site in sorted({r[:2] for r in known}):
+        own = [r for r in known if r[:2] == (item, site)]
+        began = min(max(d for i, s, d, _ in rows if (i, s) == (item, site)), STRETCH - 1)
+        open_days = {d for _, s, d, _ in known if s == site}
+        days = began - min(open_days) + 1 if all(q > 0 for *_, q in own) else len([d for d in open_days if d <= began])
+        if len(own) < 0.5 * days:
+            expected.append((item, site, len(own), days))
+    assert found(rows) == expected  # type: ignore[arg-type]
