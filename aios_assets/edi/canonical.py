@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from aios_assets.edi.delims import (
     BLANKS,
@@ -266,6 +267,15 @@ def canonical(data: bytes, piece: Piece, encoding: str, *, begins: bool = True) 
     data = data.translate(d.table, drop) if drop else data.translate(d.table)
     data = _utf8(data, "utf-8" if released else encoding)
     return (_headed(data, piece) if begins else data), released
+
+
+def restored(frame: pl.DataFrame, released: frozenset[int]) -> pl.DataFrame:
+    """Put released characters back into every text column."""
+    if not released:
+        return frame
+    codes = sorted(released)
+    old, new = [chr(PRIVATE + c) for c in codes], [chr(c) for c in codes]
+    return frame.with_columns(pl.col(pl.String).str.replace_many(old, new))
 
 
 # Bytes of a header that tell its delimiters (element separator, ISA11 and ISA12, what ends it), and what follows it.

@@ -11,13 +11,24 @@ import numpy.typing as npt
 import polars as pl
 
 from aios_assets.edi.aside import shown
-from aios_assets.edi.canonical import SEGMENT_BYTES, canonical, look, pieces, regular, small, text_before, windows
+from aios_assets.edi.canonical import (
+    SEGMENT_BYTES,
+    canonical,
+    look,
+    pieces,
+    regular,
+    restored,
+    small,
+    text_before,
+    windows,
+)
 from aios_assets.edi.carry import Carry, split
 from aios_assets.edi.counts import check_counts
 from aios_assets.edi.delims import sniff
 from aios_assets.edi.envelope import comp
 from aios_assets.edi.grammar import check_elements
 from aios_assets.edi.limits import HEADER_WEIGHT, Limits
+from aios_assets.edi.lineless import unread_lines
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.source import Source, readable
@@ -287,7 +298,7 @@ class Reading:
 
     def _envelope(self, tokens: Tokens, docs: npt.NDArray[np.int32], fresh: int) -> None:
         rows, headers = (
-            compact(frame.filter(pl.col("row") >= fresh) if fresh else frame).with_columns(
+            restored(compact(frame.filter(pl.col("row") >= fresh) if fresh else frame), self._released).with_columns(
                 pl.col("row").cast(pl.Int64) + (self._rows - fresh)
             )
             for frame in (tokens.envelope, tokens.headers)
@@ -307,11 +318,14 @@ class Reading:
             if mapping is None or row_type is None:
                 continue
             if senders is None:
-                senders = _senders(tokens)
+                senders = restored(_senders(tokens), self._released)
             rows = np.flatnonzero(row_type == n)
             view = View(tokens, rows, sets.owner[rows], rows.astype(np.int32), name[0], self._released, fresh, before)
             view = view.relined(mapping.openers, mapping.headers)
-            out.extend(self._numbered(t, tokens, fresh, shift) for t in mapping.read(view, senders))
+            typed = mapping.read(view, senders)
+            if (strange := unread_lines(view, mapping.openers)).height:
+                typed.append(Typed(typed[0].table, typed[0].facts.clear(), strange, strange.height))
+            out.extend(self._numbered(t, tokens, fresh, shift) for t in typed)
         self.shelf.hold(out)
 
     def _numbered(self, typed: Typed, tokens: Tokens, fresh: int, shift: int) -> Typed:
@@ -325,14 +339,15 @@ class Reading:
             )
         rejects = rejects.with_columns(seg=_texts(tokens, rejects["row"]) if rejects.height else _NO_TEXT)
         place = (pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
-        return replace(typed, facts=facts.with_columns(place), rejects=rejects.with_columns(place))
+        facts, rejects = facts.with_columns(place), restored(rejects.with_columns(place), self._released)
+        return replace(typed, facts=facts, rejects=rejects)
 
     def _check(self, tokens: Tokens, sets: _Sets, fresh: int, shift: int, before: tuple[int, ...]) -> None:
         counts = check_counts(tokens, sets.starts, sets.types, sets.type_of, sets.owner, fresh, before)
         found = pl.concat([check_elements(tokens, sets.owner, fresh), counts])
         found = found.with_columns(pl.col("row").cast(pl.Int64) + (self._rows - fresh), pl.col("set") + shift)
         self.found.add(found["set"])
-        self.findings.put(compact(found))
+        self.findings.put(restored(compact(found), self._released))
 
     def _stray(self, tokens: Tokens, owner: npt.NDArray[np.int32], fresh: int) -> None:
         """Keep segments that stand outside every set and are no envelope: nothing received goes unmentioned."""

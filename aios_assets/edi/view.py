@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.canonical import PRIVATE
+from aios_assets.edi.canonical import restored
 from aios_assets.edi.delims import COMP
 from aios_assets.edi.strings import numbers, rows_at
 from aios_assets.edi.tokens import Ints, Places, Tokens, code_of
@@ -95,11 +95,7 @@ class View:
 
     def restore(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Put released characters back into every text column."""
-        if not self.released:
-            return frame
-        codes = sorted(self.released)
-        old, new = [chr(PRIVATE + c) for c in codes], [chr(c) for c in codes]
-        return frame.with_columns(pl.col(pl.String).str.replace_many(old, new))
+        return restored(frame, self.released)
 
     def pick(self, *tags: str, **at: At) -> pl.DataFrame:
         """Named elements of the segments with one of the tags.

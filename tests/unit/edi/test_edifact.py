@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from aios_assets.edi import read_documents
-from tests.unit.edi.make import edifact, frame, x12
+from aios_assets.edi.ack import acknowledge
+from aios_assets.edi.limits import Limits
+from tests.unit.edi.make import WHEN, edifact, frame, x12
 
 ANSWERED = ("ORDRSP", "BGM+231+R1+4", "DTM+137:20260103:102", "RFF+ON:PO7", "LIN+1+5+1:EN", "QTY+21:4")
 
@@ -274,6 +276,23 @@ def test_released_characters_come_back(una: str) -> None:
         "order_lines",
     )
     assert rows[0]["order_number"] == "P'O+7:? x"
+
+
+@pytest.mark.parametrize("window", [100, 1 << 20])
+def test_released_characters_of_the_envelope_come_back(window: int) -> None:
+    """Of parties and numbers, in facts, in what is set aside and in the answer, which releases them again."""
+    lines = [segment for n in range(9) for segment in (f"LIN+{n}++1:EN", "QTY+145:x" if n == 8 else "QTY+145:5")]
+    content = edifact("INVRPT", "BGM+35+1?+2+9", "DTM+137:20260103:102", *lines, control="9?+1", sender="AB?+C?:D??")
+    batch = read_documents(frame(content), grammar=True, limits=Limits(window_bytes=window))
+    own = ("AB+C:D?", "9+1")
+    assert batch.interchanges.select("sender_id", "control_number").row(0) == own
+    facts = batch.facts["raw_edi__inventory_positions"]
+    assert set(facts.select("sender_id", "control_number", "site_id").iter_rows()) == {(*own, own[0])}
+    assert batch.counts["lines_rejected"] == 1
+    (answer,) = acknowledge(batch, number=lambda *_: 1, now=WHEN)
+    assert b"UNB+UNOC:3+RECEIVER:14+AB?+C?:D??:14+" in answer.content and b"UCI+9?+1+AB?+C?:D??:14+" in answer.content
+    wrong = read_documents(frame(edifact("ORDERS", "LIN+1++A?+B:IN", "QTY+21:x")))
+    assert wrong.rejects["segment_text"].to_list() == ["LIN*1**A+B:IN"]
 
 
 def test_other_service_characters_and_line_wrapping() -> None:
