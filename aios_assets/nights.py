@@ -59,8 +59,8 @@ def business_day(settings: Settings) -> date:
     from aios_assets.definitions import world_of
 
     world = world_of(settings)
-    since = world.cutoff(closed)
-    fresh = any(file.received_at >= since for file in world.inbox.look()) or world.has_documents_since(since)
+    cutoff = world.cutoff(closed)
+    fresh = any(file.received_at > cutoff for file in world.inbox.look()) or world.has_documents_after(cutoff)
     return closed + timedelta(days=1) if fresh else closed
 
 

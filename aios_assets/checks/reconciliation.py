@@ -132,10 +132,10 @@ def _all_read(
     feeds: tuple[str, ...],
     tables: Sequence[str],
 ) -> AssetCheckResult:
-    """Passed when each document received before the run's cut-off carries its feeds' marks and left a row somewhere."""
+    """Passed when each document received by the run's cut-off carries its feeds' marks and left a row somewhere."""
     day = _last_day(context)
     received = world.lake.scan("raw_edi__documents").filter(
-        pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") < world.cutoff(day))
+        pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") <= world.cutoff(day))
     )
     read = pl.concat(world.lake.scan(name).select("document_id") for name in tables).unique()
     total = received.select(pl.len()).collect().item()

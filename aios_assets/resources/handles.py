@@ -162,7 +162,7 @@ class World(ConfigurableResource[Any]):
         return f"{self.pages_url}/{page.relative_to(Path(self.home) / 'reports').as_posix()}"
 
     def take_documents(self, cutoff: datetime, progress: Callable[[str], object] | None = None) -> dict[str, Any]:
-        """Take every document that reached the inbox before `cutoff`; what could not be taken becomes a reject.
+        """Take every document that reached the inbox by `cutoff`; what could not be taken becomes a reject.
 
         Returns:
             Figures: files looked at, known, later, documents, deliveries, duplicates, set aside, problems.
@@ -174,7 +174,7 @@ class World(ConfigurableResource[Any]):
     def waiting_documents(self, day: str) -> Waiting:
         """What the inbox holds for the night of `day`: how many files are new, and a fingerprint of all of them."""
         cutoff = self.cutoff(date.fromisoformat(day))
-        files = [f for f in self.inbox.look() if f.received_at < cutoff]
+        files = [f for f in self.inbox.look() if f.received_at <= cutoff]
         columns = ["source_uri", "modified_ns", "size_bytes"]
         noted = set(self.lake.read("raw_edi__deliveries", columns=columns).iter_rows())
         released = self.lake.read("raw_edi__releases", columns=["reject_id", "released_by"])
@@ -186,9 +186,9 @@ class World(ConfigurableResource[Any]):
         new = sum((f.uri, f.modified_ns, f.size) not in noted for f in files)
         return Waiting(new, digest.hexdigest()[:16])
 
-    def has_documents_since(self, instant: datetime) -> bool:
-        """Whether the store holds a document received at `instant` or later."""
-        later = self.lake.scan("raw_edi__documents").filter(pl.col("available_at_utc") >= instant)
+    def has_documents_after(self, instant: datetime) -> bool:
+        """Whether the store holds a document received after `instant`."""
+        later = self.lake.scan("raw_edi__documents").filter(pl.col("available_at_utc") > instant)
         return bool(later.select(pl.len()).collect().item())
 
     def take_paths(self, paths: list[Path], *, as_sent: bool = False) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ class World(ConfigurableResource[Any]):
         return self.lake.read("raw_edi__releases")
 
     def unread(self, day: date, kinds: tuple[str, ...], feeds: tuple[str, ...]) -> int:
-        """Documents of these kinds received before the cut-off of `day` that one of the feeds has not read to the end."""
+        """Documents of these kinds received by the cut-off of `day` that one of the feeds has not read to the end."""
         from aios_assets.resources.unread import count_unread
 
         return count_unread(self.lake, self.cutoff(day), kinds, feeds)

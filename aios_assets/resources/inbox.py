@@ -190,11 +190,11 @@ class Inbox:
         progress: Callable[[str], object] | None = None,
         known_as: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
     ) -> Taken:
-        """Store every document that reached us before `cutoff` and is not known yet; a rerun changes nothing.
+        """Store every document that reached us by `cutoff` and is not known yet; a rerun changes nothing.
 
         Args:
             lake: where documents and deliveries go; also says what is known.
-            cutoff: instant in UTC.
+            cutoff: instant in UTC; what came at that very instant is taken.
             progress: told one line per batch and per problem.
             known_as: gives rows of documents other times at which they were known; deliveries keep those of the files.
 
@@ -259,7 +259,7 @@ class Inbox:
                     f"the file's time {file.received_at:%Y-%m-%d %H:%M} UTC is in the future ({file.uri}). "
                     "To do: correct the sender's clock or touch the file."
                 )
-            elif file.received_at >= cutoff:
+            elif file.received_at > cutoff:
                 taken.later += 1
             else:
                 new.append(file)

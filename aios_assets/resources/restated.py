@@ -39,9 +39,9 @@ def with_restated(lake: Lake, cutoff: datetime, read: Mapping[str, pl.DataFrame]
 
 
 def _deliveries(lake: Lake, cutoff: datetime) -> pl.DataFrame:
-    """Deliveries before `cutoff` with the kind of master data that their folder, or the mapping of their import, says they are."""
+    """Deliveries by `cutoff` with the kind of master data that their folder, or the mapping of their import, says they are."""
     names = ["source_uri", "document_id", "available_at_utc"]
-    seen = lake.read("raw_edi__deliveries", columns=names, where=pl.col("available_at_utc") < cutoff)
+    seen = lake.read("raw_edi__deliveries", columns=names, where=pl.col("available_at_utc") <= cutoff)
     imports = lake.read(
         "raw_edi__documents", columns=["document_id", "mapping_json"], where=pl.col("mapping_json").is_not_null()
     )

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 def unread_documents(lake: Lake, cutoff: datetime, feed: str) -> pl.DataFrame:
-    """Documents received before `cutoff` that this feed has not read to the end with all that was released of them.
+    """Documents received by `cutoff` that this feed has not read to the end with all that was released of them.
 
     Args:
         lake: the lake.
@@ -69,8 +69,8 @@ def unread_batches(lake: Lake, cutoff: datetime, feed: str, most_bytes: int = BA
 
 
 def _received(lake: Lake, cutoff: datetime, kinds: tuple[str, ...]) -> pl.LazyFrame:
-    """Documents of these kinds that were received before `cutoff`."""
-    is_wanted = pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") < cutoff)
+    """Documents of these kinds that were received by `cutoff`; what came at that very instant is known then (`marts.versions.known_at`)."""
+    is_wanted = pl.col("kind_code").is_in(list(kinds)) & (pl.col("available_at_utc") <= cutoff)
     return lake.scan("raw_edi__documents").filter(is_wanted)
 
 
@@ -138,7 +138,7 @@ def mark_read(lake: Lake, documents: pl.DataFrame, feed: str) -> None:
 
 
 def count_unread(lake: Lake, cutoff: datetime, kinds: tuple[str, ...], feeds: tuple[str, ...]) -> int:
-    """Documents of these kinds, received before `cutoff`, that at least one of the feeds has not read to the end."""
+    """Documents of these kinds, received by `cutoff`, that at least one of the feeds has not read to the end."""
     names = _received(lake, cutoff, kinds).select("document_id").collect()
     left = [names.join(_marks(lake, feed), on="document_id", how="anti") for feed in feeds]
     return pl.concat(left).unique().height

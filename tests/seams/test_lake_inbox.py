@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +13,7 @@ import pytest
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_RELEASES
 from aios_assets.resources import inbox as inbox_module
+from aios_assets.resources.handles import World
 from aios_assets.resources.inbox import Inbox, instant_of
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.unread import count_unread, mark_read, unread_documents
@@ -101,7 +102,7 @@ def test_passes_over_what_is_hidden_or_unfinished(folder: Path, lake: Lake) -> N
 
 
 def test_late_files_wait_for_their_night(folder: Path, lake: Lake) -> None:
-    put(folder, "1.edi", X12, CUTOFF.timestamp())
+    put(folder, "1.edi", X12, CUTOFF.timestamp() + 1)
     assert inbox(folder).take(lake, CUTOFF).later == 1
     assert lake.count("raw_edi__documents") == 0
     assert inbox(folder).take(lake, datetime(2026, 1, 11, 7, tzinfo=UTC)).documents == 1
@@ -282,3 +283,24 @@ def test_a_link_that_is_not_followed_is_told(tmp_path: Path) -> None:
         "link leads to nothing (gone.edi). To do: put the documents themselves there.",
         "link to a folder is not followed (partner). To do: put the documents themselves there.",
     ]
+
+
+def test_what_came_at_the_very_cut_off_belongs_to_its_night_and_what_came_after_does_not(
+    folder: Path, lake: Lake
+) -> None:
+    """Readers take a fact as known at the instant it came (`known_at`); a document that waits would be known and unread."""
+    micro = 1000
+    at_cutoff = int(CUTOFF.timestamp()) * 10**9
+    for name, moment in (("at.edi", at_cutoff), ("after.edi", at_cutoff + micro)):
+        path = put(folder, name, X12.replace(b"000000001", b"000000002") if name == "at.edi" else X12)
+        os.utime(path, ns=(moment, moment))
+    world = World(home=str(lake.root.parent), inbox_path=str(folder), cutoff_hour=2)
+    assert world.cutoff(CUTOFF.date() - timedelta(days=1)) == CUTOFF
+    assert world.waiting_documents("2026-01-09").count == 1
+    taken = inbox(folder).take(lake, CUTOFF)
+    assert (taken.documents, taken.later) == (1, 1)
+    assert unread_documents(lake, CUTOFF, "edi")["source_uri"].to_list() == ["at.edi"]
+    assert count_unread(lake, CUTOFF, ("x12",), ("edi",)) == 1
+    assert not world.has_documents_after(CUTOFF)
+    inbox(folder).take(lake, CUTOFF + timedelta(microseconds=1))
+    assert world.has_documents_after(CUTOFF) and count_unread(lake, CUTOFF, ("x12",), ("edi",)) == 1
