@@ -31,6 +31,10 @@ def with_gaps(sales: F64, s: npt.NDArray[np.int64], t: npt.NDArray[np.int64], ga
     meaning = "no sale (zero)" if gaps == "zero" else "not known"
     if gap.any():
         notes.append(f"{int(gap.sum()):,} missing periods inside {int(gap.any(axis=1).sum()):,} series: {meaning}")
+    if gaps != "zero" and gap.any() and not (sales[given] <= 0).any():
+        notes.append(
+            "no row says zero: if periods are left out because nothing sold, forecasts of the others are too high; say so with --gaps zero"
+        )
     if gap.sum() > MOSTLY * (gap | given).sum():
         notes.append(
             f"more than {MOSTLY:.0%} of the periods have no row: the rows may be of longer periods than --freq says"

@@ -70,6 +70,13 @@ def test_gaps_are_unknown_and_counted_or_zero_when_asked() -> None:
     assert np.isnan(panel.y[0, 5:8]).all() and "3 missing periods inside 1 series: not known" in panel.notes
     zero = build(frame, gaps="zero")
     assert (zero.y[0, 5:8] == 0).all() and "3 missing periods inside 1 series: no sale (zero)" in zero.notes
+    sold = frame.with_columns(pl.col("units").clip(1))
+    for of, gaps, told in (
+        (sold, "unknown", True),
+        (sold, "zero", False),
+        (frame.with_columns(units=pl.lit(0.0)), "unknown", False),
+    ):
+        assert any("no row says zero" in note for note in build(of, gaps=gaps).notes) is told
 
 
 def test_a_series_that_ended_early_is_said() -> None:
