@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from planning.groups import Line
 from planning.inputs import PlanSpec
 from planning.night import Chunk, demand_with, waiting_risk
-from planning.options import Offer, Routes
+from planning.options import Offer, Routes, spare_of
 from planning.projection import F64, I64, order_value, packs_to_order, project
 
 
@@ -48,15 +48,34 @@ def settle_flips(
         return
     search = _Search(chunk, [lines[i] for i in rows], rows, book[chunk.rows[rows].tolist()], spec)
     change, at = search.smallest()
+    wanted_by_others = _wanted_by_others(chunk, lines, offers, routes, spec)
     for k, i in enumerate(rows.tolist()):
+        if change[k] > 0 and spare_of(chunk, i, float(change[k])) * wanted_by_others.get(i, 0.0) > spec.min_gain_usd:
+            continue  # with more stock it may give some of it away, and order all the same
         if np.isfinite(change[k]) and _holds(lines[i], chunk, i, float(change[k]), at, k, routes, spec):
             lines[i].flip = float(change[k])
+
+
+def _wanted_by_others(
+    chunk: Chunk, lines: Sequence[Line], offers: Sequence[Offer], routes: Routes, spec: PlanSpec
+) -> dict[int, float]:
+    """Rows that could give to a site in need of the same item, had they more, and what a unit is worth there at most (USD)."""
+    needy = {offer.row for offer in offers}
+    for i, line in enumerate(lines):
+        if line.late or line.stats["lost_before_ea"] * chunk.worth[i] > spec.min_gain_usd:
+            needy.add(i)
+    found: dict[int, float] = {}
+    for i in sorted(needy):
+        for origin, _, _ in routes.moves.get(chunk.site[i], ()):
+            giver = chunk.place.get((chunk.item[i], origin), -1)
+            found[giver] = max(found.get(giver, 0.0), float(chunk.worth[i]))
+    return found
 
 
 def _settled(line: Line) -> bool:
     """Whether the line was decided by its own need and its lane's release, with no other limit at work."""
     rest = line.rest
-    if rest is None or line.limit or not np.isnan(line.had) or (line.packs > 0) != (line.wanted > 0):
+    if rest is None or line.limit or line.shared or (line.packs > 0) != (line.wanted > 0):
         return False
     return rest.truck >= 0 and rest.room >= 0 and not (rest.least > 0 and rest.value < rest.least - 1e-6)
 

@@ -46,7 +46,8 @@ class Line:
         row: row of the book.
         packs: packs to order; wanted: before the centre's stock was shared.
         saving: expected cost avoided against doing nothing; waiting: expected cost of waiting one review.
-        had: eaches the centre had for all, NaN where it did not bind.
+        had: eaches the centre had for all, NaN where that gave the line all it wanted.
+        shared: whether the centre's stock had to be shared, and others decide what the line gets.
         one_pack: expected cost avoided by the smallest order that may be made, against none.
         flip: change of on-hand stock that flips the decision, NaN for none.
         late: number of the open order likeliest to be late, and its probability, where that reaches the threshold.
@@ -80,6 +81,7 @@ class Line:
     limit: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
     left: float = float("inf")
+    shared: bool = False
     rest: Rest | None = None
 
     def revalue(self) -> None:

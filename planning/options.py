@@ -83,8 +83,9 @@ def _offer(chunk: Chunk, i: int, receipts: F32, extra: float, held: float, **wha
     before = lost_units(chunk, i, chunk.receipts[i], chunk.arrive[i])
     after = lost_units(chunk, i, receipts, chunk.arrive[i])
     saved = np.maximum(before - after, 0)
-    worth = chunk.worth[i]
-    gain = saved * worth - extra - held * np.maximum(what["quantity"] - saved, 0)
+    left_over = held * np.maximum(what["quantity"] - saved, 0)
+    gain = saved * chunk.worth[i] - extra - left_over
+    what["notes"]["left_over_usd"] = float(left_over.mean())
     return Offer(
         row=i, saving=float(gain.mean()), extra=extra, confidence=float((gain > 0).mean()),
         units_saved=float(saved.mean()), receipts=receipts, **what,
@@ -212,15 +213,15 @@ def spare_stock(chunk: Chunk, routes: Routes) -> F64:
     return spare
 
 
-def spare_of(chunk: Chunk, i: int) -> float:
-    """Units a site can give away and still not run short in 95 of 100 scenarios before its next order lasts.
+def spare_of(chunk: Chunk, i: int, more: float = 0.0) -> float:
+    """Units a site can give away, if it had so much more on hand, and still not run short in 95 of 100 scenarios before its next order lasts.
 
     The lowest point of the path counts: what only a later delivery replaces is not to spare.
     """
     path = np.cumsum(chunk.receipts[i] - chunk.demand[i], axis=1)
     outside = np.arange(1, path.shape[1] + 1)[None, :] >= chunk.until[i][:, None]
     lowest = np.where(outside, np.inf, path).min(axis=1)
-    return float(max(chunk.on_hand[i] + min(float(np.sort(lowest)[int(0.05 * len(lowest))]), 0.0), 0.0))
+    return float(max(chunk.on_hand[i] + more + min(float(np.sort(lowest)[int(0.05 * len(lowest))]), 0.0), 0.0))
 
 
 def all_offers(

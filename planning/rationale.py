@@ -62,9 +62,36 @@ def base_drivers(row: Mapping[str, Any], stats: Mapping[str, float]) -> dict[str
 
 
 def stock_words(drivers: Mapping[str, Any]) -> str:
-    """On hand and on order, and how much of that comes only after the days that are covered."""
+    """What is there and comes: on hand, on order, what is promised to others or comes too late to count, and a faster way beside it."""
+    promised = (
+        f" ({words(drivers['allocated_qty_ea'])} of it promised to others)" if drivers["allocated_qty_ea"] else ""
+    )
     later = f" ({words(drivers['on_order_later_ea'])} of it later)" if drivers["on_order_later_ea"] else ""
-    return f"{words(drivers['on_hand_qty_ea'])} on hand and {words(drivers['on_order_qty_ea'])} on order{later}"
+    text = (
+        f"{words(drivers['on_hand_qty_ea'])} on hand{promised} and {words(drivers['on_order_qty_ea'])} on order{later}"
+    )
+    if drivers.get("beside_qty_ea"):
+        text += f", with {words(drivers['beside_qty_ea'])} from {drivers['beside_id']} tonight,"
+    if drivers.get("beside_order_number"):
+        text += f", with order {drivers['beside_order_number']} expedited,"
+    return text
+
+
+def lasting_words(drivers: Mapping[str, Any]) -> str:
+    """How likely that lasts, and until when."""
+    return (
+        f"last until {drivers['covers_until_date']} with probability {words(drivers['lasts_probability_frac'])} "
+        f"(expected demand until then {words(drivers['demand_until_qty_ea'])})"
+    )
+
+
+def saved_words(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
+    """What is saved, and what it is worth: a unit that a centre lacks is not yet a lost sale."""
+    units, margin = words(drivers["units_saved_ea"]), words(drivers["margin_usd"])
+    if not row["serves"]:
+        return f"saves {units} lost sales on average, a margin of {margin} USD each"
+    counted = f"{words(share)} of" if (share := drivers.get("lost_share_frac")) is not None else "at"
+    return f"saves {units} units that its stores would lack on average, counted {counted} a margin of {margin} USD each"
 
 
 def until_reason(drivers: Mapping[str, Any]) -> str:
@@ -82,10 +109,8 @@ def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
     packs, pack = drivers["quantity_packs"], drivers["pack_ea"]
     cases = f" ({words(packs)} × {words(pack)})" if pack and pack > 1 else ""
     text = (
-        f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {stock_words(drivers)} "
-        f"do not last until {drivers['covers_until_date']}; expected demand until then is "
-        f"{words(drivers['demand_until_qty_ea'])}. The order saves {words(drivers['units_saved_ea'])} lost sales on average, "
-        f"a margin of {words(drivers['margin_usd'])} USD each; keeping it costs {words(drivers['holding_usd_per_ea'])} USD per unit left over."
+        f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {stock_words(drivers)} {lasting_words(drivers)}. "
+        f"The order {saved_words(row, drivers)}; keeping it costs {words(drivers['holding_usd_per_ea'])} USD per unit left over."
     )
     if drivers.get("centre_had_ea") is not None:
         text += f" Wanted were {words(drivers['wanted_ea'])}, but {row['source_id']} has {words(drivers['centre_had_ea'])} for all its stores."
@@ -101,9 +126,8 @@ def enough_reason(drivers: Mapping[str, Any]) -> str:
     pack, least = drivers["pack_ea"], drivers["minimum_order_ea"]
     more = f"the least that can be ordered, {words(least)}," if least and least > pack else "one more pack now"
     text = (
-        f"No order: {stock_words(drivers)} last until "
-        f"{drivers['covers_until_date']} with probability {words(drivers['lasts_probability_frac'])} (expected demand until then "
-        f"{words(drivers['demand_until_qty_ea'])}); {more} is not worth keeping at a critical ratio of {words(drivers['critical_ratio_frac'])}."
+        f"No order: {stock_words(drivers)} {lasting_words(drivers)}; {more} is not worth keeping at a critical ratio of "
+        f"{words(drivers['critical_ratio_frac'])}."
     )
     if drivers["lost_before_ea"]:
         text += f" {words(drivers['lost_before_ea'])} are not met on average before an order could arrive."
@@ -112,7 +136,12 @@ def enough_reason(drivers: Mapping[str, Any]) -> str:
 
 def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, Any], order: str | None) -> str:
     """Why something faster than the regular order is worth its price."""
-    saved = f"saves {words(drivers['units_saved_ea'])} lost sales on average, a margin of {words(drivers['margin_usd'])} USD each"
+    saved = saved_words(row, drivers)
+    kept = (
+        f" and {words(drivers['left_over_usd'])} USD for keeping what is left over a day"
+        if drivers["left_over_usd"]
+        else ""
+    )
     quantity = words(drivers["quantity_ea"])
     if decision == "expedite":
         return (
@@ -122,12 +151,12 @@ def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, An
     if decision == "transfer":
         return (
             f"Move {quantity} from {drivers['from_id']}, which has {words(drivers['donor_spare_ea'])} to spare, in {words(drivers['arrival_days'])} days: "
-            f"{row['source_id']} delivers too late; the move {saved}, for freight of {words(drivers['freight_usd'])} USD."
+            f"{row['source_id']} delivers too late; the move {saved}, for freight of {words(drivers['freight_usd'])} USD{kept}."
         )
     return (
         f"Buy {quantity} from {drivers['from_id']} at {words(drivers['offer_unit_cost_usd'])} USD, there in {words(drivers['arrival_days'])} days: "
         f"{row['source_id']} at {words(drivers['regular_unit_cost_usd'])} USD delivers too late; the switch {saved}, "
-        f"for {words(drivers['extra_cost_usd'])} USD more."
+        f"for {words(drivers['extra_cost_usd'])} USD more{kept}."
     )
 
 

@@ -232,7 +232,8 @@ def _solve_rows(
     lines = [
         Line(
             row=int(r), packs=float(packs[i]), wanted=float(wanted[i]), pack=float(chunk.pack[i]), saving=float(saving[i]),
-            waiting=float(waiting[i]), confidence=float(confidence[i]), had=float(had[i]), flip=float("nan"), left=float(left[i]),
+            waiting=float(waiting[i]), confidence=float(confidence[i]), had=float(had[i]) if packs[i] < wanted[i] else float("nan"),
+            flip=float("nan"), left=float(left[i]), shared=bool(np.isfinite(had[i])),
             one_pack=float(one_pack[i]), holding_day=float(chunk.holding_day[i]), stats={k: float(v[i]) for k, v in stats.items()},
             need=seen.need[i] if chunk.ok[i] else None, shortage=float(chunk.shortage[i]), held=float(held[i]),
             rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]), doubt=doubts.get(i),

@@ -54,7 +54,7 @@ def decision_rows(
         if offer is None or line.packs > 0:
             out.append(_line_row(line, row, offer, as_of))
     for number, offer in offers:
-        out.append(_offer_row(by_row[number], facts[number], offer, as_of))
+        out.append(_offer_row(by_row[number], facts[number], offer, as_of, spec))
     return out
 
 
@@ -158,7 +158,7 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
         "quantity_ea": figure(quantity), "quantity_packs": figure(line.packs),
         "covers_until_date": day_text(as_of, line.stats["covers_days"] - 1), "waiting_risk_usd": figure(line.waiting),
     }  # fmt: skip
-    drivers |= _around(line, row, as_of)
+    drivers |= _around(line, row, as_of) | _beside(offer)
     if line.limit:
         drivers["limit"] = line.limit
     if not math.isnan(line.had):
@@ -187,8 +187,19 @@ def _line_row(line: Line, row: Mapping[str, Any], offer: Offer | None, as_of: da
     return out
 
 
-def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date) -> dict[str, Any]:
+def _beside(offer: Offer | None) -> dict[str, Any]:
+    """What a regular order counts on beside itself: goods moved or bought elsewhere tonight, or an order hurried."""
+    if offer is None:
+        return {}
+    if offer.decision == "expedite":
+        return {"beside_order_number": offer.order_number}
+    return {"beside_id": offer.source_id, "beside_qty_ea": figure(offer.quantity)}
+
+
+def _offer_row(line: Line, row: Mapping[str, Any], offer: Offer, as_of: date, spec: PlanSpec) -> dict[str, Any]:
     drivers = base_drivers(row, {**line.stats, **{k: v for k, v in offer.notes.items() if v is not None}})
+    if row["serves"]:
+        drivers["lost_share_frac"] = figure(spec.centre_shortage_share_frac)
     drivers |= {
         "quantity_ea": figure(offer.quantity), "from_id": offer.source_id, "arrival_days": figure(offer.arrive_day),
         "units_saved_ea": figure(offer.units_saved), "offer_unit_cost_usd": figure(offer.unit_cost),

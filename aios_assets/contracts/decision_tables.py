@@ -133,7 +133,12 @@ REC_DECISIONS = Table(
         Column("quantity_packs", "f64", "cases", unit="cs", low=0),
         Column("unit_cost_usd", "f64", "cost per each used", unit="usd", null_means="unknown"),
         Column("order_cost_usd", "f64", "quantity times unit cost, plus premium or freight", unit="usd", low=0),
-        Column("money_at_stake_usd", "f64", "expected cost avoided against doing nothing", unit="usd"),
+        Column(
+            "money_at_stake_usd",
+            "f64",
+            "expected cost avoided against doing nothing; in a centre's regular order each unit that its stores would lack counts its whole margin",
+            unit="usd",
+        ),
         Column("due_date", "date", "day it must be on the shelf", null_means="nothing is ordered"),
         Column("order_by_date", "date", "last day to order in time", null_means="nothing is ordered"),
         Column(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from planning.inputs import PlanInputs
 from planning.recommend import recommend
 from tests.unit.planning.planning_world import AS_OF, lane, order, orders, simple, sites, stock
-from tests.unit.planning.test_decision_oracles import SPEC, certain, day, of, steady
+from tests.unit.planning.test_decision_oracles import SPEC, certain, day, of, steady, told
 
 Plan = dict[tuple[str, str], int]
 
@@ -44,6 +46,54 @@ def test_what_is_expedited_saves_what_a_calendar_says(
     assert f"saves {saved:g} lost sales" in row["reason"]
 
 
+def two_centres() -> PlanInputs:
+    """Each store sells 5 a day and orders from its own centre; DC1 has nothing, DC2 may give."""
+    served = (("S1", "DC1"), ("S2", "DC2"))
+    return simple(
+        0.0, forecasts=pl.concat([steady("A", s) for s, _ in served]),
+        stock=stock(("A", "S1", 5.0), ("A", "S2", 60.0), ("A", "DC1", 0.0), ("A", "DC2", 400.0)),
+        sites=sites(("DC1", "dc", None), ("DC2", "dc", None), *((s, "store", d) for s, d in served)),
+        lanes=pl.DataFrame(
+            [lane("SUP", "DC1", 12.0), lane("SUP", "DC2", 12.0), lane("DC2", "DC1", 1.0), *(lane(d, s, 1.0) for s, d in served)]
+        ),
+    )  # fmt: skip
+
+
+def test_what_a_move_saves_a_centre_is_said_as_what_it_counts() -> None:
+    """A unit that a centre lacks counts a tenth of its margin: 137 USD of lost sales for a move worth 6 were read before."""
+    out = recommend(two_centres(), AS_OF, SPEC)
+    row = of(out, "transfer").row(0, named=True)
+    drivers = json.loads(row["drivers_json"])
+    assert (row["source_id"], row["site_id"], drivers["lost_share_frac"]) == ("DC2", "DC1", 0.1)
+    assert "lost sales" not in row["reason"] and "units that its stores would lack" in row["reason"]
+    told(out)
+
+
+def test_what_is_promised_to_others_is_said() -> None:
+    """A store's order that was not sent yet still lies in the centre: it is on hand, and not free."""
+    promised = orders(order("N", "A", "S2", "DC2", 20.0, day(-1), day(1)))
+    assert promised is not None
+    inputs = replace(two_centres(), open_orders=promised.with_columns(pl.lit(0.0).alias("shipped_qty_ea")))
+    row = recommend(inputs, AS_OF, SPEC).filter(pl.col("site_id") == "DC2").row(0, named=True)
+    assert json.loads(row["drivers_json"])["allocated_qty_ea"] == 20.0
+    assert "400 on hand (20 of it promised to others) and" in row["reason"]
+
+
+def test_a_regular_order_says_what_it_counts_on_beside_itself() -> None:
+    """What is moved tonight is on the way when the regular order is decided: a reader has to see it, or the sum is wrong."""
+    seen = 0
+    for seed in range(6):
+        inputs = Moves(seed).inputs()
+        out = recommend(inputs, AS_OF, SPEC)
+        told(out)
+        for move in of(out, "transfer").iter_rows(named=True):
+            beside = of(out, "replenish").filter(pl.col("site_id") == move["site_id"])
+            for reason in beside["reason"]:
+                assert f"with {move['quantity_ea']:g} from {move['source_id']} tonight" in reason
+                seen += 1
+    assert seen
+
+
 class Moves:
     """Sites in need and sites that may give, freight drawn from a seed; every plan of moves has a value."""
 
@@ -62,15 +112,17 @@ class Moves:
         # sold by the giver itself until what it orders tonight is used up
         self.spare = {d: max(self.hand[d] - self.daily[d] * (self.lead + 1), 0) for d in self.givers}
 
-    def decided(self, hand: dict[str, int] | None = None) -> pl.DataFrame:
-        """The moves decided; `hand` changes the stock of some sites."""
+    def inputs(self, hand: dict[str, int] | None = None) -> PlanInputs:
+        """What planning is told; `hand` changes the stock of some sites."""
         lanes = [lane("SUP", s, float(self.lead)) for s in self.daily]
         lanes += [lane(*p, 1.0, fixed=self.fixed[p], each=self.each[p]) for p in self.open]
-        inputs = simple(
+        return simple(
             0.0, forecasts=pl.concat([steady("A", s, float(v)) for s, v in self.daily.items()]),
             stock=stock(*(("A", s, float(h)) for s, h in (self.hand | (hand or {})).items())), sites=sites(*((s, "store", None) for s in self.daily), capacity=self.capacity), lanes=pl.DataFrame(lanes),
         )  # fmt: skip
-        return of(recommend(inputs, AS_OF, SPEC), "transfer")
+
+    def decided(self, hand: dict[str, int] | None = None) -> pl.DataFrame:
+        return of(recommend(self.inputs(hand), AS_OF, SPEC), "transfer")
 
     def plan(self) -> Plan:
         moved = self.decided().select("source_id", "site_id", "quantity_ea")
