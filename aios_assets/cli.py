@@ -111,6 +111,13 @@ def run(
 
 
 def _one_night(run_night: Any, conf: Settings, day: date, force: bool) -> Any:
+    from aios_assets.nights import left_out
+
+    if skipped := left_out(conf, day):
+        first, last = skipped
+        _say(
+            f"No night was run from {first} to {last}: `aios backfill --from {first} --to {last}` makes what they would have told."
+        )
     result = run_night(conf, day, day, force=force)
     if not result.run_id:
         _say(f"The night of {day} is complete and nothing new arrived: nothing was changed.")

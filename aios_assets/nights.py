@@ -86,14 +86,28 @@ def newest_night(settings: Settings) -> date:
     Raises:
         BadInputError: no night was run yet.
     """
+    days = _completed(settings)
+    if not days:
+        raise BadInputError("no night was run yet", where=str(settings.home), todo="call `make run` or `aios run`")
+    return max(days)
+
+
+def left_out(settings: Settings, day: date) -> tuple[date, date] | None:
+    """First and last of the business days between the newest night completed before `day` and `day`; None if there are none.
+
+    Facts and features of such days are caught up; what would have been forecast and recommended on them was not.
+    """
+    before = [d for d in _completed(settings) if d < day]
+    first, last = max(before, default=day) + timedelta(days=1), day - timedelta(days=1)
+    return (first, last) if first <= last else None
+
+
+def _completed(settings: Settings) -> set[date]:
     from aios_assets.resources.lake import Lake
 
     lake, last = Lake(settings.lake_root), LAST_WRITTEN
     judged = lake.read(last, columns=[WRITTEN_NIGHTLY[last]]) if lake.exists(last) else None
-    days: set[date] = {*_marked(settings), *(judged.to_series().unique() if judged is not None else [])}
-    if not days:
-        raise BadInputError("no night was run yet", where=str(settings.home), todo="call `make run` or `aios run`")
-    return max(days)
+    return {*_marked(settings), *(judged.to_series().unique() if judged is not None else [])}
 
 
 def unfinished(settings: Settings) -> list[dict[str, Any]]:

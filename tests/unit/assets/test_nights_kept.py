@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from aios_assets.night import _mark, is_complete, mark_path
-from aios_assets.nights import keep_nights, newest_night
+from aios_assets.nights import keep_nights, left_out, newest_night
 from aios_assets.resources.lake import Lake
 from aios_assets.settings import Settings
 from planning.inputs import PlanSpec
@@ -73,3 +73,13 @@ def test_a_night_that_only_dagster_ran_is_the_newest(home: Settings) -> None:
     rows = verdict_frame([verdict], available_at_utc=datetime(2026, 3, 3, 7, tzinfo=UTC))
     Lake(home.lake_root).write("mon_gate_verdicts", rows, window=(DAYS[1], DAYS[1] + timedelta(days=1)))
     assert newest_night(home) == DAYS[1]
+
+
+def test_days_on_which_no_night_was_run_are_told(home: Settings) -> None:
+    assert left_out(home, AS_OF) is None  # the first night of all
+    _mark(home, DAYS[0], DAYS[0], {"fingerprint": "f", "versions": {}})
+    _mark(home, AS_OF + timedelta(days=9), AS_OF + timedelta(days=9), {"fingerprint": "f", "versions": {}})
+    assert left_out(home, DAYS[1]) is None
+    assert left_out(home, AS_OF) == (DAYS[1], DAYS[1])
+    assert left_out(home, AS_OF + timedelta(days=3)) == (DAYS[1], AS_OF + timedelta(days=2))
+    assert left_out(home, DAYS[0]) is None
