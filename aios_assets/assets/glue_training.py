@@ -12,7 +12,7 @@ from aios_assets.assets.common import settled
 from aios_assets.assets.glue_cards import demand_papers, file_papers, lead_time_papers
 from aios_assets.assets.glue_scoring import covariates
 from aios_assets.contracts.decision_tables import MON_BACKTEST_SCORES
-from aios_assets.contracts.errors import AiosError
+from aios_assets.contracts.errors import AiosError, RefusedError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
@@ -76,7 +76,20 @@ def due(world: World, model: str, day: date, every_days: int, force: bool, why: 
     age = (day - newest).days
     if age >= every_days:
         return f"the newest version is {age} days old"
+    if age >= RETRY_DAYS and _is_refused(world, model, runs.filter(pl.col("trained_on_date") == newest), day):
+        return f"no version is live, and the newest was refused; it is {age} days old"
     return ""
+
+
+def _is_refused(world: World, model: str, newest: pl.DataFrame, day: date) -> bool:
+    """Whether no version is live on `day` and a gate failed the newest one: it does not climb, and the history has grown."""
+    try:
+        world.deployment(model, day)
+    except RefusedError:
+        subject = f"{model}:{newest['model_version'][0]}"
+        judged = (pl.col("subject") == subject) & (pl.col("verdict_date") < day) & ~pl.col("is_passed")
+        return world.lake.read("mon_promotion_verdicts", columns=["subject"], where=judged).height > 0
+    return False
 
 
 def train_demand_if_due(world: World, day: date, force: bool, why: str, say: Callable[[str], None]) -> Outcome:
