@@ -70,6 +70,7 @@ def world_of(settings: Settings) -> World:
         engine=settings.engine,
         sandbox_root=str(settings.sandbox_root.resolve()) if settings.is_sandbox else "",
         training_stride_days=settings.training_stride_days,
+        own_ids=settings.own_ids,
     )
 
 

@@ -1,9 +1,8 @@
-"""Business KPIs with frozen definitions; grain of the result: one KPI, segment and window.
+"""Business KPIs with frozen definitions; grain of the result: one KPI and window.
 
 fill rate = units sold / (units sold + estimated units lost); a day that closed without stock is estimated to have lost
 the item's mean in-stock sales less what was sold, and never less than nothing.
 stock-out share = item × site × days that closed without stock over all reported.
-OTIF = order lines received on time and in full against the first confirmed date, weighted by lines.
 days of inventory = closing value at cost over mean daily sales at cost.
 expedite cost per unit = premium paid over units sold.
 """
@@ -18,7 +17,7 @@ from aios_assets.contracts.errors import BadInputError
 
 KPI_SCHEMA = pl.Schema(
     {
-        "kpi_date": pl.Date(), "kpi_code": pl.String(), "segment": pl.String(), "value": pl.Float64(),
+        "kpi_date": pl.Date(), "kpi_code": pl.String(), "value": pl.Float64(),
         "numerator": pl.Float64(), "denominator": pl.Float64(), "rows": pl.Int64(),
     }
 )  # fmt: skip
@@ -113,19 +112,15 @@ def business_kpis(
     *,
     kpi_date: date,
     window_days: int = 28,
-    segment: pl.DataFrame | None = None,
-    service: pl.DataFrame | None = None,
     items: pl.DataFrame | None = None,
     expedite_cost_usd: float | None = None,
 ) -> pl.DataFrame:
-    """KPIs of the window, in all and per segment.
+    """KPIs of the window.
 
     Args:
         demand: current versions of `fct_demand_daily`, 84 days of it.
         kpi_date: last day.
         window_days: days judged.
-        segment: `item_id, site_id, segment` (canary and control, site size, …); None gives `all` only.
-        service: `fct_service_daily`, for OTIF.
         items: `dim_item` with `unit_cost_usd`, for days of inventory.
         expedite_cost_usd: premium paid in the window; None leaves that KPI out.
 
@@ -133,63 +128,25 @@ def business_kpis(
         Frame of `KPI_SCHEMA`; value is null where the denominator is zero.
     """
     days = demand_days(demand, kpi_date=kpi_date, window_days=window_days)
-    frames = [_counted(days.with_columns(pl.lit("all").alias("segment")))]
-    if segment is not None:
-        frames.append(
-            _counted(days.drop("segment", strict=False).join(segment, on=["item_id", "site_id"], how="inner"))
-        )
+    sold, lost = float(days["sales_qty_ea"].sum()), float(days["lost_qty_ea"].sum())
+    out, reported = float(days["is_stockout"].sum()), float(days.height)
+    rows = [
+        ("fill_rate_frac", sold, sold + lost, days.height),
+        ("stockout_frac", out, reported, days.height),
+    ]
     if items is not None and "closing_qty_ea" in days.columns:
-        frames.append(_inventory_days(days, items, kpi_date))
-    extra: list[tuple[str, float, float, int]] = []
-    if service is not None:
-        span = service.filter(
-            pl.col("service_date").is_between(kpi_date - timedelta(days=window_days - 1), kpi_date)
-        ).drop_nulls("otif_frac")
-        extra.append(("otif_frac", float(span["otif_frac"].sum()), float(span.height), span.height))
+        rows.append(_inventory_days(days, items, kpi_date))
     if expedite_cost_usd is not None:
-        extra.append(("expedite_cost_usd_per_ea", expedite_cost_usd, float(days["sales_qty_ea"].sum()), days.height))
-    if extra:
-        rows = [{"kpi_code": c, "segment": "all", "numerator": n, "denominator": d, "rows": k} for c, n, d, k in extra]
-        frames.append(
-            pl.DataFrame(
-                rows, schema={k: KPI_SCHEMA[k] for k in ("kpi_code", "segment", "numerator", "denominator", "rows")}
-            )
-        )
-    out = pl.concat([f.select("kpi_code", "segment", "numerator", "denominator", "rows") for f in frames])
+        rows.append(("expedite_cost_usd_per_ea", expedite_cost_usd, sold, days.height))
+    found = pl.DataFrame(
+        [{"kpi_date": kpi_date, "kpi_code": c, "numerator": n, "denominator": d, "rows": k} for c, n, d, k in rows],
+        schema={name: kind for name, kind in KPI_SCHEMA.items() if name != "value"},
+    )
     value = pl.when(pl.col("denominator") > 0).then(pl.col("numerator") / pl.col("denominator"))
-    return (
-        out.with_columns(pl.lit(kpi_date).alias("kpi_date"), value.alias("value"))
-        .select(KPI_SCHEMA.names())
-        .sort("kpi_code", "segment")
-    )
+    return found.with_columns(value.alias("value")).select(KPI_SCHEMA.names()).sort("kpi_code")
 
 
-def _counted(days: pl.DataFrame) -> pl.DataFrame:
-    sold, lost = pl.col("sales_qty_ea").sum(), pl.col("lost_qty_ea").sum()
-    per = days.group_by("segment").agg(
-        sold.alias("sold"),
-        (sold + lost).alias("wanted"),
-        pl.col("is_stockout").sum().cast(pl.Float64).alias("out"),
-        pl.len().cast(pl.Int64).alias("rows"),
-    )
-    fill = per.select(
-        pl.lit("fill_rate_frac").alias("kpi_code"),
-        "segment",
-        pl.col("sold").alias("numerator"),
-        pl.col("wanted").alias("denominator"),
-        "rows",
-    )
-    out = per.select(
-        pl.lit("stockout_frac").alias("kpi_code"),
-        "segment",
-        pl.col("out").alias("numerator"),
-        pl.col("rows").cast(pl.Float64).alias("denominator"),
-        "rows",
-    )
-    return pl.concat([fill, out])
-
-
-def _inventory_days(days: pl.DataFrame, items: pl.DataFrame, kpi_date: date) -> pl.DataFrame:
+def _inventory_days(days: pl.DataFrame, items: pl.DataFrame, kpi_date: date) -> tuple[str, float, float, int]:
     costed = days.join(items.select("item_id", "unit_cost_usd").drop_nulls(), on="item_id", how="inner")
     span = costed["demand_date"].n_unique()
     closing = (
@@ -198,10 +155,4 @@ def _inventory_days(days: pl.DataFrame, items: pl.DataFrame, kpi_date: date) -> 
         .item()
     )
     sold = costed.select((pl.col("sales_qty_ea") * pl.col("unit_cost_usd")).sum()).item()
-    return pl.DataFrame(
-        {
-            "kpi_code": ["inventory_days"], "segment": ["all"], "numerator": [float(closing or 0.0)],
-            "denominator": [float(sold or 0.0) / max(span, 1)], "rows": [costed.height],
-        },
-        schema={k: KPI_SCHEMA[k] for k in ("kpi_code", "segment", "numerator", "denominator", "rows")},
-    )  # fmt: skip
+    return "inventory_days", float(closing or 0.0), float(sold or 0.0) / max(span, 1), costed.height

@@ -151,7 +151,7 @@ def nightly_page(
         drift: rows of `mon_drift` of that night.
         quality: rows of `mon_forecast_quality`, of that night and, for the picture, of nights before.
         calibration: from `monitoring.quality.calibration`.
-        kpis: from `monitoring.kpis.business_kpis`, with nights before for the picture.
+        kpis: from `monitoring.kpis.business_kpis`.
         canary: `kpi_code, canary, control, difference`.
         findings: rows of `mon_findings` to show, ranked.
         findings_left: how many more there are tonight, by kind.
@@ -175,7 +175,9 @@ def nightly_page(
     parts.append("<h2>Drift</h2>" + _drift(drift.filter(pl.col("drift_date") == night)))
     parts.append("<h2>Forecast quality and calibration</h2>" + _quality(quality, calibration, night))
     if kpis is not None and kpis.height:
-        parts.append("<h2>Business KPIs</h2>" + _kpis(kpis, night))
+        parts.append(
+            "<h2>Business KPIs of four weeks</h2>" + _table(kpis, {"kpi_code": "KPI", "value": "value", "rows": "rows"})
+        )
     if canary is not None and canary.height:
         parts.append(
             "<h2>Canary against control</h2>" + _table(canary, {c: c.replace("_", " ") for c in canary.columns})
@@ -236,15 +238,3 @@ def _quality(quality: pl.DataFrame, calibration: pl.DataFrame | None, night: dat
             lines(curves, title="Share of days at or below each quantile", x_label="quantile", diagonal=True)
         )
     return table + f'<div class="row">{"".join(pictures)}</div>'
-
-
-def _kpis(kpis: pl.DataFrame, night: date) -> str:
-    tonight = kpis.filter(pl.col("kpi_date") == night).sort("kpi_code", "segment")
-    table = _table(tonight, {"kpi_code": "KPI", "segment": "segment", "value": "value", "rows": "rows"})
-    over = kpis.filter((pl.col("segment") == "all") & pl.col("value").is_not_null()).sort("kpi_date")
-    wanted = over.filter(pl.col("kpi_code").is_in(["fill_rate_frac", "stockout_frac"]))
-    trend = {
-        str(k[0]): [(float(d.toordinal()), float(v)) for d, v in f.select("kpi_date", "value").iter_rows()]
-        for k, f in wanted.group_by("kpi_code")
-    }
-    return table + (lines(trend, title="Service", x_label="nights") if wanted["kpi_date"].n_unique() > 1 else "")

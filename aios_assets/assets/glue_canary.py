@@ -69,7 +69,7 @@ def began_on(world: World, row: dict[str, Any]) -> date:
     return world.business_day_of(row["valid_from_utc"])
 
 
-def _expedite(world: World, first: date, last: date) -> pl.DataFrame:
+def expedite_premiums(world: World, first: date, last: date) -> pl.DataFrame:
     """Premiums of the orders hurried by the nights whose plans were carried out from `first` to `last`."""
     nights = pl.col("as_of_date").is_between(first - timedelta(days=1), last - timedelta(days=1))
     rows = world.lake.read(
@@ -83,7 +83,7 @@ def service(world: World, day: date, assignment: pl.DataFrame, first: date, last
     from monitoring.kpis import unit_service
 
     demand = current_demand(world, day, (day - first).days + 84 + BASELINE_DAYS)
-    return unit_service(demand, assignment, first=first, last=last, expedite=_expedite(world, first, last))
+    return unit_service(demand, assignment, first=first, last=last, expedite=expedite_premiums(world, first, last))
 
 
 def canary_service(world: World, day: date, row: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -151,7 +151,6 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
     """
     from ml.anomaly import rank_findings
     from monitoring.gates import load_thresholds
-    from monitoring.kpis import business_kpis
     from monitoring.nightly_page import nightly_page
     from monitoring.quality import calibration, matured
     from monitoring.reports import drift_report
@@ -168,9 +167,7 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
         drift=world.lake.read("mon_drift", where=pl.col("drift_date") <= day),
         quality=world.lake.read("mon_forecast_quality", where=pl.col("quality_date") <= day),
         calibration=calibration(matured(forecasts, demand, quality_date=day)),
-        kpis=business_kpis(demand, kpi_date=day, items=as_known.items_as_known(world.lake, world.cutoff(day)))
-        if demand.height
-        else None,
+        kpis=night_kpis(world, day, demand) if demand.height else None,
         canary=canary_table(world, day),
         findings=worth,
         findings_left=left,
@@ -194,6 +191,16 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
                 keep(shared, script)
         pages["drift"].write_bytes(report.html)
     return pages
+
+
+def night_kpis(world: World, day: date, demand: pl.DataFrame) -> pl.DataFrame:
+    """Business KPIs of the four weeks up to `day`, as known at its cut-off."""
+    from aios_assets.assets.glue_canary import expedite_premiums
+    from monitoring.kpis import business_kpis
+
+    paid = expedite_premiums(world, day - timedelta(days=27), day)["expedite_cost_usd"].sum()
+    items = as_known.items_as_known(world.lake, world.cutoff(day))
+    return business_kpis(demand, kpi_date=day, items=items, expedite_cost_usd=float(paid))
 
 
 def night_verdicts(world: World, day: date) -> pl.DataFrame:
@@ -225,7 +232,7 @@ def canary_table(world: World, day: date) -> pl.DataFrame | None:
 
 
 def night_notes(world: World, day: date) -> list[str]:
-    """In sentences: that no model is live, and what changed tonight, deployments and requests to retrain."""
+    """In sentences: that no model is live, what changed tonight (deployments, requests to retrain), and what partners did not acknowledge."""
     from monitoring.gates import NO_CHAMPION
 
     cutoff = world.cutoff(day)
@@ -243,4 +250,22 @@ def night_notes(world: World, day: date) -> list[str]:
         lacking
         + notes
         + [f"Retraining was asked for: {r['model_name']}, {r['reason']}" for r in asked.iter_rows(named=True)]
+        + acknowledgement_notes(world, day)
     )
+
+
+def acknowledgement_notes(world: World, day: date) -> list[str]:
+    """In a sentence: what we sent that was refused or is overdue; nothing where all is well or it cannot be told who we are."""
+    from aios_assets.acknowledgements import acknowledgement_states, count_states
+    from aios_assets.contracts.errors import UsageError
+
+    try:
+        counts = count_states(acknowledgement_states(world.lake, world.cutoff(day), world.own_ids))
+    except UsageError:
+        return []
+    if not counts["overdue"] + counts["rejected"]:
+        return []
+    return [
+        f"Of what we sent, {counts['overdue']:,} is not acknowledged after a day and {counts['rejected']:,} was refused: `aios edi acks` "
+        "lists it, `aios edi orders` the orders of which the two sides do not say the same."
+    ]

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 from dagster import ConfigurableResource, InitResourceContext
+from pydantic import Field
 
 from aios_assets.contracts.edi_tables import RAW_EDI_REJECTS
 from aios_assets.contracts.errors import AiosError, IntegrityError, RefusedError
@@ -58,6 +59,7 @@ class World(ConfigurableResource[Any]):
         engine: where the night's scoring runs, see `ml.partitions`.
         sandbox_root: folder of the sandbox network; empty where documents come from people.
         lock_wait_s: seconds that a run waits for another one's lock.
+        own_ids: our identifications in EDI envelopes; none: told from the interchanges.
     """
 
     home: str
@@ -77,6 +79,7 @@ class World(ConfigurableResource[Any]):
     engine: str = "inprocess"
     sandbox_root: str = ""
     lock_wait_s: float = 600.0
+    own_ids: list[str] = Field(default_factory=list)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[World]:

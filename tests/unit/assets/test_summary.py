@@ -184,7 +184,9 @@ def test_a_night_without_a_champion_says_who_answers(
     gate = {"gate_code": "champion_age", "subject": subject, "is_passed": False, "metric": "m", "value": None, "threshold": 60.0, "reason": "r"}  # fmt: skip
     render_summary(night_summary(lake, AS_OF) | {"gates": [gate], "unfinished": []}, "home")
     assert (NO_CHAMPION in capsys.readouterr().out) == (subject == "none")
-    world: Any = SimpleNamespace(lake=lake, cutoff=lambda day: KNOWN, champion_label=lambda model, day: subject)
+    world: Any = SimpleNamespace(
+        lake=lake, cutoff=lambda day: KNOWN, champion_label=lambda model, day: subject, own_ids=[]
+    )
     assert night_notes(world, AS_OF) == ([NO_CHAMPION] if subject == "none" else [])
 
 

@@ -198,11 +198,9 @@ def test_kpis_are_what_the_hand_computes() -> None:
     assert out["expedite_cost_usd_per_ea"]["value"] == pytest.approx(11 / sold)
 
 
-def test_kpis_by_segment_and_inventory_days() -> None:
-    segment = pl.DataFrame({"item_id": ["A", "B"], "site_id": ["S", "S"], "segment": ["canary", "control"]})
+def test_days_of_inventory() -> None:
     items = pl.DataFrame({"item_id": ["A", "B"], "unit_cost_usd": [2.0, 2.0]})
-    out = business_kpis(actuals(84), kpi_date=FIRST, window_days=7, segment=segment, items=items)
-    assert set(out["segment"]) == {"all", "canary", "control"}
+    out = business_kpis(actuals(84), kpi_date=FIRST, window_days=7, items=items)
     assert out.filter(pl.col("kpi_code") == "inventory_days")["value"][0] == pytest.approx(20.0 / 8.0)
     with pytest.raises(BadInputError, match="is_stockout"):
         business_kpis(actuals(8).drop("is_stockout"), kpi_date=FIRST)
