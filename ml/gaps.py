@@ -15,15 +15,16 @@ KNOWN_FRAC = 0.5
 KEYS = ["item_id", "site_id"]
 
 
-def known_of_too_few_days(sales: pl.DataFrame, first: pl.DataFrame, day: date) -> pl.DataFrame:
+def known_of_too_few_days(sales: pl.DataFrame, first: pl.DataFrame, closed: pl.DataFrame, day: date) -> pl.DataFrame:
     """Series that are known of fewer than half of the days of the last `WEEKS` weeks.
 
     The days that count are those of which the site reported anything; where no row of a series says zero, all days up to the site's newest
-    one. Both begin with the series' first sale.
+    one but those on which it is closed (a site that reports weeks is closed on six days of seven). Both begin with the series' first day.
 
     Args:
         sales: item_id, site_id, demand_date, sales_qty_ea as known on `day`; days outside of the stretch are passed over.
         first: item_id, site_id, first_date (the first day known of the series, may lie before the stretch).
+        closed: site_id, weekday on which nothing is sold (`ml.closing`).
         day: last business day known.
 
     Returns:
@@ -32,33 +33,33 @@ def known_of_too_few_days(sales: pl.DataFrame, first: pl.DataFrame, day: date) -
     begin = day - timedelta(weeks=WEEKS) + timedelta(days=1)
     known = sales.filter(pl.col("demand_date").is_between(begin, day) & pl.col("sales_qty_ea").is_not_null())
     series = known.group_by(KEYS).agg(
-        pl.col("demand_date").n_unique().alias("known_days"),
+        pl.col("demand_date").n_unique().cast(pl.Int64).alias("known_days"),
         (pl.col("sales_qty_ea") <= 0).any().alias("says_zero"),
         pl.col("demand_date").min().alias("begin"),
     )
     series = series.join(first, on=KEYS, how="left").with_columns(
         pl.max_horizontal(pl.min_horizontal("begin", "first_date"), pl.lit(begin)).alias("begin")
     )
-    reported = known.select("site_id", "demand_date").unique().sort("site_id", "demand_date")
-    # Days reported of a site from a day on: all of them less those before it.
-    numbered = reported.with_columns(pl.int_range(pl.len()).over("site_id").alias("before"))
-    sites = reported.group_by("site_id").agg(pl.len().alias("reported"), pl.col("demand_date").max().alias("newest"))
-    counted = (
-        series.join(sites, on="site_id")
-        .sort("begin")
-        .join_asof(
-            numbered, left_on="begin", right_on="demand_date", by="site_id", strategy="forward", check_sortedness=False
-        )
-        .with_columns(
-            pl.when("says_zero")
-            .then(pl.col("reported") - pl.col("before"))
-            .otherwise((pl.col("newest") - pl.col("begin")).dt.total_days() + 1)
-            .cast(pl.Int64)
-            .alias("days")
-        )
+    reported = known.select("site_id", "demand_date").unique()
+    stretch = pl.date_ranges(pl.lit(begin), pl.col("demand_date").max())
+    opened = reported.group_by("site_id").agg(stretch.first().alias("demand_date")).explode("demand_date")
+    weekday = pl.col("demand_date").dt.weekday()
+    opened = opened.with_columns(weekday=weekday).join(closed, on=["site_id", "weekday"], how="anti")
+    counted = pl.concat(
+        [
+            _with_days(series.filter("says_zero"), reported),
+            _with_days(series.filter(~pl.col("says_zero")), opened.select("site_id", "demand_date")),
+        ]
     )
-    return (
-        counted.filter(pl.col("known_days") < KNOWN_FRAC * pl.col("days"))
-        .select(*KEYS, pl.col("known_days").cast(pl.Int64), "days")
-        .sort(KEYS)
+    few = counted.filter(pl.col("known_days") < KNOWN_FRAC * pl.col("days"))
+    return few.select(*KEYS, "known_days", "days").sort(KEYS)
+
+
+def _with_days(series: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """Series with the number of a site's days from their `begin` on."""
+    left = days.sort("site_id", "demand_date", descending=[False, True]).with_columns(
+        days=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("site_id")
     )
+    return series.sort("begin").join_asof(
+        left.sort("demand_date"), left_on="begin", right_on="demand_date", by="site_id", strategy="forward", check_sortedness=False
+    )  # fmt: skip

@@ -113,7 +113,8 @@ def _too_few_days(world: World, day: date, features: pl.DataFrame) -> pl.DataFra
     from ml.gaps import known_of_too_few_days
 
     first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
-    return known_of_too_few_days(recent_sales(world, day), features.select("item_id", "site_id", first), day)
+    begun = features.select("item_id", "site_id", first)
+    return known_of_too_few_days(recent_sales(world, day), begun, closed_sites(world, day), day)
 
 
 def gap_words(world: World, day: date) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.closing import CLOSED
 from ml.gaps import known_of_too_few_days
 
 DAY = date(2026, 3, 1)
@@ -16,7 +18,9 @@ SCHEMA = {"item_id": pl.String, "site_id": pl.String, "demand_date": pl.Date, "s
 
 
 def found(
-    rows: list[tuple[str, str, int, float]], first: dict[tuple[str, str], int] | None = None
+    rows: Sequence[tuple[str, str, int, float]],
+    first: dict[tuple[str, str], int] | None = None,
+    closed: tuple[tuple[str, int], ...] = (),
 ) -> list[tuple[str, str, int, int]]:
     """Rows are item, site, days before `DAY` and quantity; `first` is how long ago a series began."""
     sales = pl.DataFrame(
@@ -26,7 +30,8 @@ def found(
     firsts = pl.DataFrame([(*k, d) for k, d in began.items()], schema=["item_id", "site_id", "first_date"], orient="row") if began else (
         sales.group_by("item_id", "site_id").agg(pl.col("demand_date").min().alias("first_date"))
     )  # fmt: skip
-    return known_of_too_few_days(sales, firsts, DAY).rows()
+    shut = pl.DataFrame(closed, schema=CLOSED, orient="row")
+    return known_of_too_few_days(sales, firsts, shut, DAY).rows()
 
 
 def test_a_till_that_lists_sales_only_is_found() -> None:
@@ -56,6 +61,15 @@ def test_reports_that_are_lost_late_or_not_due_are_no_gap() -> None:
     assert found([]) == []
 
 
+def test_a_site_that_reports_whole_weeks_is_known_of_all_its_days() -> None:
+    weekly = [("A", "S", d, 40) for d in range(0, STRETCH, 7)]
+    sunday = DAY.isoweekday()
+    assert found(weekly, closed=tuple(("S", k) for k in range(1, 8) if k != sunday)) == []
+    assert found(weekly, closed=tuple(("T", k) for k in range(1, 8) if k != sunday)) == [("A", "S", 8, 50)]
+    rare = [("A", "S", 0, 40), ("A", "S", 49, 40), ("B", "S", 7, 1)]
+    assert found(rare, closed=tuple(("S", k) for k in range(1, 8) if k != sunday)) == [("A", "S", 2, 8)]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("ABC"), st.sampled_from("ST"), st.integers(-3, 70), st.integers(0, 2)), max_size=60
@@ -72,4 +86,4 @@ def test_against_a_plain_count(rows: list[tuple[str, str, int, int]]) -> None:
         days = began - min(open_days) + 1 if all(q > 0 for *_, q in own) else len([d for d in open_days if d <= began])
         if len(own) < 0.5 * days:
             expected.append((item, site, len(own), days))
-    assert found(rows) == expected  # type: ignore[arg-type]
+    assert found(rows) == expected
