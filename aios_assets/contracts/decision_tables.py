@@ -132,7 +132,13 @@ REC_DECISIONS = Table(
         Column("quantity_ea", "f64", "eaches to order, move or speed up; 0 for none", unit="ea", low=0),
         Column("quantity_packs", "f64", "cases", unit="cs", low=0),
         Column("unit_cost_usd", "f64", "cost per each used", unit="usd", null_means="unknown"),
-        Column("order_cost_usd", "f64", "quantity times unit cost, plus premium or freight", unit="usd", low=0),
+        Column(
+            "order_cost_usd",
+            "f64",
+            "goods and freight, of a move the freight, of an expedite the premium; a regular order's fixed cost is paid once for all its lines and is in none",
+            unit="usd",
+            low=0,
+        ),
         Column(
             "money_at_stake_usd",
             "f64",
@@ -144,7 +150,7 @@ REC_DECISIONS = Table(
         Column(
             "confidence_frac",
             "f64",
-            "probability that it turns out cheaper than doing nothing",
+            "probability that it turns out cheaper than doing nothing; of none: that nothing is lacking in the days an order would cover",
             unit="frac",
             low=0,
             high=1,
