@@ -16,6 +16,7 @@ from aios_assets.edi.delims import SEG
 from aios_assets.edi.mapping import Mapping
 from aios_assets.edi.mappings import MAPPINGS
 from aios_assets.edi.tokens import Ints, Tokens, code_of
+from aios_assets.edi.x12_moves import LOWEST, RANKS
 
 # Most segments of a header, and of one level of a tree, that are lent to the next part.
 _HEADER_ROWS, _LEVEL_ROWS, _DEEPEST = 5000, 50, 12
@@ -133,6 +134,7 @@ def _begun(tokens: Tokens, line: int, stop: int) -> set[int]:
 def _levels(tokens: Tokens, opener: int, stop: int, tags: tuple[str, ...], opens: Ints) -> set[int]:
     """The last HL, its parents up to the top, and what hangs on each."""
     own, parent = tokens.value(opens, 1).to_list(), tokens.value(opens, 2).to_list()
+    rank = [RANKS.get(level or "", LOWEST) for level in tokens.value(opens, 3).to_list()]
     first: dict[str | None, int] = {}
     for n, name in enumerate(own):
         first.setdefault(name, n)
@@ -145,5 +147,6 @@ def _levels(tokens: Tokens, opener: int, stop: int, tags: tuple[str, ...], opens
         begin = int(opens[at])
         end = min(int(opens[at + 1]) if at + 1 < len(opens) else stop, begin + _LEVEL_ROWS)
         rows |= {begin} | (set(range(begin, end)) & wanted)
-        at = first.get(parent[at]) if parent[at] is not None else None
+        higher = (n for n in range(at - 1, -1, -1) if rank[n] < rank[at])
+        at = first.get(parent[at]) if parent[at] is not None else next(higher, None)
     return rows

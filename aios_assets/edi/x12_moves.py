@@ -20,6 +20,8 @@ from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date,
 from aios_assets.edi.zones import to_utc
 
 _DEEPEST = 12
+# Levels of an 856 (X12 735) from the top: shipment, order, tare, pack; items and all others stand below.
+RANKS, LOWEST = {"S": 0, "O": 1, "T": 2, "P": 3}, 4
 _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shipped_date", ("011", "010")),
     ("expected_date", ("017", "067", "371", "002", "068", "056")),
@@ -31,7 +33,7 @@ def _tree(view: View) -> pl.DataFrame:
 
     Source: X12 HL02 names the parent's HL01 within the set.
     """
-    hl = view.pick("HL", own=1, parent=2, level=3)
+    hl = _under_the_nearest(view.pick("HL", own=1, parent=2, level=3))
     hl = attach(hl, view.pick("PRF", order_number=1), "line", "order_number")
     n1 = parties(view)
     for name, who in (("ship_to_site_id", ("ST", "BS")), ("ship_from_id", ("SF", "SH", "SU", "VN", "SE"))):
@@ -49,14 +51,31 @@ def _tree(view: View) -> pl.DataFrame:
     )
 
 
+def _under_the_nearest(hl: pl.DataFrame) -> pl.DataFrame:
+    """Hang levels that name no parent, as some partners leave HL02 out, under the nearest higher one before them."""
+    rank = pl.col("level").replace_strict(RANKS, default=LOWEST, return_dtype=pl.Int8)
+    hl = hl.with_columns(rank=rank)
+    loose = pl.col("parent").is_null() & (pl.col("rank") > 0)
+    if not hl.select(loose.any()).item():
+        return hl.drop("rank")
+    higher = (
+        pl.when(pl.col("rank") == r).then(pl.when(pl.col("rank") < r).then("own").forward_fill().over("set"))
+        for r in range(1, LOWEST + 1)
+    )
+    return hl.with_columns(parent=pl.when(loose).then(pl.coalesce(higher)).otherwise("parent")).drop("rank")
+
+
 def _inherit(hl: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Pull values down the tree by joining parents, at most `_DEEPEST` levels (a cycle cannot spin)."""
-    hl = hl.unique(["set", "own"], keep="first", maintain_order=True)
+    """Pull values down the tree by joining parents, at most `_DEEPEST` times (a cycle cannot spin).
+
+    Of a number that several levels have the first is their children's parent; each keeps its own values.
+    """
+    first = hl.select(pl.struct("set", "own").is_first_distinct()).to_series()
     current = hl
     for _ in range(_DEEPEST):
         if current["parent"].null_count() == current.height:
             break
-        above = current.select(
+        above = current.filter(first).select(
             "set",
             pl.col("own").alias("parent"),
             pl.col("parent").alias("grand"),
