@@ -82,6 +82,13 @@ RAW_EDI_PRODUCT_ACTIVITY = _fact(
         Column("activity_date", "date", "business day reported, last day of the period"),
         Column("period_start_date", "date", "first day of the period", null_means="a single day"),
         *_QTY,
+        Column(
+            "stated_quantity",
+            "f64",
+            "what the activity states for all its stores together, where these do not add up to it, in unit_code",
+            unit="unit_code",
+            null_means="they do, it is not split by store, or nothing could be added up",
+        ),
         *_PRICE,
     ),
     "activity_date",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aios_assets.edi.stores import ORDERED, check_stores
+from aios_assets.edi.stores import SPLIT, check_stores
 from aios_assets.edi.tokens import Ints, Tokens, code_of
 from aios_assets.edi.words import say
 
@@ -104,7 +104,7 @@ def check_counts(
     fresh: int,
     before: tuple[int, ...],
 ) -> pl.DataFrame:
-    """Line counts that differ from the lines, order lines that differ from their stores, and sets without the segment they must begin with.
+    """Line counts that differ from the lines, order lines and activities that differ from their stores, and sets without the segment they must begin with.
 
     Args:
         tokens: a batch.
@@ -132,7 +132,7 @@ def check_counts(
             none = own[~np.isin(own, held)]
             none = none[starts[none] >= fresh]
             out.append(_missing(tokens, standard, first, none, starts))
-        if standard == "X12" and code in ORDERED and (inside & (tokens.code == code_of("SDQ"))).any():
+        if standard == "X12" and code in SPLIT and (inside & (tokens.code == code_of("SDQ"))).any():
             found = check_stores(tokens, code, inside, owner, fresh)
             where = found["row"].to_numpy()
             texts = {"tag": tokens.tags(where), "seg": tokens.segments(where)}

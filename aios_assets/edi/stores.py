@@ -12,8 +12,8 @@ from aios_assets.edi.typing_rules import read_number
 from aios_assets.edi.view import View, clean, lines
 from aios_assets.edi.words import say
 
-# What opens the lines of an order, and where its quantity, its unit and, in a change, what is left to receive stand.
-ORDERED = {"850": ("PO1", 2, 3, 2), "860": ("POC", 3, 5, 4)}
+# What is split, and where its quantity, its unit and, in a change of an order, what is left to receive stand.
+SPLIT = {"850": ("PO1", 2, 3, 2), "860": ("POC", 3, 5, 4), "852": ("ZA", 2, 3, 2)}
 _TOLERANCE = 1e-6
 
 # Tag, unit and qualifier stand before the first store; SDQ23 names a place within the stores and is no store itself.
@@ -60,11 +60,11 @@ def differs(said: pl.Expr, summed: pl.Expr) -> pl.Expr:
 def check_stores(
     tokens: Tokens, code: str, inside: npt.NDArray[np.bool_], owner: npt.NDArray[np.int32], fresh: int
 ) -> pl.DataFrame:
-    """Order lines whose quantity is not the sum of their stores; the stores land as they are.
+    """Order lines and activities whose quantity is not the sum of their stores; the stores land as they are.
 
     Args:
         tokens: a batch.
-        code: 850 or 860.
+        code: 850, 860 or 852.
         inside: which segments stand in sets of this type.
         owner: set of each segment.
         fresh: the first segment that was not checked before.
@@ -72,9 +72,10 @@ def check_stores(
     Returns:
         row, set, element_no, error_code, reason, value; a line with an unreadable store quantity is not told of again.
     """
-    opener, quantity, unit, left = ORDERED[code]
+    opener, quantity, unit, left = SPLIT[code]
     rows = np.flatnonzero(inside)
-    view = View(tokens, rows, owner[rows], rows.astype(np.int32), "X12").relined((opener,), ("ST", "CTT", "SE"))
+    ends = ("ST", "CTT", "SE", *(("LIN",) if code == "852" else ()))
+    view = View(tokens, rows, owner[rows], rows.astype(np.int32), "X12").relined((opener,), ends)
     amount = pl.col("amount")
     stores = lines(by_store(view)).with_columns(amount=read_number(amount))
     summed = stores.group_by("line", maintain_order=True).agg(

@@ -7,8 +7,8 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
 from aios_assets.edi.delims import COMP
 from aios_assets.edi.price_basis import x12_per_unit
-from aios_assets.edi.stores import by_store
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.stores import by_store, differs
+from aios_assets.edi.typing_rules import Typed, finish, read_number
 from aios_assets.edi.view import View, attach, having, header, item, lines
 from aios_assets.edi.x12_orders import dates, parties, with_currency
 
@@ -73,16 +73,28 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
 
 def _split_by_store(view: View, za: pl.DataFrame) -> pl.DataFrame:
     """ZA rows, each replaced by its SDQ stores where it has any: the total would count twice."""
-    none = {"store": pl.lit(None, dtype=pl.String), "amount_at": pl.lit(None, dtype=pl.Int32)}
+    text = pl.lit(None, dtype=pl.String)
+    none = {"store": text, "amount_at": pl.lit(None, dtype=pl.Int32), "stated_quantity": text}
     if not len(view.where("SDQ")):
         return za.with_columns(**none)
     sdq = by_store(view).sort("row", "line_no")
     # Stores that follow no activity of their own item have none: that of the item before is not theirs.
-    named = za.select("line", "activity_code", "unit_code", "own_kind", "own_day", za=pl.col("row")).sort("za")
+    named = za.rename({"row": "za", "quantity": "stated"}).drop("set", "line_no").sort("za")
     split = sdq.join_asof(named, left_on="row", right_on="za", by="line", strategy="backward", check_sortedness=False)
-    split = split.with_columns(quantity=pl.col("amount"), unit_code=pl.coalesce("store_unit", "unit_code"))
+    split = split.join(_not_their_sum(split), on="za", how="left", maintain_order="left").with_columns(
+        quantity=pl.col("amount"), unit_code=pl.coalesce("store_unit", "unit_code")
+    )
     whole = za.filter(~pl.col("row").is_in(split["za"].drop_nulls().implode())).with_columns(**none)
     return pl.concat([whole, split.select(whole.columns)])
+
+
+def _not_their_sum(split: pl.DataFrame) -> pl.DataFrame:
+    """za and stated_quantity of activities that, as each of their stores, can be read, in one unit, and that these do not add up to."""
+    amount = read_number(pl.col("amount"))
+    readable = amount.is_not_null() & pl.col("store_unit").eq(pl.col("unit_code")).fill_null(value=True)
+    sums = split.group_by("za").agg(readable.all().alias("readable"), amount.sum(), pl.col("stated").first())
+    wrong = pl.col("readable") & differs(read_number(pl.col("stated")), pl.col("amount"))
+    return sums.filter(wrong).select("za", stated_quantity="stated")
 
 
 def _period(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from tests.unit.edi.make import frame, x12
 
 Found = dict[tuple[int, int], tuple[str, str, str, float, str]]
 NET = ("QS", "QT", "QU")
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)"
 
 
 def walked(content: bytes, sender: str) -> tuple[Found, set[int]]:
@@ -47,9 +48,32 @@ def walked(content: bytes, sender: str) -> tuple[Found, set[int]]:
     return found, aside
 
 
+def unlike(content: bytes) -> dict[int, float]:
+    """What activities state, by each of their SDQ segments, where their stores can be added up in the unit of the activity to another sum."""
+    segments = [s.split(content.decode()[3]) for s in content.decode().split(content.decode()[105])]
+    first = next(n for n, s in enumerate(segments) if s[0] == "ST")
+    groups: list[tuple[list[str], list[int], list[str]]] = []
+    for n, cells in enumerate(segments[first:], start=1):
+        cells = [c.strip() for c in cells]
+        if cells[0] in ("LIN", "ZA"):
+            groups.append((cells if cells[0] == "ZA" else [], [], []))
+        elif cells[0] == "SDQ" and groups and groups[-1][0]:
+            stores = [(cells[k], cells[k + 1] if k + 1 < len(cells) else "") for k in range(3, min(len(cells), 23), 2)]
+            stores = [pair for pair in stores if any(pair)]
+            other = bool(stores) and cells[1] not in ("", groups[-1][0][3])
+            groups[-1][1].append(n)
+            groups[-1][2].extend("no" if other else amount for _, amount in stores)
+    said = {}
+    for za, places, amounts in groups:
+        readable = za and amounts and all(re.fullmatch(NUMBER, text) for text in (za[2], *amounts))
+        if readable and abs(sum(map(float, amounts)) - float(za[2])) > 1e-6:
+            said |= dict.fromkeys(places, float(za[2]))
+    return said
+
+
 def _put(found: Found, aside: set[int], place: tuple[int, int], row: tuple[str, str, str, str, str]) -> None:
     item, site, code, amount, unit = row
-    is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", amount)
+    is_number = re.fullmatch(NUMBER, amount)
     if not site or not code or not is_number or (float(amount) < 0 and code not in NET):
         aside.add(place[0])
     else:
@@ -86,7 +110,7 @@ def test_each_store_has_what_sdq_gives_it_and_what_cannot_be_read_is_set_aside()
             x12("852", *report, control=seed + 1, sep=draw.choice("*|"), term=draw.choice("~'"), sender="HQ")
         )
     batch = read_documents(frame(*contents))
-    facts, rejects = batch.facts["raw_edi__product_activity"], batch.rejects
+    facts, rejects, told_of = batch.facts["raw_edi__product_activity"], batch.rejects, 0
     for seed, content in enumerate(contents):
         found, aside = walked(content, "HQ")
         document = pl.col("document_id") == hashlib.sha256(content).hexdigest()
@@ -95,6 +119,11 @@ def test_each_store_has_what_sdq_gives_it_and_what_cannot_be_read_is_set_aside()
             for r in facts.filter(document).iter_rows(named=True)
         }  # fmt: skip
         assert ours == found, seed
+        stated = facts.filter(document).select("segment_no", "stated_quantity").rows()
+        assert {place: said for place, said in stated if said is not None} == {
+            place: said for place, said in unlike(content).items() if place in {place for place, _ in found}
+        }, seed
+        told_of += sum(said is not None for _, said in stated)
         told = set(rejects.filter(document)["segment_no"])
         assert aside <= told, (seed, aside - told)
-    assert facts.height > 500
+    assert facts.height > 500 and told_of > 50

@@ -141,6 +141,17 @@ def test_850_stores_that_do_not_add_up_are_told_and_land_as_they_are() -> None:
     assert "30" in batch.findings["reason"][0] and "31" in batch.findings["reason"][0]
 
 
+def test_852_activity_that_its_stores_do_not_add_up_to_is_told_and_they_land_as_they_are() -> None:
+    sold = ("ZA*QS*9*EA", "SDQ*EA*92*S1*3", "SDQ*EA*92*S2*5", "ZA*QR*4*EA", "SDQ*EA*92*S1*4", "ZA*QA*7*EA")
+    batch = read_documents(
+        frame(x12("852", "XQ*H*20260101", "LIN**UP*1", *sold, "LIN**UP*2", "ZA*QU*1*EA")), grammar=True
+    )
+    facts = batch.facts["raw_edi__product_activity"].select("activity_code", "quantity", "stated_quantity").rows()
+    assert facts == [("QS", 3, 9), ("QS", 5, 9), ("QR", 4, None), ("QA", 7, None), ("QU", 1, None)]
+    found = batch.findings.filter(tag="ZA").select("segment_no", "element_no", "tag", "error_code", "reason").rows()
+    assert found == [(4, 2, "ZA", "AK4:7", "the line says 9, its stores add up to 8.0")]
+
+
 def test_850_store_without_quantity_or_without_name_is_not_lost() -> None:
     body = ("PO1*3*7*EA***IN*I3", "SDQ*EA*92*S1*1*S2", "SDQ*EA*92*S3*x**9", "CTT*1")
     batch = read_documents(frame(x12("850", *ORDER, *body)))

@@ -214,32 +214,44 @@ spread as (
     group by activity.site_id, sets.set_rank, sets.set_code, sets.set_no, sets.document_id, sets.available_at_utc
 ),
 
+-- What order lines and activities state for all their stores.
+stated as (
+    select
+        concat('order ', order_number, ' line ', order_line) as what, order_date as finding_date, item_id, line_quantity as stated,
+        quantity, factor_ea, unit_code, set_rank, segment_no
+    from {{ ref('int_order_lines_conformed') }}
+    where line_quantity is not null
+    union all
+    select concat('activity ', activity_code), activity_date, item_id, stated_quantity, quantity, factor_ea, unit_code, set_rank, segment_no
+    from {{ ref('int_activity_split_conformed') }}
+),
+
 -- The stores stand as sent: nobody can know whether the line or one of them is wrong.
 stores_differ as (
     select
         'stores_differ' as kind_code,
-        lines.order_date as finding_date,
+        lines.finding_date,
         lines.item_id,
         cast(null as varchar) as site_id,
-        concat('order ', lines.order_number, ' line ', lines.order_line, ' set ', sets.set_no, ' segment ', min(lines.segment_no)) as subject,
-        sum(lines.quantity_ea) as value,
-        any_value(lines.line_quantity * lines.factor_ea) as expected_value,
-        abs(sum(lines.quantity_ea) - any_value(lines.line_quantity * lines.factor_ea)) * any_value(items.unit_cost_usd) as money_at_risk_usd,
+        concat(lines.what, ' set ', sets.set_no, ' segment ', min(lines.segment_no)) as subject,
+        sum(lines.quantity * lines.factor_ea) as value,
+        any_value(lines.stated * lines.factor_ea) as expected_value,
+        abs(sum(lines.quantity * lines.factor_ea) - any_value(lines.stated * lines.factor_ea)) * any_value(items.unit_cost_usd) as money_at_risk_usd,
         concat(
-            'order ', lines.order_number, ' line ', lines.order_line, ' says ', lines.line_quantity, ' ', lines.unit_code, ', its ',
-            count(*), ' stores add up to ', sum(lines.quantity), '; the stores stand as sent, ask the buyer which is meant'
+            lines.what, ' says ', lines.stated, ' ', lines.unit_code, ', its ',
+            count(*), ' stores add up to ', sum(lines.quantity), '; the stores stand as sent, ask the sender which is meant'
         ) as reason,
         sets.document_id,
         sets.available_at_utc,
         cast(null as timestamptz) as superseded_at_utc
-    from {{ ref('int_order_lines_conformed') }} as lines
+    from stated as lines
     inner join sets using (set_rank)
     left join items using (item_id)
-    where lines.line_quantity is not null and {{ in_window('lines.order_date') }}
+    where {{ in_window('lines.finding_date') }}
     group by
-        lines.order_date, lines.item_id, lines.order_number, lines.order_line, lines.line_quantity, lines.unit_code,
+        lines.finding_date, lines.item_id, lines.what, lines.stated, lines.unit_code,
         sets.set_rank, sets.set_no, sets.document_id, sets.available_at_utc
-    having abs(sum(lines.quantity) - lines.line_quantity) > 1e-6 * greatest(abs(lines.line_quantity), 1)
+    having abs(sum(lines.quantity) - lines.stated) > 1e-6 * greatest(abs(lines.stated), 1)
 ),
 
 -- One line per partner and night: an onboarding of weeks, or a partner who never switched to production.

@@ -8,6 +8,7 @@ select
     period_start_date,
     quantity,
     upper(trim(unit_code)) as unit_code,
+    stated_quantity,
     unit_price,
     upper(trim(currency_code)) as currency_code
 {{ from_counted('raw_edi__product_activity') }}
