@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -88,7 +89,8 @@ def put_durably(path: Path, content: bytes) -> None:
     Raises:
         AiosError: no space is left on the device.
     """
-    draft = path.with_name(f".{path.name}.tmp")
+    # A name of its own: of two who write one file at once, the second would otherwise miss its draft when the first renames it.
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
     try:
         with draft.open("wb") as out:
             out.write(content)
