@@ -42,12 +42,6 @@ def test_a_second_run_changes_nothing_and_says_so(night_home: Home, home: Home) 
     assert home.hashes() == before
 
 
-def test_a_forced_second_run_writes_no_new_version(home: Home) -> None:
-    result = home.json("run", "--force")
-    assert result["runs"][0]["success"]
-    assert result["runs"][0]["changed_tables"] == []
-
-
 def test_rebuild_gives_the_same_bytes(home: Home) -> None:
     before = home.hashes()
     home.aios("rebuild")
