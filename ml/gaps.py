@@ -41,14 +41,18 @@ def known_of_too_few_days(sales: pl.DataFrame, first: pl.DataFrame, closed: pl.D
         pl.max_horizontal(pl.min_horizontal("begin", "first_date"), pl.lit(begin)).alias("begin")
     )
     reported = known.select("site_id", "demand_date").unique()
-    stretch = pl.date_ranges(pl.lit(begin), pl.col("demand_date").max())
-    opened = reported.group_by("site_id").agg(stretch.first().alias("demand_date")).explode("demand_date")
-    weekday = pl.col("demand_date").dt.weekday()
-    opened = opened.with_columns(weekday=weekday).join(closed, on=["site_id", "weekday"], how="anti")
+    sites = reported.group_by("site_id").agg(pl.col("demand_date").max())
+    opened = (
+        sites.with_columns(pl.date_ranges(pl.lit(begin), "demand_date").alias("demand_date"))
+        .explode("demand_date")
+        .with_columns(weekday=pl.col("demand_date").dt.weekday())
+        .join(closed, on=["site_id", "weekday"], how="anti")
+        .drop("weekday")
+    )
     counted = pl.concat(
         [
             _with_days(series.filter("says_zero"), reported),
-            _with_days(series.filter(~pl.col("says_zero")), opened.select("site_id", "demand_date")),
+            _with_days(series.filter(~pl.col("says_zero")), opened),
         ]
     )
     few = counted.filter(pl.col("known_days") < KNOWN_FRAC * pl.col("days"))

@@ -1,6 +1,7 @@
 """Which demand model answers on a day, and what it is given."""
 
 from calendar import day_name
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,6 +15,21 @@ from aios_assets.resources.handles import World
 
 MODEL = "demand"
 SHOWN = timedelta(weeks=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is forecast on a day.
+
+    Attributes:
+        features: feature rows of the series that are forecast.
+        too_few: rows of `ml.gaps.known_of_too_few_days`, series that are not.
+        known: `covariates` of the day.
+    """
+
+    features: pl.DataFrame
+    too_few: pl.DataFrame
+    known: Any
 
 
 def covariates(world: World, day: date) -> Any:
@@ -38,10 +54,10 @@ def closed_sites(world: World, day: date) -> pl.DataFrame:
     return closed_weekdays(selling, day)
 
 
-def closed_words(world: World, day: date) -> list[str]:
-    """Sites with the weekdays on which nothing is expected of them, in words."""
-    closed = closed_sites(world, day).group_by("site_id", maintain_order=True).agg("weekday")
-    return [f"{site}: {', '.join(day_name[w - 1] for w in weekdays)}" for site, weekdays in closed.iter_rows()]
+def closed_words(closed: pl.DataFrame) -> list[str]:
+    """Sites with the weekdays on which nothing is expected of them (`closed_sites`), in words."""
+    sites = closed.group_by("site_id", maintain_order=True).agg("weekday")
+    return [f"{site}: {', '.join(day_name[w - 1] for w in weekdays)}" for site, weekdays in sites.iter_rows()]
 
 
 def champion(world: World, day: date) -> Any:
@@ -75,15 +91,21 @@ def scoring_features(world: World, first: date, last: date) -> pl.DataFrame:
     return joined.sort("item_id", "site_id", "feature_date")
 
 
-def demand_rows(world: World, day: date) -> pl.DataFrame:
+def demand_rows(world: World, day: date, asked: Asked | None = None) -> pl.DataFrame:
     """Rows of `pred_demand__28d` for one origin day: every series that reported within the last weeks.
 
     While a canary runs, its units are answered by the challenger, and their rows name its version. A challenger that cannot be
     used leaves its units to the champion. The setting `AIOS_ENGINE` says where the rows are computed; their digits do not depend on it.
+
+    Args:
+        world: the world.
+        day: origin day.
+        asked: `series_to_score` of the day, where the caller has it.
     """
     from ml.partitions import score_on
 
-    features, known = series_to_score(world, day), covariates(world, day)
+    asked = asked or series_to_score(world, day)
+    features, known = asked.features, asked.known
     canary, served = split_by_canary(world, MODEL, day, features)
     if canary is None:
         return score_on(world.engine, champion(world, day), features, known)
@@ -97,34 +119,26 @@ def demand_rows(world: World, day: date) -> pl.DataFrame:
     return pl.concat(rows).sort(PRED_DEMAND_28D.key)
 
 
-def series_to_score(world: World, day: date) -> pl.DataFrame:
-    """Feature rows of the series that are forecast on a day."""
-    answered = _answered(world, day)
-    return answered.join(_too_few_days(world, day, answered), on=["item_id", "site_id"], how="anti")
-
-
-def _answered(world: World, day: date) -> pl.DataFrame:
+def series_to_score(world: World, day: date) -> Asked:
+    """What is forecast on a day, and from what."""
     from ml.datasets import is_answered
-
-    return scoring_features(world, day, day).filter(is_answered())
-
-
-def _too_few_days(world: World, day: date, features: pl.DataFrame) -> pl.DataFrame:
     from ml.gaps import known_of_too_few_days
 
+    known = covariates(world, day)
+    answered = scoring_features(world, day, day).filter(is_answered())
     first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
-    begun = features.select("item_id", "site_id", first)
-    return known_of_too_few_days(recent_sales(world, day), begun, closed_sites(world, day), day)
+    begun = answered.select("item_id", "site_id", first)
+    too_few = known_of_too_few_days(recent_sales(world, day), begun, known.closed, day)
+    return Asked(answered.join(too_few, on=["item_id", "site_id"], how="anti"), too_few, known)
 
 
-def gap_words(world: World, day: date) -> list[str]:
+def gap_words(too_few: pl.DataFrame) -> list[str]:
     """How many series are not forecast since too few of their days are known, and what to do; nothing where there are none."""
-    found = _too_few_days(world, day, _answered(world, day))
-    if found.is_empty():
+    if too_few.is_empty():
         return []
-    item, site, known, days = found.row(0)
+    item, site, known, days = too_few.row(0)
     return [
-        f"{found.height:,} item and sites are not forecast, for sales are known of fewer than half of their days (first: {item} at {site}, "
+        f"{too_few.height:,} item and sites are not forecast, for sales are known of fewer than half of their days (first: {item} at {site}, "
         f"{known} of {days}). To do: where days without a row are days without a sale, import sales with `gaps: zero`, or stock of every day"
     ]
 

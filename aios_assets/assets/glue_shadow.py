@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from aios_assets.assets.glue_rollout import DEMAND, SUBJECTS, champion_policy, live_row, policy_of, rollout_code
-from aios_assets.assets.glue_scoring import covariates, deployed, series_to_score
+from aios_assets.assets.glue_scoring import deployed, series_to_score
 from aios_assets.contracts.decision_tables import PRED_DEMAND_SHADOW, REC_DECISIONS_SHADOW
 from aios_assets.contracts.errors import AiosError
 from aios_assets.contracts.gates import Evidence
@@ -49,7 +49,8 @@ def _one(world: World, day: date, row: dict[str, Any], plan_inputs: Any) -> tupl
     inputs, (spec, _) = plan_inputs(world, day), champion_policy(world, day)
     rows = PRED_DEMAND_SHADOW.empty()
     if row["model_name"] == DEMAND:
-        rows = score_demand(deployed(world, row), series_to_score(world, day), covariates(world, day))
+        asked = series_to_score(world, day)
+        rows = score_demand(deployed(world, row), asked.features, asked.known)
         if rows.is_empty() or rows["is_fallback"].any():
             raise _no_forecast(rows)
         rows = rows.sort(PRED_DEMAND_SHADOW.key)

@@ -10,7 +10,7 @@ import polars as pl
 
 from aios_assets.assets.common import settled
 from aios_assets.assets.glue_cards import demand_papers, file_papers, lead_time_papers
-from aios_assets.assets.glue_scoring import closed_sites, covariates
+from aios_assets.assets.glue_scoring import covariates
 from aios_assets.contracts.decision_tables import MON_BACKTEST_SCORES
 from aios_assets.contracts.errors import AiosError, RefusedError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
@@ -143,7 +143,8 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
             todo=f"{MIN_HISTORY_DAYS} days are needed",
         )
     # What is known only of the days on which it sold would teach that it sells every day.
-    too_few = known_of_too_few_days(labels, first, closed_sites(world, day), day)
+    known = covariates(world, day)
+    too_few = known_of_too_few_days(labels, first, known.closed, day)
     first = first.join(too_few, on=["item_id", "site_id"], how="anti")
     if first.is_empty():
         raise BadInputError(
@@ -155,7 +156,7 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
     say(f"training set: {request.height:,} rows asked of Feast, {len(origins)} origins")
     found = world.features.training_frame(request, FEATURES)
     features = found.rename({"event_timestamp": "available_at_utc"})
-    return train_demand(features, labels, covariates(world, day), TrainSpec(), world.seed, as_of=day), features.height
+    return train_demand(features, labels, known, TrainSpec(), world.seed, as_of=day), features.height
 
 
 def _refuse_unmeasured(trained: Any) -> None:

@@ -14,7 +14,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset, multi_asset
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec, contract_metadata, png_metadata, what_it_holds
 from aios_assets.assets.glue_lead_time import lead_time_rows
-from aios_assets.assets.glue_scoring import closed_words, demand_rows, gap_words, recent_sales
+from aios_assets.assets.glue_scoring import closed_words, demand_rows, gap_words, recent_sales, series_to_score
 from aios_assets.assets.pictures import forecast_picture
 from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import PRED_DEMAND_28D
@@ -37,12 +37,16 @@ from aios_assets.resources.handles import World
 def pred_demand__28d(context: AssetExecutionContext, world: World) -> MaterializeResult[Any]:
     """Score every item and site on each day of the run."""
     days = days_of(context)
-    frame = pl.concat([demand_rows(world, day) for day in days])
+    frames = []
+    for day in days:
+        asked = series_to_score(world, day)
+        frames.append(demand_rows(world, day, asked))
+    frame = pl.concat(frames)
     models = [f"{n} {v}" for n, v in frame.select("model_name", "model_version").unique().sort(pl.all()).iter_rows()]
     return write(
         world, "pred_demand__28d", frame, window=(days[0], days[-1] + timedelta(days=1)),
-        models=models, fallback_rows=int(frame["is_fallback"].sum()), closed_weekdays=closed_words(world, days[-1]),
-        not_forecast=gap_words(world, days[-1]),
+        models=models, fallback_rows=int(frame["is_fallback"].sum()), closed_weekdays=closed_words(asked.known.closed),
+        not_forecast=gap_words(asked.too_few),
         picture=png_metadata(forecast_picture(recent_sales(world, days[-1]), frame)),
     )  # fmt: skip
 
