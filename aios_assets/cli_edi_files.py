@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aios_assets.contracts.errors import BadInputError, UsageError
+from aios_assets.resources.lake_files import put_durably
 
 if TYPE_CHECKING:
     import polars as pl
@@ -105,8 +106,7 @@ def put(target: Path, content: bytes) -> bool:
     """
     there = target.read_bytes() if target.is_file() else None
     if there != content:
-        with appearing(target) as part:
-            part.write_bytes(content)
+        put_durably(target, content)
     return there not in (None, content)
 
 
