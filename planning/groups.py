@@ -52,6 +52,7 @@ class Line:
         flip: change of on-hand stock that flips the decision, NaN for none.
         late: number of the open order likeliest to be late, and its probability, where that reaches the threshold.
         doubt: orders counted as on order that have been waited for longer than their lane supports; None where there are none.
+        since: eaches reckoned as sold since the stock report, on days of which no sales are reported.
         given: what it gives away tonight: receiving site and eaches of each.
         limit: the constraint that changed the line, in words.
         left: eaches that its centre has left for a further order; infinite where it has no centre.
@@ -77,6 +78,7 @@ class Line:
     rejected: list[Offer] = field(default_factory=list)
     late: tuple[str, float] | None = None
     doubt: Doubt | None = None
+    since: float = 0.0
     given: list[tuple[str, float]] = field(default_factory=list)
     limit: str = ""
     limits: dict[str, Any] = field(default_factory=dict)

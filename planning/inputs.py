@@ -24,6 +24,7 @@ OPEN_ORDER_SCHEMA: dict[str, Any] = {
     "requested_date": pl.Date,
 }  # fmt: skip
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
+REPORT_SCHEMA: dict[str, Any] = {"site_id": pl.String, "demand_date": pl.Date, "is_stretch": pl.Boolean}
 LOAD_SCHEMA: dict[str, Any] = {"item_id": pl.String, "unit_volume_m3": pl.Float64, "unit_weight_kg": pl.Float64}
 _CONTRACTS = {
     "forecasts": PRED_DEMAND_28D,
@@ -54,6 +55,8 @@ class PlanInputs:
         lanes: `raw_master__lanes`, latest statement.
         supplier_items: `raw_master__supplier_items`, latest statement.
         loads: item_id, unit_volume_m3, unit_weight_kg: what one each takes in a truck, where master data says so.
+        reports: site_id, demand_date, is_stretch: days of the last eight weeks of which a site reported sales, and whether a report of
+            it was of several days; left out, every day counts as reported.
     """
 
     forecasts: pl.DataFrame | None = None
@@ -67,6 +70,7 @@ class PlanInputs:
     lanes: pl.DataFrame | None = None
     supplier_items: pl.DataFrame | None = None
     loads: pl.DataFrame | None = None
+    reports: pl.DataFrame | None = None
 
     def frame(self, name: str) -> pl.DataFrame:
         """The frame with every contract column, missing ones as null, rows sorted; empty when nothing is known."""
@@ -75,8 +79,8 @@ class PlanInputs:
         elif name == "open_orders":
             moved = dict.fromkeys(("shipped_qty_ea", "received_qty_ea", "refused_qty_ea"), pl.Float64)
             schema = {**OPEN_ORDER_SCHEMA, **moved}
-        elif name == "loads":
-            schema = dict(LOAD_SCHEMA)
+        elif name in ("loads", "reports"):
+            schema = dict(LOAD_SCHEMA if name == "loads" else REPORT_SCHEMA)
         else:
             schema = dict(_CONTRACTS[name].schema)
         given: pl.DataFrame | None = getattr(self, name)

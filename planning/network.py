@@ -12,6 +12,7 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from planning.inputs import PlanInputs, PlanSpec
+from planning.unreported import WEEK, week_ends
 
 TRUCKS = {"ea": None, "m3": "unit_volume_m3", "kg": "unit_weight_kg"}  # measure of a truck → what one each takes of it
 YOUNG_ORDERS = 20  # received orders below which a lane's slowest ones say little
@@ -193,6 +194,11 @@ def _unloadable() -> pl.Expr:
     return pl.coalesce(*found)
 
 
+def _oldest(spec: PlanSpec) -> pl.Expr:
+    """Days that a stock report may be old: six more where a site reports weeks, for its next one is not due before."""
+    return spec.max_stock_age_days + pl.when("reports_weeks").then(WEEK - 1).otherwise(0)
+
+
 def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
     """The first thing that keeps us from ordering, in words; null when nothing is missing."""
     number = pl.col("on_hand_qty_ea")
@@ -204,9 +210,9 @@ def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
         .when(number.is_null() | number.is_nan()).then(pl.lit("no stock report"))
         .when(number < 0).then(pl.format("the stock reported is negative ({})", number))
         .when(pl.col("stock_date").is_null()).then(pl.lit("the stock report has no date"))
-        .when(age > spec.max_stock_age_days)
+        .when(age > _oldest(spec))
         .then(pl.format("the newest stock report is of {}, {} days old, and at most {} are taken (max_stock_age_days)",
-                        "stock_date", age, pl.lit(spec.max_stock_age_days)))
+                        "stock_date", age, _oldest(spec)))
         .when(~pl.col("has_demand")).then(pl.lit("no forecast: sales of the last weeks are not known, or of fewer than half of the days"))
         .when(pl.col("source_id").is_null()).then(pl.lit("no supplier or serving centre is known"))
         .when(pl.col("lead_time_days_p50").is_null())
@@ -250,6 +256,8 @@ def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.Da
         pl.col("supplier_id").alias("source_id"), "minimum_order_usd", "order_weekdays"
     )
     frame = frame.join(served, on=["item_id", "site_id"], how="left").join(suppliers, on="source_id", how="left")
+    weeks = list(week_ends(inputs.frame("reports"), as_of))
+    frame = frame.with_columns(pl.col("site_id").is_in(weeks).alias("reports_weeks"))
     days: dict[str | None, tuple[int, int]] = {w: next_order_days(w, as_of) for w in frame["order_weekdays"].unique()}
     return frame.with_columns(
         pl.col("serves").fill_null(False),
@@ -258,7 +266,7 @@ def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.Da
         pl.Series("next_order_day", [days[w][1] for w in frame["order_weekdays"]], dtype=pl.Int64),
         (
             (pl.col("on_hand_qty_ea") >= 0)
-            & ((pl.lit(as_of) - pl.col("stock_date")).dt.total_days() <= spec.max_stock_age_days)
+            & ((pl.lit(as_of) - pl.col("stock_date")).dt.total_days() <= _oldest(spec))
         ).fill_null(False).alias("stock_known"),
         (pl.col("forecast_days").is_not_null() | pl.col("serves").fill_null(False)).alias("has_demand"),
         (pl.col("discontinued_date") - pl.lit(as_of)).dt.total_days().alias("selling_days"),

@@ -26,6 +26,7 @@ from planning.sampling import (
     site_uniforms,
     stream,
 )
+from planning.unreported import WEEK, sold_since, spread_over_weeks, taken_from
 
 LEAD_QUANTILES = 7
 
@@ -42,6 +43,8 @@ class World:
         lanes: lead-time quantiles by (source, site).
         orders: open order lines with `row` (book row), `lane`, `due_day`, `asked_day`, `p50`, `p90`, `qty`, sorted.
         expected: days that 95 of 100 orders of each lane take, and of the slowest, by which an order is judged as lost.
+        weeks: sites that report whole weeks (`planning.unreported.week_ends`).
+        unreported: (series, 7) days since the stock report of which no sales are known; none where nothing is known of them.
         room: eaches that still fit at a site that states its storage, beside stock, orders and the moves chosen so far.
     """
 
@@ -53,17 +56,28 @@ class World:
     orders: pl.DataFrame
     room: dict[str, float] = field(default_factory=dict)
     expected: tuple[dict[tuple[str, str], float], float] = field(default_factory=lambda: ({}, float("inf")))
+    weeks: dict[str, int] = field(default_factory=dict)
+    unreported: I64 | None = None
     _weights: dict[str, tuple[F32, F32]] = field(default_factory=dict)
     _leads: dict[tuple[str, str], I64] = field(default_factory=dict)
 
     def weights(self, site_id: str) -> tuple[F32, F32]:
-        """Basis weights and rounding uniforms of a site, (scenario, period, 9) and (scenario, period)."""
+        """Basis weights and rounding uniforms of a site, (scenario, period, 9) and (scenario, period).
+
+        A site that reports weeks gets six periods more: what its last days sell is told at the end of their week.
+        """
         if site_id not in self._weights:
             s = self.spec
-            u = site_uniforms(s.seed, site_id, s.scenarios, self.periods, s.day_correlation, s.site_correlation)
-            v = stream(s.seed, "rounding", site_id).random((self.periods, s.scenarios)).T.astype(np.float32)
+            periods = self.periods + (WEEK - 1) * (site_id in self.weeks)
+            u = site_uniforms(s.seed, site_id, s.scenarios, periods, s.day_correlation, s.site_correlation)
+            v = stream(s.seed, "rounding", site_id).random((periods, s.scenarios)).T.astype(np.float32)
             self._weights[site_id] = (basis(u), v)
         return self._weights[site_id]
+
+    def week_uniforms(self, site_id: str) -> F32:
+        """Where in its week a unit of a site that reports weeks is sold, (scenario, period)."""
+        periods = self.periods + WEEK - 1
+        return stream(self.spec.seed, "weeks", site_id).random((periods, self.spec.scenarios)).T.astype(np.float32)
 
     def lead(self, source_id: str, site_id: str) -> I64:
         """Lead-time scenarios of a lane in days."""
@@ -81,6 +95,8 @@ class Chunk:
     """Arrays of the rows of a chunk, in book order. Shapes (n,), (n, S) or (n, S, T).
 
     Attributes:
+        reported: stock as reported, less what is promised; `on_hand` also loses what is given away tonight.
+        since: (n, S) what sold on days since that nobody reported; as far as it was there, `demand` holds it on its first day.
         store_orders: by row of a centre: the rows of its stores, its own demand, and what they order up to each day if nothing is lost.
         cushions: by row of a centre, once `lose_sales` was called: its stores.
     """
@@ -110,6 +126,8 @@ class Chunk:
     receipts: F32
     stock_known: NDArray[np.bool_]
     place: dict[tuple[str, str], int]
+    reported: F64
+    since: F32
     store_orders: dict[int, tuple[I64, F32, F32]] = field(default_factory=dict)
     cushions: dict[int, Cushion] = field(default_factory=dict)
 
@@ -148,19 +166,25 @@ def extend(days: I64, periods: int) -> I64:
     return np.asarray(np.where(t < h, t, np.maximum(beyond, 0)), dtype=np.int64)
 
 
-def sample_demand(world: World, rows: I64, sites: list[str]) -> F32:
-    """Demand paths (n, S, T) of the rows; zero where there is no forecast."""
+def sample_demand(world: World, rows: I64, sites: list[str]) -> tuple[F32, F32]:
+    """Demand paths (n, S, T) of the rows, and (n, S) what sold on days nobody reported; zero where there is no forecast."""
     out = np.zeros((len(rows), world.spec.scenarios, world.periods), dtype=np.float32)
+    since = np.zeros(out.shape[:2], dtype=np.float32)
     days = world.forecast_days[rows]
-    index = extend(np.maximum(days, 7), world.periods)
     names = np.array(sites)
     for site in sorted(set(sites)):
         here = np.flatnonzero((names == site) & (days > 0))
         if here.size:
             weights, rounding = world.weights(site)
-            knot = world.knots[rows[here][:, None], np.minimum(index[here], world.knots.shape[1] - 1)]
-            out[here] = demand_paths(knot, weights, rounding)
-    return out
+            index = np.minimum(extend(days[here], rounding.shape[1]), world.knots.shape[1] - 1)
+            paths = demand_paths(world.knots[rows[here][:, None], index], weights, rounding)
+            behind = paths[:, :, :WEEK]
+            if site in world.weeks:
+                paths, behind = spread_over_weeks(paths, world.weeks[site], world.week_uniforms(site))
+            out[here] = paths
+            if world.unreported is not None and (unreported := world.unreported[rows[here]]).any():
+                since[here] = sold_since(unreported, behind)
+    return out, since
 
 
 def arrival_days(world: World, lines: pl.DataFrame, leads: I64, arrive: I64, same_lane: NDArray[np.bool_]) -> I64:
@@ -255,7 +279,7 @@ def build_chunk(world: World, book: pl.DataFrame, rows: I64) -> tuple[Chunk, dic
     arrive = np.minimum(arrive, spec.max_horizon_days + 1 - number["cycle_days"].astype(np.int64)[:, None])
     wait = arrive + (number["next_order_day"] - number["order_day"]).astype(np.int64)[:, None]
     until = arrive + number["cycle_days"].astype(np.int64)[:, None]
-    demand = sample_demand(world, rows, site)
+    demand, since = sample_demand(world, rows, site)
     for i, left in enumerate(part["selling_days"]):
         if left is not None:
             demand[i, :, max(left, 0) :] = 0.0  # nothing is sold after the last selling day
@@ -275,13 +299,15 @@ def build_chunk(world: World, book: pl.DataFrame, rows: I64) -> tuple[Chunk, dic
     shortage = (number["unit_price_usd"] - number["unit_cost_usd"]) * spec.shortage_factor
     review = number["cycle_days"]
     free = np.nan_to_num(number["on_hand_qty_ea"]) - number["allocated_qty_ea"]
+    gone = taken_from(free, since)
+    demand[:, :, 0] += gone  # before anything that comes tomorrow: never more than was there
     chunk = Chunk(
         rows=rows, item=item, site=site, source=source, ok=ok, is_centre=is_centre, centre_row=centre_row,
         on_hand=free, position=free + number["on_order_qty_ea"], pack=np.maximum(np.nan_to_num(number["pack_ea"], nan=1.0), 1.0),
         minimum=np.nan_to_num(number["minimum_order_ea"]), alpha=critical_ratio(spec, shortage, holding_day, review, is_centre, part["demand_class"].to_list()),
         shortage=np.nan_to_num(shortage), worth=np.nan_to_num(shortage) * np.where(is_centre, spec.centre_shortage_share_frac, 1.0), holding_day=np.nan_to_num(holding_day), review=review,
         fixed=number["cost_per_order_usd"], freight=number["cost_per_ea_usd"], arrive=arrive, until=until, wait=wait,
-        demand=demand, receipts=receipts, stock_known=part["stock_known"].to_numpy(), place=place,
+        demand=demand, receipts=receipts, stock_known=part["stock_known"].to_numpy(), place=place, reported=free.copy(), since=since,
     )  # fmt: skip
     add_store_orders(chunk)
     return chunk, {"lines": lines, "where": where, "days": days}
@@ -325,7 +351,8 @@ def lose_sales(chunk: Chunk) -> None:
 
 
 def demand_with(chunk: Chunk, rows: I64, stock: F64, received: Mapping[int, F32]) -> F32:
-    """Demand of some rows (n, S, T) if they had this stock: what the stores of a centre lose depends on what it has and gets.
+    """Demand of some rows (n, S, T) if they had this stock: what the stores of a centre lose depends on what it has and gets, and what sold
+    unreported on what there was.
 
     Args:
         chunk: with its cushions.
@@ -337,6 +364,10 @@ def demand_with(chunk: Chunk, rows: I64, stock: F64, received: Mapping[int, F32]
     for k in np.flatnonzero(np.isin(rows, list(chunk.cushions))).tolist():
         centre = int(rows[k])
         demand[k] = chunk.cushions[centre].demand(float(stock[k]), received[centre])
+    since, reported = chunk.since[rows], chunk.reported[rows]
+    if since.any():
+        instead = reported + stock - chunk.on_hand[rows]
+        demand[:, :, 0] += taken_from(instead, since) - taken_from(reported, since)
     return demand
 
 

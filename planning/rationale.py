@@ -160,16 +160,26 @@ def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, An
     )
 
 
-def stock_drivers(reported: date, as_of: date) -> dict[str, Any]:
-    """The day of the stock report where it is older than the day planned for; nothing when it is of that day."""
-    return {"stock_date": reported.isoformat()} if reported < as_of else {}
+def stock_drivers(row: Mapping[str, Any], since: float, as_of: date) -> dict[str, Any]:
+    """The day of the stock report where it is older than the day planned for, with what is not reported since; else nothing."""
+    if row["stock_date"] >= as_of:
+        return {}
+    told = {"stock_date": row["stock_date"].isoformat()}
+    missing = {"unreported_days": row["unreported_days"], "unreported_qty_ea": figure(since)}
+    return told | missing if row["unreported_days"] else told
 
 
 def stock_reason(drivers: Mapping[str, Any]) -> str:
     """A sentence on a stock report that is not of the day planned for; empty when it is."""
     if drivers.get("stock_date") is None:
         return ""
-    return f" The stock is the one reported for {drivers['stock_date']}, with what is known to have moved since."
+    text = f" The stock is the one reported for {drivers['stock_date']}, with what is known to have moved since."
+    if drivers.get("unreported_days"):
+        text += (
+            f" Sales of {drivers['unreported_days']} days since are not reported: {words(drivers['unreported_qty_ea'])} are reckoned with, "
+            f"within the expected demand."
+        )
+    return text
 
 
 def late_drivers(late: tuple[str, float] | None) -> dict[str, Any]:

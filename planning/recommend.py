@@ -22,6 +22,7 @@ from planning.position import open_position
 from planning.projection import F64, order_value
 from planning.rows import decision_rows
 from planning.sampling import knots
+from planning.unreported import WEEK, taken_from, unreported_days, week_ends
 
 CHUNK_CELLS = 12_000_000  # series × scenarios × days held at once: some 100 MB of float32 for demand and receipts
 
@@ -50,13 +51,18 @@ def recommend(
     if book.is_empty():
         return REC_DECISIONS.empty()
     book, knot, days = _forecast_knots(inputs, book)
+    reports = inputs.frame("reports")
+    weeks = week_ends(reports, as_of)
+    unreported = unreported_days(book, reports, weeks, as_of)
+    book = book.with_columns(pl.Series("unreported_days", unreported.sum(axis=1)))
     lanes = {
         (r[0], r[1]): tuple(r[2:])
         for r in lane_lead_times(inputs).select("source_id", "site_id", *LEAD_COLUMNS).iter_rows()
     }
     world = World(
-        spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of), rooms(book), days_expected(inputs)
-    )
+        spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of), rooms(book), days_expected(inputs),
+        weeks, unreported,
+    )  # fmt: skip
     world.periods = _periods(world, book)
     routes = _routes(inputs, as_of, world)
     parts = _chunks(book, world)
@@ -136,7 +142,7 @@ def _periods(world: World, book: pl.DataFrame) -> int:
     longest = [
         int(world.lead(a, b).max()) + o + c + world.spec.receipt_to_shelf_days for a, b, o, c in live.iter_rows()
     ]
-    return max(2, min(max(longest, default=2), world.spec.max_horizon_days))
+    return max(WEEK, min(max(longest, default=WEEK), world.spec.max_horizon_days))
 
 
 def _chunks(book: pl.DataFrame, world: World) -> list[Any]:
@@ -229,6 +235,7 @@ def _solve_rows(
         "lasts_probability_frac": ((seen.need <= 0) & (seen.lost_before <= 0)).mean(axis=1), "covers_days": np.median(chunk.until, axis=1),
         "demand_until_qty_ea": _until(chunk.demand, chunk.until), "on_order_later_ea": later,
     }  # fmt: skip
+    since = taken_from(chunk.reported, chunk.since).mean(axis=1)
     lines = [
         Line(
             row=int(r), packs=float(packs[i]), wanted=float(wanted[i]), pack=float(chunk.pack[i]), saving=float(saving[i]),
@@ -236,7 +243,7 @@ def _solve_rows(
             flip=float("nan"), left=float(left[i]), shared=bool(np.isfinite(had[i])),
             one_pack=float(one_pack[i]), holding_day=float(chunk.holding_day[i]), stats={k: float(v[i]) for k, v in stats.items()},
             need=seen.need[i] if chunk.ok[i] else None, shortage=float(chunk.shortage[i]), held=float(held[i]),
-            rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]), doubt=doubts.get(i),
+            rejected=rejected.get(i, []), late=late.get(i), order_day=int(order_days[i]), doubt=doubts.get(i), since=float(since[i]),
         )
         for i, r in enumerate(rows)
     ]  # fmt: skip

@@ -135,7 +135,7 @@ def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool, limit: str)
 
 def _around(line: Line, row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
     """What every decision of an item × site says beside itself: old stock, goods given away, late orders, doubtful ones."""
-    said = stock_drivers(row["stock_date"], as_of) | given_drivers(line.given)
+    said = stock_drivers(row, line.since, as_of) | given_drivers(line.given)
     return said | late_drivers(line.late) | doubt_drivers(line.doubt)
 
 

@@ -20,6 +20,7 @@ from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
 
 STALE_AFTER = timedelta(days=14)
+REPORTS_FROM = timedelta(weeks=8)
 MOVES = ["item_id", "site_id", "inventory_date", "receipts_qty_ea", "outbound_qty_ea", "adjustments_qty_ea"]
 
 
@@ -58,6 +59,7 @@ def plan_inputs(world: World, day: date) -> Any:
         lanes=as_known.master_as_known(lake, "raw_master__lanes", ["origin_id", "destination_id", "mode_code"], cutoff),
         supplier_items=as_known.master_as_known(lake, "raw_master__supplier_items", ["supplier_id", "item_id"], cutoff),
         loads=as_known.master_as_known(lake, "raw_master__items", ["item_id"], cutoff),
+        reports=as_known.sales_reports(lake, day - REPORTS_FROM, day, cutoff),
     )
 
 
@@ -68,7 +70,15 @@ def _stamped(frame: pl.DataFrame, world: World, day: date) -> pl.DataFrame:
 
 @asset(
     name="rec_decisions",
-    deps=["pred_demand__28d", "pred_lead_time__lane", "pred_order__arrival", "fct_inventory_daily", "fct_order_events"],
+    deps=[
+        "pred_demand__28d",
+        "pred_lead_time__lane",
+        "pred_order__arrival",
+        "fct_inventory_daily",
+        "fct_order_events",
+        "fct_demand_daily",
+        "int_findings_detected",
+    ],
     group_name="s7_recommend",
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,

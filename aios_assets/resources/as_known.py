@@ -54,6 +54,28 @@ def selling_days(lake: Lake, first: date, last: date, instant: datetime) -> pl.D
     )
 
 
+def sales_reports(lake: Lake, first: date, last: date, instant: datetime) -> pl.DataFrame:
+    """Sites and business days of which sales of anything were reported, be they none, as known at `instant`.
+
+    Returns:
+        site_id, demand_date, is_stretch (a report of the site booked several days on this one), sorted.
+    """
+    days = (
+        lake.scan("fct_demand_daily")
+        .filter(pl.col("demand_date").is_between(first, last), pl.col("sales_qty_ea").is_not_null(), known_at(instant))
+        .select("site_id", "demand_date")
+        .unique()
+        .sort("site_id", "demand_date")
+        .collect()
+    )
+    told = (pl.col("kind_code") == "period_report") & pl.col("finding_date").is_between(first, last)
+    stretches = lake.read("int_findings_detected", columns=["site_id", "finding_date"], where=told & known_at(instant))
+    return days.join(
+        stretches.select("site_id", pl.col("finding_date").alias("demand_date"), pl.lit(True).alias("is_stretch")).unique(),
+        on=["site_id", "demand_date"], how="left", maintain_order="left",
+    ).with_columns(pl.col("is_stretch").fill_null(False))  # fmt: skip
+
+
 def _believed(first: date, last: date) -> pl.Expr:
     return pl.col("demand_date").is_between(first, last) & ~pl.col("is_suspect")
 

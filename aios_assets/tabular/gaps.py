@@ -15,7 +15,7 @@ SERIES = ["site_id", "item_id", "item_gtin"]
 LISTED_FRAC = 0.5
 
 
-def with_gaps_as_zero(shaped: Shaped, uri: str) -> pl.DataFrame:
+def with_gaps_as_zero(shaped: Shaped, uri: str, every: int = 1) -> pl.DataFrame:
     """Rows of sales, with one of zero for every day that the file does not list, from an item's first day to the last of the file.
 
     Such a row points to the row that lists its item first (`segment_no`); its `line_no` is 1 plus the days since then.
@@ -23,28 +23,38 @@ def with_gaps_as_zero(shaped: Shaped, uri: str) -> pl.DataFrame:
     Args:
         shaped: rows of sales.
         uri: the file's name, for messages.
+        every: days that a row is of, the last of which is its date: then it is about such stretches instead of days.
 
     Raises:
-        BadInputError: rows were set aside, or are of periods longer than a day: which day a row is missing of nobody knows then.
+        BadInputError: rows were set aside, or are not all of `every` days: which day a row is missing of nobody knows then.
     """
     if shaped.faults:
         what = f"{len(shaped.faults):,} rows cannot be read (first: row {shaped.faults[0].row}), and days without a row sold nothing"
         raise BadInputError(what, where=uri, todo="correct them, or leave `gaps: zero` out of the mapping")
     rows = shaped.rows
-    if rows.filter(pl.col("period_start_date") < pl.col("activity_date")).height:
-        what = "rows are of periods longer than a day, and `gaps: zero` is about days"
+    begin = pl.coalesce("period_start_date", "activity_date")
+    if rows.filter(begin != pl.col("activity_date") - pl.duration(days=every - 1)).height:
+        what = f"rows are of other periods than {'a day' if every == 1 else f'{every} days'}, and `gaps: zero` is about those"
+        raise BadInputError(
+            what, where=uri, todo="leave it out of the mapping, or say `period_days` if all are equally long"
+        )
+    apart = (pl.col("activity_date") - pl.col("activity_date").min()).dt.total_days() % every
+    if rows.select(apart.n_unique()).item() > 1:
+        what = f"periods of {every} days end on different days in this file, and `gaps: zero` needs one row of them to follow the other"
         raise BadInputError(what, where=uri, todo="leave it out of the mapping")
     first = rows.sort("activity_date", "_row").unique(SERIES, keep="first", maintain_order=True)
-    days = pl.date_ranges("activity_date", pl.lit(rows["activity_date"].max()))
+    days = pl.date_ranges("activity_date", pl.lit(rows["activity_date"].max()), interval=f"{every}d")
     listed = [*SERIES, "activity_date"]
     said = {"activity_code": "QS", "quantity": 0.0, "unit_code": "EA"}
-    empty = [c for c in rows.columns if c not in (*listed, *said, "_row")]
+    begun = [] if every == 1 else ["period_start_date"]
+    empty = [c for c in rows.columns if c not in (*listed, *said, *begun, "_row")]
     unlisted = (
         first.select(*SERIES, "_row", pl.col("activity_date").alias("_first"), days)
         .explode("activity_date")
         .join(rows.select(listed).unique(), on=listed, how="anti", nulls_equal=True)
         .sort("_row", "activity_date")
         .with_columns(**{k: pl.lit(v) for k, v in said.items()}, **{k: pl.lit(None, rows.schema[k]) for k in empty})
+        .with_columns((pl.col("activity_date") - pl.duration(days=every - 1)).alias(c) for c in begun)
         .with_columns(line_no=((pl.col("activity_date") - pl.col("_first")).dt.total_days() + 1).cast(pl.Int32))
     )
     numbered = rows.with_columns(line_no=pl.lit(1, pl.Int32))
@@ -53,7 +63,7 @@ def with_gaps_as_zero(shaped: Shaped, uri: str) -> pl.DataFrame:
 
 def listing_sales_only(rows: pl.DataFrame) -> list[str]:
     """A note where days are missing and no row says zero: is what is not listed zero, or unknown?"""
-    if rows.is_empty() or (rows["quantity"] <= 0).any():
+    if rows.is_empty() or (rows["quantity"] <= 0).any() or rows["period_start_date"].is_not_null().any():
         return []
     spans = rows.group_by(SERIES).agg(pl.col("activity_date").n_unique().alias("days"), pl.col("activity_date").min())
     last = pl.lit(rows["activity_date"].max())

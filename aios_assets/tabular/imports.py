@@ -6,6 +6,7 @@ lines, receipts as goods taken in.
 
 from __future__ import annotations
 
+from calendar import day_name
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -49,6 +50,8 @@ _NUMBERED = {
 _NEEDED = {"receipts": ("site_id",)}
 # Rows that lie further back than this were hardly known first when their file came.
 HISTORY = timedelta(days=35)
+# So many dates, all of one weekday, are no chance.
+LEAST_WEEKS = 4
 # The day since which a statement of an item corrects what was stated before.
 HELD_SINCE = "pack_from_date"
 _OURS = (
@@ -132,9 +135,10 @@ def preview_import(
         BadInputError: the file as a whole cannot be used: no row fits, or a column is missing; names what it has and what
             the mapping needs.
     """
-    if mapping.gaps and mapping.kind != "sales":
-        what = f"`gaps: {mapping.gaps}` says what a file of sales does not list"
-        raise BadInputError(what, where=where, todo=f"leave it out of the mapping of {mapping.kind}")
+    for name, given in (("gaps", mapping.gaps), ("period_days", mapping.period_days)):
+        if given and mapping.kind != "sales":
+            what = f"`{name}: {given}` says something of a file of sales"
+            raise BadInputError(what, where=where, todo=f"leave it out of the mapping of {mapping.kind}")
     if mapping.kind == "items":
         from aios_assets.tabular.master import MASTER_KINDS, shape_master
 
@@ -143,7 +147,10 @@ def preview_import(
     elif mapping.kind in IMPORT_TABLES:
         shaped, _ = _shape(content, mapping, where, received_at)
         unlisted = _said(shaped, mapping, where).height - shaped.rows.height
-        notes = [f"{unlisted:,} site, item and days without a row count as days without a sale"] if unlisted else []
+        spans = f"stretches of {mapping.period_days} days" if mapping.period_days else "days"
+        notes = (
+            [f"{unlisted:,} site, item and {spans} without a row count as {spans} without a sale"] if unlisted else []
+        )
         notes += [note for notes_of in _NOTES.get(mapping.kind, ()) for note in notes_of(shaped.rows, mapping)]
         notes += _history(shaped.rows, mapping, received_at) if is_first else []
     else:
@@ -175,11 +182,24 @@ def _left_out(sheet: Sheet, table: Table, mapping: Mapping) -> list[str]:
 
 def _said(shaped: Shaped, mapping: Mapping, uri: str) -> pl.DataFrame:
     """What the file says: its rows, and with `gaps: zero` a row for every day that it does not list."""
-    return with_gaps_as_zero(shaped, uri) if mapping.gaps else shaped.rows.with_columns(line_no=pl.lit(1, pl.Int32))
+    every = mapping.period_days or 1
+    return (
+        with_gaps_as_zero(shaped, uri, every) if mapping.gaps else shaped.rows.with_columns(line_no=pl.lit(1, pl.Int32))
+    )
 
 
 def _listing_sales_only(rows: pl.DataFrame, mapping: Mapping) -> list[str]:
     return [] if mapping.gaps else listing_sales_only(rows)
+
+
+def _on_one_weekday(rows: pl.DataFrame, _mapping: Mapping) -> list[str]:
+    """All sales on one weekday, and no word of the days before: a week's total taken for a day's sales is planned for that day."""
+    days = rows.filter(pl.col("period_start_date").is_null())["activity_date"].unique()
+    if len(days) < LEAST_WEEKS or days.dt.weekday().n_unique() > 1:
+        return []
+    return [
+        f"all rows are of {day_name[days[0].weekday()]}s. To do: if a row is of the week that ends with its date, say `period_days: 7` in the mapping"
+    ]
 
 
 def _returns_alone(rows: pl.DataFrame, _mapping: Mapping) -> list[str]:
@@ -222,7 +242,7 @@ def _history(rows: pl.DataFrame, mapping: Mapping, received_at: datetime) -> lis
     ]
 
 
-_NOTES = {"sales": (_returns_alone, _listing_sales_only), "receipts": (_closing_no_order,)}
+_NOTES = {"sales": (_returns_alone, _listing_sales_only, _on_one_weekday), "receipts": (_closing_no_order,)}
 
 
 def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Shaped, list[str]]:
@@ -239,8 +259,16 @@ def _shape(content: bytes, mapping: Mapping, uri: str, at: datetime) -> tuple[Sh
     wanted = [c for c in columns if c.name not in made]
     full = replace(mapping, constants=mapping.constants | defaults)
     shaped = shape(sheet, wanted, (), full, uri, _least)
-    shaped = replace(shaped, rows=shaped.rows.with_columns(**made))
+    shaped = replace(shaped, rows=_stretched(shaped.rows.with_columns(**made), mapping))
     return without_future(shaped, _EVENT[kind], mapping.columns.get(_EVENT[kind], _EVENT[kind]), at), sheet.columns
+
+
+def _stretched(rows: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    """Sales with the first day of their period, where the mapping says how long it is and the row does not."""
+    if mapping.period_days is None or mapping.kind != "sales":
+        return rows
+    first = pl.col("activity_date") - pl.duration(days=mapping.period_days - 1)
+    return rows.with_columns(pl.coalesce("period_start_date", first).alias("period_start_date"))
 
 
 def _least(column: Column) -> float | None:

@@ -12,6 +12,8 @@ from aios_assets.contracts.errors import BadInputError
 
 # What is known later than this is no report of a day.
 MOST_KNOWN_AFTER = 60
+# Stretches longer than a month are no report of sales.
+LONGEST_PERIOD = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Mapping:
             None: all rows were known when the file reached us.
         gaps: "zero" where an item of a sales file sold nothing on days without a row, from its first row to the last day of the
             file; None: nothing is known of such days.
+        period_days: each row of a sales file is of so many days, the last of which is its date; None: of one day, or of what
+            `period_start_date` says.
     """
 
     kind: str = ""
@@ -45,6 +49,7 @@ class Mapping:
     encoding: str = "utf-8"
     known_after_days: int | None = None
     gaps: str | None = None
+    period_days: int | None = None
 
 
 def mapping_of(data: Any, where: str) -> Mapping:
@@ -86,12 +91,11 @@ def mapping_of(data: Any, where: str) -> Mapping:
         raise BadInputError(
             "'decimal_comma' in the mapping is not true or false", where=where, todo="write true or false"
         )
-    days = values.get("known_after_days")
-    if days is not None and (isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MOST_KNOWN_AFTER):
-        raise BadInputError(
-            "'known_after_days' in the mapping is no whole number of days", where=where,
-            todo=f"give 0 to {MOST_KNOWN_AFTER}, or leave it out",
-        )  # fmt: skip
+    for name, low, high in (("known_after_days", 0, MOST_KNOWN_AFTER), ("period_days", 2, LONGEST_PERIOD)):
+        days = values.get(name)
+        if days is not None and (isinstance(days, bool) or not isinstance(days, int) or not low <= days <= high):
+            what = f"'{name}' in the mapping is no whole number of days"
+            raise BadInputError(what, where=where, todo=f"give {low} to {high}, or leave it out")
     gaps = values.get("gaps")
     if gaps not in (None, "zero", "unknown"):
         raise BadInputError("'gaps' in the mapping is neither zero nor unknown", where=where, todo="write one of them")

@@ -65,11 +65,11 @@ def test_every_day_from_an_items_first_to_the_last_of_the_file_is_said_once(
 def test_what_was_not_read_is_not_taken_for_zero() -> None:
     for text, words in (
         (f"{HEAD}\n1,A,2026-01-05,1\n1,A,2026-01-08,-2\n", r"1 rows cannot be read \(first: row 3\)"),
-        (f"{HEAD},period_start_date\n1,A,2026-01-11,1,2026-01-05\n", "periods longer than a day"),
+        (f"{HEAD},period_start_date\n1,A,2026-01-11,1,2026-01-05\n", "other periods than a day"),
     ):
         with pytest.raises(BadInputError, match=words):
             preview_import(text.encode(), ZERO, "s.csv", AT)
-    with pytest.raises(BadInputError, match="says what a file of sales does not list"):
+    with pytest.raises(BadInputError, match="says something of a file of sales"):
         preview_import(
             b"site_id,item_id,position_date,quantity\n1,A,2026-01-05,1\n",
             Mapping(kind="stock", gaps="zero"),
@@ -97,3 +97,69 @@ def test_a_list_of_sales_is_told_and_what_was_made_of_it_as_well() -> None:
     ]
     for more in ("1,A,2026-01-06,0\n", "".join(f"1,A,2026-01-{d:02d},1\n" for d in range(6, 14))):
         assert preview_import((text + more).encode(), Mapping(kind="sales"), "s.csv", AT)["notes"] == []
+
+
+WEEKS = Mapping(kind="sales", period_days=7)
+
+
+def test_rows_of_weeks_are_of_seven_days_and_weeks_without_a_row_can_be_zero() -> None:
+    text = f"{HEAD}\n1,A,2026-01-10,5\n1,A,2026-01-31,3\n1,B,2026-01-24,2\n"
+    facts, counts = read(text, WEEKS)
+    assert counts["gaps_as_zero"] == 0 and facts.height == 3
+    assert (facts["activity_date"] - facts["period_start_date"]).dt.total_days().to_list() == [6, 6, 6]
+    facts, counts = read(text, Mapping(kind="sales", period_days=7, gaps="zero"))
+    weeks = (
+        facts.filter(pl.col("quantity") == 0)
+        .select("item_id", "activity_date", "period_start_date", "line_no")
+        .sort("activity_date")
+    )
+    assert weeks.rows() == [
+        ("A", date(2026, 1, 17), date(2026, 1, 11), 8), ("A", date(2026, 1, 24), date(2026, 1, 18), 15), ("B", date(2026, 1, 31), date(2026, 1, 25), 8)
+    ]  # fmt: skip
+    assert counts["gaps_as_zero"] == 3
+    conform(TABLES["raw_edi__product_activity"], facts)
+
+
+def test_a_row_keeps_the_period_it_states() -> None:
+    facts, _ = read(f"{HEAD},period_start_date\n1,A,2026-01-10,5,2026-01-08\n1,A,2026-01-17,5,\n", WEEKS)
+    assert facts["period_start_date"].to_list() == [date(2026, 1, 8), date(2026, 1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("1,A,2026-01-10,5,2026-01-08", "other periods than 7 days"),
+        ("1,A,2026-01-10,5,\n1,A,2026-01-16,5,", "end on different days"),
+    ],
+)
+def test_weeks_that_do_not_follow_each_other_have_no_zero_between_them(lines: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        preview_import(
+            f"{HEAD},period_start_date\n{lines}\n".encode(),
+            Mapping(kind="sales", period_days=7, gaps="zero"),
+            "s.csv",
+            AT,
+        )
+
+
+def test_sales_all_on_one_weekday_are_told() -> None:
+    text = HEAD + "".join(f"\n1,A,2026-01-{d:02d},5" for d in (3, 10, 17, 24)) + "\n"
+    assert "all rows are of Saturdays" in str(
+        preview_import(text.encode(), Mapping(kind="sales"), "s.csv", AT)["notes"]
+    )
+    assert preview_import(text.encode(), WEEKS, "s.csv", AT)["notes"] == []
+    three = text.rsplit("\n", 2)[0] + "\n"
+    assert "Saturdays" not in str(preview_import(three.encode(), Mapping(kind="sales"), "s.csv", AT)["notes"])
+
+
+@pytest.mark.parametrize("days", [1, 32, "7", True, 6.5])
+def test_how_long_a_period_is_is_a_number_of_days(days: object) -> None:
+    with pytest.raises(BadInputError, match="'period_days' in the mapping is no whole number of days"):
+        parse_mapping(f"period_days: {days!r}".replace("True", "true"))
+    with pytest.raises(BadInputError, match="says something of a file of sales"):
+        preview_import(
+            b"site_id,item_id,position_date,quantity\n1,A,2026-01-05,1\n",
+            Mapping(kind="stock", period_days=7),
+            "s.csv",
+            AT,
+        )
