@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aios_assets.edi import edifact_more, edifact_moves, edifact_orders, edifact_stock
+from aios_assets.edi import edifact_more, edifact_moves, edifact_orders, edifact_stock, packing
 from aios_assets.edi.mapping import Mapping
 from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.view import View
@@ -16,14 +16,18 @@ def _plain(*openers: str, read: Callable[[View], list[Typed]]) -> Mapping:
     return Mapping(openers, lambda view, _senders: read(view), HEADERS)
 
 
+def _packed(read: Callable[[View], list[Typed]]) -> Mapping:
+    return Mapping(("LIN",), lambda view, _senders: read(view), packing.ENDS, context=("CPS",))
+
+
 MAPPINGS: dict[str, Mapping] = {
     "ORDERS": _plain("LIN", read=lambda v: edifact_orders.orders(v, "ORDERS")),
     "ORDCHG": _plain("LIN", read=lambda v: edifact_orders.orders(v, "ORDCHG")),
     "ORDRSP": _plain("LIN", read=edifact_orders.responses),
     "SLSRPT": Mapping(("LIN",), edifact_stock.sales, HEADERS, context=("LOC",)),
-    "INVRPT": Mapping(("LIN",), edifact_stock.inventory, HEADERS, context=("LOC",)),
-    "DESADV": _plain("LIN", read=edifact_moves.shipments),
-    "RECADV": _plain("LIN", read=edifact_moves.receipts),
+    "INVRPT": Mapping(("LIN",), edifact_stock.inventory, HEADERS),
+    "DESADV": _packed(edifact_moves.shipments),
+    "RECADV": _packed(edifact_moves.receipts),
     "INVOIC": _plain("LIN", read=edifact_moves.invoices),
     "IFTSTA": Mapping(("STS",), lambda view, _senders: edifact_moves.statuses(view), HEADERS, context=("CNI", "LOC")),
     "DELFOR": _plain("LIN", read=edifact_more.schedules),

@@ -22,16 +22,26 @@ from aios_assets.edi.edifact_orders import (
     quantities,
     references,
 )
+from aios_assets.edi.packing import ENDS, ask, despatched, of_message, of_package
 from aios_assets.edi.refusals import ask_about_units, edifact_taken
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines, scoped
+from aios_assets.edi.withdrawn import EDIFACT_WITHDRAWS, nothing_left, told
 
 
-def _ordered(base: pl.DataFrame, view: View) -> pl.DataFrame:
-    """order_number and order_line from RFF+ON of the header or the line."""
-    rff = having(references(view), "kind", "ON", "CO")
-    base = scoped(base, rff, "order_number", "value")
-    own = having(references(view), "kind", "ON", "LI", "CO")
+def _ordered(base: pl.DataFrame, view: View, *, packed: bool = False) -> pl.DataFrame:
+    """order_number and order_line from RFF+ON of the line, else of its packages, else of the header."""
+    found = references(view)
+    rff = having(found, "kind", "ON", "CO")
+    if packed:
+        base = of_package(base, rff, view, "value")
+        rff = pl.concat([of_message(rff, view), lines(rff)])
+        base = scoped(base, header(rff), "head_order", "value")
+        base = attach(base, lines(rff).filter(pl.col("value").is_not_null()), "line", "value")
+        base = base.with_columns(order_number=pl.coalesce("value", "packed", "head_order"))
+    else:
+        base = scoped(base, rff, "order_number", "value")
+    own = having(found, "kind", "ON", "LI", "CO")
     own = own.with_columns(
         position=pl.when(pl.col("kind") == "LI").then(pl.coalesce("position", "value")).otherwise("position")
     )
@@ -41,19 +51,17 @@ def _ordered(base: pl.DataFrame, view: View) -> pl.DataFrame:
 
 
 def shipments(view: View) -> list[Typed]:
-    """DESADV to shipment lines: one row per LIN.
+    """DESADV to shipment lines: one row per LIN, or per place that a line is for.
 
     Args:
-        view: messages; lines opened by LIN.
+        view: messages; lines opened by LIN and closed by CPS.
     """
-    base = _ordered(lin_items(view), view)
-    base = attach(base, opening(view), "set", "number").rename({"number": "shipment_id"})
-    base = attach(
-        base, having(quantities(view), "kind", "12", "46", "11", "21", "1", "113"), "line", "quantity", "unit_code"
-    )
-    found = header(dtm(view))
-    base = day(base, found, "shipped_date", "11", "10", "137")
-    base = day(base, found, "expected_date", "17", "132", "2", "358", "191", "76", "69")
+    base = _ordered(lin_items(view), view, packed=True)
+    head = opening(view)
+    base = attach(base, head, "set", "number").rename({"number": "shipment_id"})
+    found = of_message(dtm(view), view)
+    base = day(base, found, "shipped_date", "11", "186", "137")
+    base = day(base, found, "expected_date", "17", "132", "2", "358", "191", "76", "69", "67")
     nad = parties(view)
     for name, kinds in (
         ("ship_to_site_id", ("DP", "ST", "UC", "CN", "BY")),
@@ -63,27 +71,44 @@ def shipments(view: View) -> list[Typed]:
     base = party(base, header(nad), "carrier_id", "CA", "FW")
     tdt = view.pick("TDT", carrier=(5, 1))
     base = attach(base, tdt.filter(pl.col("carrier").is_not_null()), "set", "carrier")
-    base = base.with_columns(
-        carrier_id=pl.coalesce("carrier", "carrier_id"), unit_code=pl.col("unit_code").fill_null("EA")
+    base = despatched(base, view).with_columns(
+        ship_to_site_id=pl.coalesce("store", "ship_to_site_id"),
+        carrier_id=pl.coalesce("carrier", "carrier_id"),
+        unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    return [finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+    base = nothing_left(base, head, EDIFACT_WITHDRAWS)
+    typed = finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
+    return [told(ask(typed, base), head, EDIFACT_WITHDRAWS, base["set"])]
 
 
 def receipts(view: View) -> list[Typed]:
     """RECADV to receipt lines: one row per LIN; quantity is what was taken in (`refusals`).
 
     Args:
-        view: messages; lines opened by LIN.
+        view: messages; lines opened by LIN and closed by CPS.
     """
-    base = _ordered(lin_items(view), view)
-    base = attach(base, opening(view), "set", "number").rename({"number": "receipt_id"})
+    base = _ordered(lin_items(view), view, packed=True)
+    head = opening(view)
+    base = attach(base, head, "set", "number").rename({"number": "receipt_id"})
     base = edifact_taken(base, view)
-    base = day(base, header(dtm(view)), "received_date", "50", "310", "35", "137")
+    found = dtm(view)
+    base = day(
+        base, pl.concat([of_message(found, view), _of_goods(found, view)]), "received_date", "50", "310", "35", "137"
+    )
     base = party(base, parties(view), "site_id", "DP", "ST", "UC", "CN", "BY")
     base = scoped(base, having(references(view), "kind", "DQ", "AAK", "AAS", "DL"), "shipment_id", "value")
     base = base.with_columns(unit_code=pl.col("unit_code").fill_null("EA"))
+    base = nothing_left(base, head, EDIFACT_WITHDRAWS)
     typed = finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
-    return [ask_about_units(typed, base)]
+    return [told(ask_about_units(typed, base), head, EDIFACT_WITHDRAWS, base["set"])]
+
+
+def _of_goods(found: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Days on which the goods of a line came, which stand behind it and before its references."""
+    inner = view.relined(("LIN", "RFF", "PCI", "DOC"), ENDS)
+    at = inner.pick("DTM", kind=(1, 1)).filter(pl.col("kind").is_in(["50", "310", "35"])).select("row", at="line")
+    own = lines(found).join(at, on="row", how="inner", maintain_order="left")
+    return own.filter(pl.col("at") == pl.col("line")).drop("at")
 
 
 # 1001: credit notes for goods, financial adjustments, self-billed, consolidated, of a third party, factored.

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
-from aios_assets.edi.edifact_orders import dtm, lin_items, parties, price, quantities
+from aios_assets.edi.edifact_orders import dtm, lin_items, opening, parties, price, quantities
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines
+from aios_assets.edi.withdrawn import EDIFACT_WITHDRAWS, withdrawn
 
 PLACES = ("162", "14", "18", "7", "198")
 SITES = ("ST", "BY", "WH", "DP", "SN", "GM", "SE", "MR", "LSP", "DS")
 # 6063 to X12 859 and 673; other codes stay as sent.
 SOLD = {"153": "QS", "25": "QS", "47": "QS", "145": "QA", "17": "QA", "191": "QT", "61": "QU", "48": "QR", "194": "QR"}
+# Who has the stock of an INVRPT: a warehouse or a store before its owner; GY reports it.
+HOLDERS = ("WH", "ST", "DP", "SN", "GY", "BY", "GM", "SE", "LSP", "DS")
+# 7491 to X12 673 of what is there and cannot be sold: damaged, awaiting inspection, unfinished. Accepted, bonded and reserved products are on hand.
+UNSALEABLE = {"2": "74", "5": "QH", "10": "37", "11": "37"}
+_AS_OF = ("366", "91", "356", "194", "90", "137", "7")
+_ENDS = ("UNH", "UNS", "CNT", "UNT")
 COUNTED = {"145": "17", "17": "17", "191": "A5"}
 # On hand in D.96A, consignment stock later; some partners report with it, and with nothing else, what was sold.
 LOOSE = "152"
@@ -54,7 +63,7 @@ def grouped(view: View) -> View:
     Without this the LOC of the next store would be read as part of the last line of this one.
     """
     places = view.pick("LOC", who=1).filter(pl.col("who").is_in(["162", "198"]))["row"].to_numpy()
-    return view.relined(("LIN",), ("UNH", "UNS", "CNT", "UNT"), also=places)
+    return view.relined(("LIN",), _ENDS, also=places)
 
 
 def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
@@ -88,23 +97,34 @@ def _counted(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
     return qty, lin
 
 
-def _directed(qty: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Adjustments (191) below zero where their INV says out of inventory (4501: 1).
+def _with_inv(qty: pl.DataFrame, view: View) -> pl.DataFrame:
+    """direction (4501) and stock (7491) of each quantity from its INV.
 
     INV stands after its QTY up to D.96A and before it since D.01B; which of them a line has first tells the order.
     """
-    inv = lines(view.pick("INV", direction=1)).select("row", "line", "direction", inv_row="row").sort("row")
-    if inv.is_empty() or not (qty["kind"] == "191").any():
-        return qty
-    first = inv.group_by("line").agg(first_inv=pl.col("row").min())
+    inv = lines(view.pick("INV", direction=1, stock=2)).rename({"row": "inv_row"}).drop("set").sort("inv_row")
+    if inv.is_empty():
+        return qty.with_columns(direction=pl.lit(None, dtype=pl.String), stock=pl.lit(None, dtype=pl.String))
+    first = inv.group_by("line").agg(first_inv=pl.col("inv_row").min())
     qty = qty.join(first, on="line", how="left", maintain_order="left").sort("row")
-    before = qty.join_asof(inv, on="row", by="line", strategy="backward", check_sortedness=False)
-    after = qty.join_asof(inv, on="row", by="line", strategy="forward", check_sortedness=False)
+    sides: tuple[Literal["backward"], Literal["forward"]] = ("backward", "forward")
+    before, after = (
+        qty.join_asof(inv, left_on="row", right_on="inv_row", by="line", strategy=side, check_sortedness=False)
+        for side in sides
+    )
     next_qty = pl.col("row").shift(-1).over("line")
-    own = after.select(pl.when((pl.col("inv_row") < next_qty) | next_qty.is_null()).then("direction")).to_series()
+    is_own = after.select(((pl.col("inv_row") < next_qty) | next_qty.is_null()).fill_null(value=False)).to_series()
     leads = pl.col("first_inv") < pl.col("row").min().over("line")
-    goes_out = pl.when(leads).then(before["direction"]).otherwise(own) == "1"
-    return qty.with_columns(quantity=below_zero("quantity", (pl.col("kind") == "191") & goes_out)).drop("first_inv")
+    return qty.with_columns(
+        pl.when(leads).then(before[name]).when(is_own).then(after[name]).alias(name) for name in ("direction", "stock")
+    ).drop("first_inv")
+
+
+def _directed(qty: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Adjustments (191) below zero where their INV says out of inventory (4501: 1)."""
+    qty = _with_inv(qty, view)
+    goes_out = (pl.col("kind") == "191") & (pl.col("direction") == "1")
+    return qty.with_columns(quantity=below_zero("quantity", goes_out)).drop("direction")
 
 
 def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
@@ -138,28 +158,46 @@ def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
     )
 
 
+def _held_at(base: pl.DataFrame, view: View, inner: View, sender: pl.DataFrame) -> pl.DataFrame:
+    """site_id: the place or party behind the quantity, else of its item, else of the message, else the sender."""
+    for scope, source in (("own", inner), ("line", inner), ("set", view)):
+        loc = having(source.pick("LOC", who=1, site=(2, 1)), "who", *PLACES)
+        for name, found in (("loc", loc), ("nad", having(parties(source), "who", *HOLDERS).rename({"party": "site"}))):
+            found = header(found) if scope == "set" else found.rename({"line": scope}) if scope == "own" else found
+            base = attach(base, found.filter(pl.col("site").is_not_null()), scope, "site", suffix=f"_{scope}_{name}")
+    base = base.join(sender, on="set", how="left", maintain_order="left")
+    told = (f"site_{scope}_{name}" for scope in ("own", "line", "set") for name in ("loc", "nad"))
+    return base.with_columns(site_id=pl.coalesce(*told, "sender_id"))
+
+
 def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
-    """INVRPT to inventory positions: one row per QTY of a line.
+    """INVRPT to inventory positions: one row per QTY of a line, without those that say what is in its packages.
+
+    LOC, NAD and DTM behind a QTY are its own, before the first they are the item's.
 
     Args:
         view: messages; lines opened by LIN.
         sender: set and sender_id, the site of last resort.
+
+    Source: UN/EDIFACT INVRPT, D.96A to D.21A: groups of LIN, QTY (INV) and CPS.
     """
-    base, silent = _counted(view)
-    base = _sited(pl.concat([base, silent], how="diagonal"), view, sender)
+    qty, silent = _counted(view.relined(("LIN",), (*_ENDS, "CPS")))
+    base = pl.concat([qty.with_columns(own="row"), silent], how="diagonal")
+    base = _held_at(base, view, view.relined(("LIN", "QTY", "CPS"), _ENDS), sender)
     base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
-    found = dtm(view)
-    when = having(found, "kind", "366", "91", "356", "194", "50", "90", "137", "7")
-    base = attach(base, lines(when).filter(~pl.col("kind").is_in(["50"])), "line", "day", suffix="_line")
-    base = attach(base, header(when), "set", "day")
+    # A reference, a price and a package have days of their own.
+    inner = view.relined(("LIN", "QTY", "CPS", "RFF", "PRI"), _ENDS)
+    when, first = having(dtm(inner), "kind", *_AS_OF), having(dtm(view), "kind", *_AS_OF, "50")
+    base = attach(attach(base, when.rename({"line": "own"}), "own", "day"), when, "line", "day", suffix="_line")
+    base = attach(base, header(first), "set", "day", suffix="_set")
+    on_hand = pl.col("kind").is_in(["145", "17"])
+    other = pl.when(on_hand).then(pl.col("stock").replace_strict(UNSALEABLE, default=None, return_dtype=pl.String))
+    code = pl.coalesce(other, pl.col("kind").replace(COUNTED))
     base = base.with_columns(
-        quantity_code=pl.when(pl.col("kind").is_null()).then(pl.lit("17")).otherwise(pl.col("kind").replace(COUNTED)),
-        position_date=pl.coalesce("day_line", "day"),
+        quantity_code=pl.when(pl.col("kind").is_null()).then(pl.lit("17")).otherwise(code),
+        position_date=pl.coalesce("day", "day_line", "day_set"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    at = {"quantity": 1, "item_id": 3}
-    return [
-        finish(
-            RAW_EDI_INVENTORY_POSITIONS, base, at, standard="EDIFACT", may_be_negative=pl.col("quantity_code") != "17"
-        )
-    ]
+    at, negative = {"quantity": 1, "item_id": 3}, pl.col("quantity_code") != "17"
+    typed = finish(RAW_EDI_INVENTORY_POSITIONS, base, at, standard="EDIFACT", may_be_negative=negative)
+    return [withdrawn(typed, opening(view), EDIFACT_WITHDRAWS, "BGM 1225")]

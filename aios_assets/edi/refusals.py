@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from aios_assets.edi.edifact_orders import quantities, with_number
+from aios_assets.edi.edifact_orders import with_number
+from aios_assets.edi.packing import direct, grouped, grouped_quantities
 from aios_assets.edi.typing_rules import Typed, read_number
-from aios_assets.edi.view import View, attach, first_component, having, lines
+from aios_assets.edi.view import View, attach, first_component, having
 from aios_assets.edi.words import say
 
 # X12 412: damaged, poor quality, wrong product, rejected, scrapped, over and returned. What is held (09), waits for its notice (13) or is
@@ -109,12 +110,14 @@ def edifact_taken(base: pl.DataFrame, view: View) -> pl.DataFrame:
 
     Source: UN/EDIFACT 6063 and 4221; EANCOM RECADV, notes on QTY and QVR.
     """
-    counted = quantities(view)
+    counted = direct(grouped_quantities(view), view)
     base = attach(
         base, having(counted, "kind", *_TAKEN).with_columns(stated_kind="kind"), "line", "quantity", "unit_code", "stated_kind"
     )  # fmt: skip
-    varied = lines(view.pick("QVR", quantity=(1, 1), kind=(1, 2), discrepancy=2))
-    varied = with_number(varied, "quantity")
+    varied = with_number(grouped(view, "QVR", quantity=(1, 1), kind=(1, 2), discrepancy=2), "quantity")
+    # Those behind PCI say of marked packages what the line says of all of them.
+    is_own = pl.col("at") == pl.col("line")
+    varied = varied.filter(is_own | ~is_own.any().over("line"))
     told = pl.concat([counted.select("line", "kind", "quantity", "unit_code"), varied], how="diagonal_relaxed")
     base = _joined(base, _refused(told), "refused", "unreadable", "refused_unit", "accepted", "received")
     base = _joined(base, _short(varied), "short", "short_kind")

@@ -13,6 +13,8 @@ from aios_assets.edi.words import say
 
 _FRAME = {c.name for c in (*POINTER, *ORIGIN)} | {"available_month"}
 _EARLIEST, _LATEST = 1970, 2099
+# How the reason begins for which a line of a message that cancels is set aside.
+WITHDRAWN = "the message"
 
 
 @dataclass(frozen=True, slots=True)

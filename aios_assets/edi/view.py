@@ -284,6 +284,24 @@ def scoped(base: pl.DataFrame, found: pl.DataFrame, name: str, value: str) -> pl
     return base.with_columns(pl.coalesce(f"{name}_line", name).alias(name)).drop(f"{name}_line")
 
 
+def behind(base: pl.DataFrame, found: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Add what is said behind each quantity, else before the first of its line, else behind the last for all of the line.
+
+    Args:
+        base: quantities with row, line and `own`, the row that says the quantity.
+        found: what a view says whose lines are opened by both (`relined`), the best first.
+        names: columns of `found`.
+    """
+    own = found.rename({"line": "own"})
+    base = attach(attach(base, own, "own", *names), found, "line", *names, suffix="_line")
+    last = base.group_by("line").agg(
+        pl.col("own").max().alias("last"), (pl.col(names[0]).is_not_null().sum() == 1).alias("alone")
+    )
+    last = attach(last.filter("alone"), own.rename({"own": "last"}), "last", *names)
+    base = attach(base, last, "line", *names, suffix="_last")
+    return base.with_columns(pl.coalesce(n, f"{n}_line", f"{n}_last").alias(n) for n in names)
+
+
 def first_component(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Keep the first component of a composite element (a unit of measure may be one)."""
     if not frame[name].str.contains(COMP, literal=True).any():

@@ -23,7 +23,7 @@ MAPPINGS: dict[str, Mapping] = {
     "855": _plain("PO1", read=lambda v: x12_orders.responses(v, "855")),
     "865": _plain("POC", read=lambda v: x12_orders.responses(v, "865")),
     "852": Mapping(("LIN",), x12_stock.activity, HEADERS, context=("N1",)),
-    "846": Mapping(("LIN",), x12_stock.inventory, HEADERS, context=("N1",)),
+    "846": Mapping(("LIN",), x12_stock.inventory, HEADERS),
     "856": Mapping(
         ("HL",), lambda view, _senders: x12_moves.shipments(view), ("ST", "CTT", "SE"), tree=("PRF", "N1", "TD5", "DTM")
     ),

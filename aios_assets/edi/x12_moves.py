@@ -16,6 +16,7 @@ from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.refusals import ask_about_units, x12_taken
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
+from aios_assets.edi.withdrawn import X12_WITHDRAWS, nothing_left, told
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
 from aios_assets.edi.zones import to_utc
 
@@ -23,9 +24,13 @@ _DEEPEST = 12
 # Levels of an 856 (X12 735) from the top: shipment, order, tare, pack; items and all others stand below.
 RANKS, LOWEST = {"S": 0, "O": 1, "T": 2, "P": 3}, 4
 _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("shipped_date", ("011", "010")),
-    ("expected_date", ("017", "067", "371", "002", "068", "056")),
+    # 370 and 371: departure and arrival. What was asked for (010) is no day of shipment, nor a schedule to ship (068) one of delivery.
+    ("shipped_date", ("011", "370")),
+    ("expected_date", ("017", "067", "371", "002")),
 )
+
+
+_INHERITED = ("order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date")
 
 
 def _tree(view: View) -> pl.DataFrame:
@@ -46,9 +51,8 @@ def _tree(view: View) -> pl.DataFrame:
         hl = attach(
             hl, having(found, "kind", *kinds).select("set", "line", "row", pl.col("day").alias(name)), "line", name
         )
-    return _inherit(
-        hl, ["order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date"]
-    )
+    top = pl.when(pl.col("level") == "S").then(pl.col("line").cast(pl.String))
+    return _inherit(hl.with_columns(shipment=top), [*_INHERITED, "shipment"])
 
 
 def _under_the_nearest(hl: pl.DataFrame) -> pl.DataFrame:
@@ -110,23 +114,30 @@ def shipments(view: View) -> list[Typed]:
         silent = items.select("row", "set", "line")
     base = pl.concat([counted, silent], how="diagonal").join(hl_of, on="row", how="left", maintain_order="left")
     base = attach(base, items, "line", "item_id", "item_gtin")
-    names = ["order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date"]
-    base = base.join(tree.select(pl.col("line").alias("hl"), *names), on="hl", how="left", maintain_order="left")
-    base = attach(base, view.pick("BSN", shipment_id=2, noticed=3), "set", "shipment_id", "noticed")
-    base = _shipment_defaults(base, view, tree, names)
+    base = base.join(
+        tree.select(pl.col("line").alias("hl"), *_INHERITED, "shipment"), on="hl", how="left", maintain_order="left"
+    )
+    head = view.pick("BSN", purpose=1, shipment_id=2, noticed=3)
+    base = attach(base, head, "set", "shipment_id", "noticed")
+    base = _shipment_defaults(base, view, tree)
     base = base.with_columns(
         shipped_date=pl.coalesce("shipped_date", "noticed"),
         unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
     )
-    return [finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 2, "item_id": 3, "shipped_date": 2})]
+    base = nothing_left(base, head, X12_WITHDRAWS)
+    typed = finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 2, "item_id": 3, "shipped_date": 2})
+    return [told(typed, head.rename({"shipment_id": "number"}), X12_WITHDRAWS, items["set"])]
 
 
-def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Values of the shipment level, and dates of the header, where the tree is broken or flat."""
-    top = tree.filter(pl.col("level") == "S")
-    shipment = [n for n in names if n != "order_number"]
+def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame) -> pl.DataFrame:
+    """Values of the shipment level where the tree is broken or flat, and dates of the header.
+
+    A line that hangs under a shipment level has no values of another; where a set has several, a line under none has those of none.
+    """
+    top = tree.filter(pl.col("level") == "S").filter(pl.len().over("set") == 1)
+    shipment = [n for n in _INHERITED if n != "order_number"]
     base = attach(base, top, "set", *shipment, suffix="_top").with_columns(
-        pl.coalesce(n, f"{n}_top").alias(n) for n in shipment
+        pl.coalesce(n, pl.when(pl.col("shipment").is_null()).then(f"{n}_top")).alias(n) for n in shipment
     )
     found = header(dates(view))
     for name, kinds in _DATES:

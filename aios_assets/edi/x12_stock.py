@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
-from aios_assets.edi.delims import COMP
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
-from aios_assets.edi.view import View, attach, having, header, item, lines
+from aios_assets.edi.view import View, attach, behind, first_component, having, header, item, lines
+from aios_assets.edi.withdrawn import X12_WITHDRAWS, withdrawn
 from aios_assets.edi.x12_orders import dates, parties, with_currency
 
 SITE = ("ST", "RL", "WH", "BY", "SU", "SF", "DC", "SN", "RS", "BS")
@@ -111,50 +114,96 @@ def _period(base: pl.DataFrame, view: View) -> pl.DataFrame:
     )
 
 
+# Of an 846 the day it tells of: 091 and 090 end and start of the report. Days of arrival (017, 371, 050) tell of other goods.
+_AS_OF = ("007", "091", "097", "009", "405", "140", "090")
+_HOLDS = ("WH", "RL", "ST", "SN", "DC", "SF", "BY", "SU", "RS", "BS")
+_SET_ENDS = ("ST", "CTT", "SE")
+
+
 def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
-    """846 to inventory positions: one row per QTY of a line.
+    """846 to inventory positions: one row per QTY of a line, or per store where SDQ splits it.
+
+    DTM and UIT behind a QTY are its own, before the first they are the line's. N1 stands behind the quantities of its item and holds
+    for these only.
 
     Args:
         view: 846 sets; lines opened by LIN.
         sender: set and sender_id, the site of last resort.
+
+    Source: X12 846, 003040 and later: loops LIN, QTY and N1.
     """
     items = item(view.pairs("LIN", first=2))
-    qty = lines(view.pick("QTY", quantity_code=1, quantity=2, unit_code=3))
+    inner = view.relined(("LIN", "QTY"), _SET_ENDS)
+    qty = _stocked_by_store(view, lines(view.pick("QTY", quantity_code=1, quantity=2, unit_code=3)))
     silent = items.filter(~pl.col("line").is_in(qty["line"].implode())).select("row", "set", "line")
     base = attach(pl.concat([qty, silent], how="diagonal"), items, "line", "item_id", "item_gtin")
-    found = sites(view)
-    base = current_site(base, found)
-    base = _site_after(base, found).join(sender, on="set", how="left", maintain_order="left")
-    unit = view.pick("UIT", uit=1)
-    unit = unit.with_columns(row=pl.col("row") - 1, uit=pl.col("uit").str.split(COMP).list.get(0, null_on_oob=True))
-    base = base.join(unit.select("row", "uit"), on="row", how="left", maintain_order="left")
-    when = having(dates(view), "kind", *_DAY)
-    base = attach(base, header(when), "set", "day", suffix="_head")
-    base = attach(base, lines(when), "line", "day")
-    base = attach(base, view.pick("BIA", issued=4), "set", "issued")
-    base = attach(base, _group_date(view), "set", "group_day")
+    base = _held_at(base, view, inner).join(sender, on="set", how="left", maintain_order="left")
+    unit = first_component(inner.pick("UIT", uit=1), "uit")
+    base = attach(attach(base, unit.rename({"line": "own"}), "own", "uit"), unit, "line", "uit", suffix="_line")
+    base = _counted_on(first_component(base, "unit_code"), view, inner)
     base = base.with_columns(
-        site_id=pl.coalesce("site", "sender_id"),
-        unit_code=pl.coalesce(pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True), "uit", pl.lit("EA")),
-        position_date=pl.coalesce("day", "day_head", "issued", "group_day"),
+        site_id=pl.coalesce("store", "site", "sender_id"),
+        unit_code=pl.coalesce("store_unit", "unit_code", "uit", "uit_line", pl.lit("EA")),
     )
-    at = {"quantity": 2, "quantity_code": 1, "item_id": 3}
-    return [
-        finish(
-            RAW_EDI_INVENTORY_POSITIONS, base, at, may_be_negative=pl.col("quantity_code").is_in(list(NET_POSITIONS))
-        )
-    ]
+    at: dict[str, int | str] = {"quantity": "amount_at", "quantity_code": 1, "item_id": 3}
+    negative = pl.col("quantity_code").is_in(list(NET_POSITIONS))
+    typed = finish(RAW_EDI_INVENTORY_POSITIONS, base, at, may_be_negative=negative)
+    return [withdrawn(typed, view.pick("BIA", purpose=1), X12_WITHDRAWS, "BIA01")]
 
 
-def _group_date(view: View) -> pl.DataFrame:
-    """Date of an inquiry form of 846 (BPT02 …) where BIA is absent."""
-    return view.pick("BPT", group_day=3)
+def _counted_on(base: pl.DataFrame, view: View, inner: View) -> pl.DataFrame:
+    """position_date: the day of the quantity itself, else of its item, else of the report."""
+    when = having(dates(inner), "kind", *_AS_OF)
+    base = attach(behind(base, lines(when), "day"), header(when), "set", "day", suffix="_head")
+    base = attach(base, view.pick("BIA", issued=4), "set", "issued")
+    return base.with_columns(position_date=pl.coalesce("day", "day_head", "issued"))
 
 
-def _site_after(base: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """The first site named later in the same line, where none came before."""
-    return (
-        attach(base, lines(found), "line", "site", suffix="_later")
-        .with_columns(site=pl.coalesce("site", "site_later"))
-        .drop("site_later")
+def _held_at(base: pl.DataFrame, view: View, inner: View) -> pl.DataFrame:
+    """site: the best party behind the quantity or, where parties stand before the quantities, before it; else the header's best."""
+    found = having(parties(inner), "who", *_HOLDS).rename({"line": "at", "party": "site"})
+    base = attach(base, found.filter(pl.col("at") < 0), "set", "site")
+    # N1 loops between two quantities are one statement: who reports, who supplies and where the goods are.
+    inside = found.filter(pl.col("at") >= 0).unique("at", keep="first", maintain_order=True).sort("at")
+    if inside.is_empty():
+        return base
+    line = pl.Series(view.line[np.searchsorted(view.rows, inside["at"].to_numpy())])
+    inside = inside.select("at", "site").with_columns(line=line)
+    leads = inside.group_by("line").agg(leads=pl.col("at").min() == pl.col("line").first())
+    base = base.join(leads, on="line", how="left", maintain_order="left").sort("own")
+    sides: tuple[Literal["backward"], Literal["forward"]] = ("backward", "forward")
+    before, after = (
+        base.join_asof(
+            inside,
+            left_on="own",
+            right_on="at",
+            by="line",
+            strategy=side,
+            allow_exact_matches=side == "forward",
+            check_sortedness=False,
+        )["site_right"]
+        for side in sides
     )
+    said = pl.when("leads").then(pl.coalesce(before, after)).otherwise(pl.coalesce(after, before))
+    return base.with_columns(site=pl.coalesce(said, "site"))
+
+
+def _stocked_by_store(view: View, qty: pl.DataFrame) -> pl.DataFrame:
+    """QTY rows, the one that the stores of its item add up to replaced by them: the total would count twice.
+
+    Stores that add up to none of them do not say what they hold, and are set aside for want of a quantity code.
+    """
+    qty = qty.with_columns(own="row", line_no=pl.lit(1, dtype=pl.Int32), amount_at=pl.lit(2, dtype=pl.Int32))
+    text = pl.lit(None, dtype=pl.String)
+    if not len(view.where("SDQ")):
+        return qty.with_columns(store=text, store_unit=text)
+    sdq = lines(by_store(view))
+    total = sdq.group_by("line").agg(summed=read_number(pl.col("amount")).sum())
+    said = qty.join(total, on="line", how="inner", maintain_order="left")
+    said = said.filter(~differs(read_number(pl.col("quantity")), pl.col("summed"))).unique("line", keep="first")
+    split = sdq.join(
+        said.select("line", "own", "quantity_code", "unit_code"), on="line", how="left", maintain_order="left"
+    )
+    split = split.with_columns(pl.coalesce("own", "row"), quantity="amount")
+    whole = qty.filter(~pl.col("own").is_in(said["own"].implode())).with_columns(store=text, store_unit=text)
+    return pl.concat([whole, split.select(whole.columns)])

@@ -16,7 +16,7 @@ from tests.unit.edi.make import frame, x12
 
 ABOVE = {"S": "", "O": "S", "T": "SO", "P": "SOT"}
 FROM, TO = ("SF", "SH", "SU", "VN", "SE"), ("ST", "BS")
-SHIPPED, EXPECTED = ("011", "010"), ("017", "067", "371", "002", "068", "056")
+SHIPPED, EXPECTED = ("011", "370"), ("017", "067", "371", "002")
 COLUMNS = ("order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date")
 
 
@@ -50,7 +50,8 @@ def walked(body: tuple[str, ...]) -> list[tuple[Any, ...]]:
     own = [values_of(inside) for _, inside in levels]
     numbers = [hl[1] for hl, _ in levels]
     defaults = values_of(head) | {"order_number": None}
-    shipment = next((own[n] for n, (hl, _) in enumerate(levels) if hl[3] == "S"), {})
+    tops = [n for n, (hl, _) in enumerate(levels) if hl[3] == "S"]
+    shipment = own[tops[0]] if len(tops) == 1 else {}
 
     def parent(n: int) -> int | None:
         hl = levels[n][0]
@@ -69,7 +70,9 @@ def walked(body: tuple[str, ...]) -> list[tuple[Any, ...]]:
             at = parent(at)
         if name == "order_number":
             return None
-        return shipment.get(name) or (defaults[name] if name.endswith("date") else None)
+        # What hangs under a shipment has the values of no other.
+        of_one = None if seen & set(tops) else shipment.get(name)
+        return of_one or (defaults[name] if name.endswith("date") else None)
 
     rows = []
     for n, (_, inside) in enumerate(levels):
@@ -86,9 +89,10 @@ def walked(body: tuple[str, ...]) -> list[tuple[Any, ...]]:
 def a_notice(draw: random.Random) -> tuple[str, ...]:
     """Shipments, orders, tares, packs and items; the numbers of levels are shuffled, and parents named, left out or (seldom) unknown."""
     body = [f"BSN*00*SH{draw.randrange(99)}*202601{draw.randrange(10, 28)}*0900"]
+    several = draw.random() < 0.3
     if draw.random() < 0.3:
-        body.append(f"DTM*{draw.choice([*SHIPPED, *EXPECTED, '999'])}*202602{draw.randrange(10, 28)}")
-    codes = ["S"] + [draw.choice("OOTPIIII") for _ in range(draw.randrange(1, 14))]
+        body.append(f"DTM*{draw.choice([*SHIPPED, *EXPECTED, '068'])}*202602{draw.randrange(10, 28)}")
+    codes = ["S"] + [draw.choice("OOTPIIII" + ("S" if several else "")) for _ in range(draw.randrange(1, 14))]
     numbers = draw.sample(range(1, 99), len(codes))
     named = draw.random() < 0.7
     item = 0
@@ -103,7 +107,7 @@ def a_notice(draw: random.Random) -> tuple[str, ...]:
         if draw.random() < (0.6 if code == "S" else 0.1):
             body.append(draw.choice(["TD5*B*2*SCAC", "TD5*B***M*NAME", "TD5*B*2*"]))
         for _ in range(draw.choice([0, 0, 1, 2])):
-            body.append(f"DTM*{draw.choice([*SHIPPED, *EXPECTED, '999'])}*202603{draw.randrange(10, 28)}")
+            body.append(f"DTM*{draw.choice([*SHIPPED, *EXPECTED, '010'])}*202603{draw.randrange(10, 28)}")
         if code == "I":
             item += 1
             body += [f"LIN**IN*I{item}", *(f"SN1**{draw.randrange(1, 50)}*EA" for _ in range(draw.choice([1, 1, 2])))]
