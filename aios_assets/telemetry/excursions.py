@@ -18,12 +18,16 @@ from aios_assets.telemetry.limits import Limit, default_limits
 SERIES = ["sensor_id", "measure_code"]
 BOARD = ("asset_id", "shipment_id")
 MEMORY = 11
-RUNS = 200  # earlier runs of equal readings that say what is usual: a week or two of half-hours
+RUNS = (
+    1000  # earlier runs of equal readings that say what is usual: quiet nights are among them, not only the day before
+)
+FEW = 5  # intervals below which nothing is usual yet
+INTERVALS = 200  # earlier intervals that say what is usual where a sensor keeps no beat: days of half-hours
 MAD_TO_SIGMA = 1.4826  # makes the median absolute deviation estimate the standard deviation of a normal
 _LIMIT_TYPES = {
     "asset_type": pl.String(), "measure_code": pl.String(), "high": pl.Float64(), "low": pl.Float64(),
     "spike_mads": pl.Float64(), "spike_floor": pl.Float64(), "spike_readings": pl.Int64(), "gap_intervals": pl.Float64(),
-    "pause_minutes": pl.Float64(), "stuck_readings": pl.Int64(),
+    "gap_minutes": pl.Float64(), "pause_minutes": pl.Float64(), "stuck_readings": pl.Int64(), "stuck_minutes": pl.Float64(),
 }  # fmt: skip
 
 
@@ -127,33 +131,42 @@ def _stretches(
 
 
 def _stuck(judged: pl.DataFrame) -> pl.DataFrame:
-    """Runs of equal readings as long as the limit asks for, and twice as long as 99 of 100 earlier runs of the sensor.
+    """Runs of equal readings as many and as long as the limit asks for, and twice as many as the most in earlier runs of the sensor.
 
-    A sensor that tells whole degrees repeats itself all day; how often it does so is learned from its own runs before. Of few runs
-    the longest is left out, so that a sensor that was stuck once is found the next time.
+    A sensor that tells whole degrees repeats itself all day; how often it does so is learned from its own runs before. Of those the
+    longest is left out, of a thousand the two longest, so that a sensor that was stuck once is found the next time.
     """
     marked = judged.with_columns(same=_run(pl.col("value")))
-    runs = marked.group_by(*SERIES, "same", maintain_order=True).agg(length=pl.len())
-    before = pl.col("length").shift(1).rolling_quantile(0.99, "lower", window_size=RUNS, min_samples=2).over(SERIES)
+    minutes = (pl.col("read_at_utc").last() - pl.col("read_at_utc").first()).dt.total_seconds() / 60
+    runs = marked.group_by(*SERIES, "same", maintain_order=True).agg(length=pl.len(), run_minutes=minutes)
+    before = pl.col("length").shift(1).rolling_quantile(0.998, "lower", window_size=RUNS, min_samples=2).over(SERIES)
     runs = runs.with_columns(usual_run=before.fill_null(0.0))
     marked = marked.join(runs, on=[*SERIES, "same"], how="left", maintain_order="left")
     is_long = (pl.col("length") >= pl.col("stuck_readings")) & (pl.col("length") > 2 * pl.col("usual_run"))
-    marked = marked.with_columns(is_stuck=is_long.fill_null(False))
+    lasts = (pl.col("run_minutes") >= pl.col("stuck_minutes")).fill_null(True)
+    marked = marked.with_columns(is_stuck=is_long.fill_null(False) & lasts)
     return _stretches(marked, pl.col("is_stuck"), "stuck", pl.col("value").first(), pl.lit(None, pl.Float64))
 
 
 def _gaps(judged: pl.DataFrame) -> pl.DataFrame:
-    """Silences of more than `gap_intervals` usual intervals (median of the last eleven before) that are no pause."""
+    """Silences of more than `gap_intervals` usual intervals that are no pause.
+
+    What is usual is the larger of the median of the last eleven before, which follows a sensor that is set to another beat, and of
+    what nine in ten of the last `INTERVALS` were, pauses left out: a sensor that sends when it has something to say keeps no beat.
+    """
     minutes = pl.col("read_at_utc").diff().over(SERIES).dt.total_seconds() / 60
     marked = judged.with_columns(
         minutes=minutes,
         since=pl.col("read_at_utc").shift(1).over(SERIES),
         **{f"{name}_before": pl.col(name).shift(1).over(SERIES) for name in ("document_id", *BOARD)},
     )
-    usual = pl.col("minutes").shift(1).rolling_median(MEMORY, min_samples=1).over(SERIES)
-    silent = pl.col("minutes") > pl.col("gap_intervals") * usual
-    pause = (pl.col("minutes") >= pl.col("pause_minutes")).fill_null(False)
-    return marked.filter(silent & ~pause).with_columns(
+    is_pause = (pl.col("minutes") >= pl.col("pause_minutes")).fill_null(False)
+    marked = marked.with_columns(is_pause=is_pause, awake=pl.when(~is_pause).then("minutes"))
+    beat = pl.col("minutes").shift(1).rolling_median(MEMORY, min_samples=1).over(SERIES)
+    most = pl.col("awake").shift(1).rolling_quantile(0.9, "lower", window_size=INTERVALS, min_samples=FEW).over(SERIES)
+    silent = (pl.col("minutes") > pl.col("gap_intervals") * pl.max_horizontal(beat, most)) & most.is_not_null()
+    is_long = (pl.col("minutes") >= pl.col("gap_minutes")).fill_null(True)
+    return marked.filter(silent & is_long & ~pl.col("is_pause")).with_columns(
         kind_code=pl.lit("gap"),
         started_at_utc=pl.col("since"),
         ended_at_utc=pl.col("read_at_utc"),

@@ -25,6 +25,8 @@ class Limit:
     gap_intervals: float | None = None
     pause_minutes: float | None = None
     stuck_readings: int | None = None
+    gap_minutes: float | None = None
+    stuck_minutes: float | None = None
 
 
 def parse_limits(text: str, where: str = "limits.yaml") -> tuple[Limit, ...]:

@@ -20,6 +20,15 @@ LIMITS = (
     Limit("trailer", "temperature_c", high=8.0),
     Limit("trailer", "temperature_c", spike_mads=3, spike_floor=1.0, spike_readings=1, stuck_readings=3),
     Limit("trailer", "temperature_c", gap_intervals=2),
+    Limit(
+        "trailer",
+        "temperature_c",
+        gap_intervals=2,
+        gap_minutes=100,
+        pause_minutes=290,
+        stuck_readings=3,
+        stuck_minutes=95,
+    ),
 )
 
 
@@ -73,7 +82,7 @@ def _of_series(own: list[Row], limit: Limit) -> Iterator[tuple[Any, ...]]:
         loads = [(r["asset_id"], r["shipment_id"]) if b else None for r, b in zip(own, beyond, strict=True)]
         for i, j in _stretches(loads):
             yield found(kind, i, j, most(values[i:j]), edge)
-    for i, j in _stretches(_stuck(values, limit)):
+    for i, j in _stretches(_stuck(own, limit)):
         yield found("stuck", i, j, values[i], None)
     yield from _gaps(own, limit)
 
@@ -107,15 +116,16 @@ def _spikes(values: list[float], limit: Limit) -> tuple[list[Any], list[Any], li
     return usual, bounds, spike
 
 
-def _stuck(values: list[float], limit: Limit) -> list[bool]:
-    """Runs long by the limit and by the 99 of 100 of the last 200 runs before."""
+def _stuck(own: list[Row], limit: Limit) -> list[bool]:
+    """Runs long by the limit and by the last 1000 runs before, without the longest or, once there are 502, the two longest."""
     out: list[bool] = []
     lengths: list[int] = []
-    for i, j in _stretches([("run", v) for v in values]):
-        before = sorted(lengths[-200:])
-        often = before[floor(0.99 * (len(before) - 1))] if len(before) > 1 else 0
+    for i, j in _stretches([("run", r["value"]) for r in own]):
+        before = sorted(lengths[-1000:])
+        often = before[floor(0.998 * (len(before) - 1))] if len(before) > 1 else 0
         is_long = limit.stuck_readings is not None and j - i >= limit.stuck_readings and j - i > 2 * often
-        out += [is_long] * (j - i)
+        lasts = floor((own[j - 1]["read_at_utc"] - own[i]["read_at_utc"]).total_seconds()) / 60
+        out += [is_long and lasts >= (limit.stuck_minutes or 0)] * (j - i)
         lengths.append(j - i)
     return out
 
@@ -124,10 +134,15 @@ def _gaps(own: list[Row], limit: Limit) -> Iterator[tuple[Any, ...]]:
     """Silences longer than usual and shorter than a pause, told by the reading before."""
     at = [r["read_at_utc"] for r in own]
     minutes = [floor((b - a).total_seconds()) / 60 for a, b in pairwise(at)]
+    pause = [limit.pause_minutes is not None and m >= limit.pause_minutes for m in minutes]
     for i in range(1, len(minutes)):
-        usual, last = median(minutes[max(0, i - 11) : i]), own[i]
-        pause = limit.pause_minutes is not None and minutes[i] >= limit.pause_minutes
-        if limit.gap_intervals is not None and minutes[i] > limit.gap_intervals * usual and not pause:
+        awake = sorted(m for m, p in list(zip(minutes, pause, strict=True))[max(0, i - 200) : i] if not p)
+        if len(awake) < 5:
+            continue
+        most = awake[floor(0.9 * (len(awake) - 1))]
+        usual, last = max(median(minutes[max(0, i - 11) : i]), most), own[i]
+        is_long = minutes[i] >= (limit.gap_minutes or 0) and not pause[i]
+        if limit.gap_intervals is not None and minutes[i] > limit.gap_intervals * usual and is_long:
             yield (
                 "gap", at[i], at[i + 1], 0, None, None, last["asset_id"], last["shipment_id"], last["document_id"],
                 own[i + 1]["available_at_utc"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -124,6 +126,32 @@ def test_a_sensor_of_whole_degrees_is_not_stuck_when_it_repeats_itself_and_is_wh
 def test_a_sensor_that_was_stuck_once_is_found_the_second_time() -> None:
     values = [*CALM[:6], *[3.17] * 30, *CALM, *[3.18] * 8, *CALM[:3]]
     assert [f[1:] for f in found(values) if f[0] == "stuck"] == [(6, 35, 30), (56, 63, 8)]
+
+
+def test_a_sensor_that_keeps_no_beat_has_gaps_beyond_its_own_habit_alone() -> None:
+    """It sends when it has something to say, on average every half hour; measured by the median, one silence in sixteen is a gap."""
+    draw = random.Random(1)
+    minutes = [0]
+    for _ in range(600):
+        minutes.append(minutes[-1] + 1 + int(draw.expovariate(1 / 30)))
+    values = [CALM[n % 20] for n in range(600)]
+    assert found(values, minutes=minutes[:600]) == []
+    outage = minutes[:300] + [m + 480 for m in minutes[300:600]]
+    assert [f[0] for f in found(values, minutes=outage)] == ["gap"]
+
+
+def test_a_pause_every_day_makes_no_gap_usual() -> None:
+    minutes = [30 * n + 900 * (n // 10) for n in range(200)]
+    later = minutes[:155] + [m + 150 for m in minutes[155:]]
+    assert [f[0] for f in found(CALM * 10, minutes=later)] == ["gap"]
+
+
+def test_a_room_read_every_minute_is_stuck_by_the_hours_and_by_its_quiet_nights() -> None:
+    """A tenth of a degree, a few minutes long in the morning and half an hour at night: as it is with real rooms."""
+    room = [round(4 + 2 * math.sin(n / 1440 * 2 * math.pi), 1) for n in range(4 * 1440)]
+    assert found(room, minutes=list(range(len(room)))) == []
+    still = [*room[:4000], *[room[4000]] * 240, *room[4240:]]
+    assert [(f[0], f[3] >= 240) for f in found(still, minutes=list(range(len(room))))] == [("stuck", True)]
 
 
 def test_measures_without_limit_are_not_judged_but_counted() -> None:
