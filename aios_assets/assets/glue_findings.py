@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from aios_assets.assets.glue_telemetry import excursions_as_known, grown_stretches
+from aios_assets.assets.glue_telemetry import excursions_as_known, grown_stretches, silent_as_known
 from aios_assets.contracts.decision_tables import MON_FINDINGS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
@@ -15,7 +15,7 @@ FIRST_LOOK_WEEKS = 52
 MATURED_DAYS = 7
 CHANGE_DAYS = 42
 ASK_AGAIN_DAYS = 7  # an open question is repeated as often as the summary of a week would lose sight of it
-QUESTIONS = ["measure_not_judged"]
+QUESTIONS = ["measure_not_judged", "sensor_silent"]
 _PLACE = ["kind_code", "item_id", "site_id", "subject"]
 _SAYS = (*_PLACE, "value", "expected_value", "finding_date", "reason")
 _READ = ("sensor_id", "measure_code", "read_at_utc", "value", "asset_type")
@@ -85,6 +85,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
             shipment_value_usd=value_on_board(orders) if excursions.height else None,
         ),
         sensor_drifts(readings, as_of=day, available_at_utc=cutoff),
+        silent_as_known(world, day, orders),
         unjudged_measures(readings, judged, as_of=day, available_at_utc=cutoff),
     ]
     return pl.concat([part.select(MON_FINDINGS.names).cast(dict(MON_FINDINGS.schema)) for part in parts])  # type: ignore[arg-type]

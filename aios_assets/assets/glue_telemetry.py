@@ -1,7 +1,7 @@
 """Sensor readings as a night knows them: what of them is new, and the excursions found in what was known at a cut-off."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -10,6 +10,10 @@ from aios_assets.resources.handles import World
 
 READINGS = "raw_telemetry__readings"
 LASTING = ("telemetry_excursion", "sensor_stuck")
+HABIT_DAYS = 15  # days before the longest silence told that say how often a sensor is heard
+_HEARD = (
+    "sensor_id", "measure_code", "read_at_utc", "available_at_utc", "asset_type", "asset_id", "site_id", "shipment_id", "document_id",
+)  # fmt: skip
 LATE = " (late)"  # behind the subject of a stretch that is told again: it may have been told of this very day
 
 
@@ -25,6 +29,29 @@ def excursions_as_known(world: World, cutoff: datetime) -> pl.DataFrame:
     if newest is None or newest <= cutoff:
         return world.lake.read("raw_telemetry__excursions")
     return excursions(world.lake.read(READINGS, where=pl.col("available_at_utc") <= cutoff))
+
+
+def silent_as_known(world: World, day: date, orders: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `mon_findings`: sensors that the night of `day` missed. Only of those that said nothing that day are readings read.
+
+    Args:
+        world: the handles.
+        day: day of the night.
+        orders: order lines as known then, for the goods on board.
+    """
+    from aios_assets.telemetry import default_limits
+    from ml.anomaly import silent_sensors, value_on_board
+    from ml.anomaly.silence import LEAST, RETIRED
+
+    cutoff = world.cutoff(day)
+    since = pl.col("read_at_utc") > cutoff - RETIRED - timedelta(days=HABIT_DAYS)
+    known = world.lake.scan(READINGS).filter((pl.col("available_at_utc") <= cutoff) & since)
+    series = known.group_by("sensor_id", "measure_code").agg(pl.col("read_at_utc").max())
+    quiet = series.filter(pl.col("read_at_utc") < cutoff - LEAST).select("sensor_id").unique()
+    readings = known.select(*_HEARD).join(quiet, on="sensor_id", how="semi").collect()
+    values = value_on_board(orders.filter(pl.col("received_date").is_null())) if readings.height else {}
+    intervals = {(limit.asset_type, limit.measure_code): limit.gap_intervals for limit in default_limits()}
+    return silent_sensors(readings, intervals, as_of=day, available_at_utc=cutoff, shipment_value_usd=values)
 
 
 def stored_then(world: World, readings: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from dagster import DagsterInstance, materialize
 
 from aios_assets.assets.glue_findings import finding_rows
 from aios_assets.assets.s1_ingest_telemetry import read_telemetry
-from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS
+from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS, RAW_TELEMETRY_READINGS
 from aios_assets.resources.handles import World
 from tests.unit.telemetry.plain import START, TRAILER, Row, plain_excursions, stream
 
@@ -138,3 +138,26 @@ def test_readings_that_come_again_another_night_are_counted_and_change_nothing(t
     assert second["rows_written"] == 1
     kept = world.lake.read("raw_telemetry__readings").filter(sensor_id="s0")
     assert kept["value"].to_list() == [3.0] * 4
+
+
+def test_a_sensor_that_fell_silent_is_missed_once_a_week_until_it_is_heard_again(tmp_path: Path) -> None:
+    """Two trailers send every hour; one dies for eleven days, and its silence is told by nights as by a backfill."""
+    days = [START.date() + timedelta(days=n) for n in range(26)]
+    hours = [START + timedelta(hours=n) for n in range(27 * 24)]
+    dead = START + timedelta(days=9, hours=3), START + timedelta(days=20, hours=5)
+    rows = [
+        {"sensor_id": s, "measure_code": "temperature_c", "read_at_utc": at, "value": 3.0 + at.hour / 10, "asset_type": "trailer",
+         "asset_id": s, "site_id": None, "shipment_id": None, "document_id": "d", "line_no": 1, "available_at_utc": at,
+         "available_month": f"{at:%Y-%m}"}
+        for s in ("T1", "T2") for at in hours if s == "T2" or not dead[0] < at < dead[1]
+    ]  # fmt: skip
+    world = World(home=str(tmp_path), inbox_path=str(tmp_path / "inbox"), business_tz=ZONE, cutoff_hour=2)
+    world.lake.write(RAW_TELEMETRY_READINGS, pl.DataFrame(rows, schema=RAW_TELEMETRY_READINGS.schema))
+    at_once = finding_rows(world, days).filter(kind_code="sensor_silent").sort("finding_date")
+    assert at_once.select("subject", "finding_date").rows() == [
+        ("T1@2026-01-14 03:00", date(2026, 1, 14)), ("T1@2026-01-14 03:00", date(2026, 1, 21)),
+    ]  # fmt: skip
+    for day in days[8:18]:
+        world.lake.write("mon_findings", finding_rows(world, [day]))
+    nights = told(world).filter(kind_code="sensor_silent").sort("finding_date")
+    assert nights.equals(at_once)
