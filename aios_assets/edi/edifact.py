@@ -29,7 +29,9 @@ MAPPINGS: dict[str, Mapping] = {
     "DESADV": _packed(edifact_moves.shipments),
     "RECADV": _packed(edifact_moves.receipts),
     "INVOIC": _plain("LIN", read=edifact_moves.invoices),
-    "IFTSTA": Mapping(("STS",), lambda view, _senders: edifact_moves.statuses(view), HEADERS, context=("CNI", "LOC")),
+    "IFTSTA": Mapping(
+        ("STS",), lambda view, _senders: edifact_moves.statuses(view), (*HEADERS, "CNI"), context=("CNI", "LOC")
+    ),
     "DELFOR": _plain("LIN", read=edifact_more.schedules),
     "DELJIT": _plain("LIN", read=edifact_more.schedules),
     "IFTMIN": _plain("NAD", read=edifact_more.loads),

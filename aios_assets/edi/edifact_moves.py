@@ -21,12 +21,14 @@ from aios_assets.edi.edifact_orders import (
     price,
     quantities,
     references,
+    zone,
 )
 from aios_assets.edi.packing import ENDS, ask, despatched, of_message, of_package
 from aios_assets.edi.refusals import ask_about_units, edifact_taken
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines, scoped
-from aios_assets.edi.withdrawn import EDIFACT_WITHDRAWS, nothing_left, told
+from aios_assets.edi.withdrawn import EDIFACT_WITHDRAWS, nothing_left, told, withdrawn
+from aios_assets.edi.zones import in_utc
 
 
 def _ordered(base: pl.DataFrame, view: View, *, packed: bool = False) -> pl.DataFrame:
@@ -136,51 +138,74 @@ def invoices(view: View) -> list[Typed]:
     ]
 
 
+HEADS = ("UNH", "UNS", "CNT", "UNT")
 _CONSIGNMENT = ("SRN", "CU", "CW", "AAZ", "BN", "BM", "FF", "AAM", "CN", "DQ", "ON", "AAS")
+
+
+# 2005 of what happened: status changed, event, arrived, departed, delivered, received, collected.
+_HAPPENED = ("334", "78", "178", "186", "35", "50", "310", "200", "7", "1", "137")
 
 
 def statuses(view: View) -> list[Typed]:
     """IFTSTA to shipment statuses: one row per STS.
 
     Args:
-        view: messages; lines opened by STS.
+        view: messages; lines opened by STS and closed by CNI, so that the places of a consignment are not those of the status before it.
+
+    Source: UN/EDIFACT IFTSTA, groups of CNI, STS and TDT.
     """
     base = view.pick("STS", first=(1, 1), inner=(1, 2), status=(2, 1), reason_code=(3, 1))
-    base = attach(base, opening(view), "set", "number")
-    cni = (
-        view.pick("CNI", consignment=(2, 1))
-        .select("row", "set", "consignment")
-        .filter(pl.col("consignment").is_not_null())
-        .sort("row")
-    )
-    if cni.height:
-        base = base.sort("row").join_asof(cni, on="row", by="set", strategy="backward", check_sortedness=False)
-    else:
-        base = base.with_columns(consignment=pl.lit(None, dtype=pl.String))
+    head = opening(view)
+    base = attach(base, head, "set", "number")
     base = scoped(base, having(references(view), "kind", *_CONSIGNMENT), "reference", "value")
     base = party(base, parties(view), "carrier_id", "CA", "FW")
-    place = view.pick("LOC", place=(2, 1), named=(2, 4)).with_columns(location_name=pl.coalesce("named", "place"))
-    base = scoped(base, lines(place), "location_name", "location_name")
-    near = (
-        view.pick("LOC", place=(2, 1), named=(2, 4))
-        .with_columns(before=pl.coalesce("named", "place"))
-        .select("row", "set", "before")
-        .sort("row")
-    )
-    if near.height:
-        base = base.sort("row").join_asof(near, on="row", by="set", strategy="backward", check_sortedness=False)
-        base = base.with_columns(location_name=pl.coalesce("location_name", "before"))
-    found = dtm(view)
-    base = attach(base, lines(having(found, "kind", "334", "78", "178", "186", "7", "1", "137")), "line", "instant")
-    base = attach(base, header(having(found, "kind", "334", "78", "137")), "set", "instant", suffix="_head")
-    base = day(base, found, "estimated_date", "132", "17", "191")
+    base = _happened(_at_place(base, view), view)
+    base = day(base, dtm(view), "estimated_date", "132", "17", "191")
     base = base.with_columns(
         shipment_id=pl.coalesce("consignment", "reference", "number"),
         # Some carriers put the status into the second component of C601.
         status_code=pl.coalesce("status", "inner", "first"),
-        status_at_utc=pl.coalesce("instant", "instant_head"),
+        status_at_utc=pl.coalesce("instant", "instant_leg", "instant_head"),
+        zone=pl.coalesce(
+            pl.when(pl.col(f"instant{s}").is_not_null()).then(pl.coalesce(f"zone{s}", pl.lit("")))
+            for s in ("", "_leg", "_head")
+        ),
     )
-    return [finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 2}, standard="EDIFACT")]
+    typed = finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 2}, standard="EDIFACT")
+    return [withdrawn(in_utc(typed, base), head, EDIFACT_WITHDRAWS, "BGM 1225")]
+
+
+def _at_place(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add consignment and location_name: LOC of the status itself, else of its consignment, else of the message."""
+    cni = view.pick("CNI", consignment=(2, 1)).drop("line").with_columns(cni="row")
+    place = view.relined(("STS", "TDT", "EQD", "GID"), (*HEADS, "CNI")).pick("LOC", place=(2, 1), named=(2, 4))
+    place = place.with_columns(where=pl.coalesce("named", "place")).filter(pl.col("where").is_not_null())
+    base = attach(base, lines(place), "line", "where")
+    around = header(place)
+    if cni.height:
+        base, around = (
+            frame.sort("row").join_asof(
+                cni.sort("row"), on="row", by="set", strategy="backward", check_sortedness=False
+            )
+            for frame in (base, around)
+        )
+    else:
+        base, around = (
+            frame.with_columns(consignment=pl.lit(None, dtype=pl.String), cni=pl.lit(None, dtype=pl.Int32))
+            for frame in (base, around)
+        )
+    base = attach(base, around.filter(pl.col("cni").is_not_null()), "cni", "where", suffix="_cni")
+    base = attach(base, around.filter(pl.col("cni").is_null()), "set", "where", suffix="_head")
+    return base.with_columns(location_name=pl.coalesce("where", "where_cni", "where_head"))
+
+
+def _happened(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add instant and zone of the status itself, of a leg of its transport (`_leg`), and of the message (`_head`)."""
+    found = dtm(view.relined(("STS", "TDT", "EQD", "GID"), (*HEADS, "CNI"))).with_columns(zone=zone())
+    base = attach(base, lines(having(found, "kind", *_HAPPENED)), "line", "instant", "zone")
+    legs = lines(having(dtm(view), "kind", "178", "186")).with_columns(zone=zone())
+    base = attach(base, legs, "line", "instant", "zone", suffix="_leg")
+    return attach(base, header(having(found, "kind", "334", "78", "137")), "set", "instant", "zone", suffix="_head")
 
 
 def acknowledgements(view: View) -> list[Typed]:

@@ -70,31 +70,51 @@ def _further_numbers(view: View) -> pl.DataFrame:
     return every.filter(pl.col("v").is_not_null()) if every["v"].null_count() else every
 
 
-def dtm(view: View) -> pl.DataFrame:
-    """DTM rows with kind, day (CCYYMMDD or YYMMDD), until (end of a period) and instant (CCYYMMDDHHMM…).
+_TIMED = ("203", "204", "205", "303", "304")
+_SHORT = ("201", "202", "301", "302")
 
-    Source: UN/EDIFACT 2379: 101 YYMMDD, 102 CCYYMMDD, 203 and 204 with time, 718 a period, 610 a month.
+
+def dtm(view: View) -> pl.DataFrame:
+    """DTM rows with kind, day (CCYYMMDD or YYMMDD), until (end of a period) and instant (CCYYMMDDHHMM…), zone left out.
+
+    Source: UN/EDIFACT 2379: 101 YYMMDD, 102 CCYYMMDD, 201 to 205 with time, 301 to 304 and 205 with time and zone, 718 a period, 610 a month.
     """
     found = view.pick("DTM", kind=(1, 1), value=(1, 2), form=(1, 3))
     value, form = pl.col("value"), pl.col("form")
-    long = form.is_in(["203", "204", "303", "304"]) | form.is_null() & (value.str.len_bytes() >= 12)
+    long = form.is_in(list(_TIMED)) | form.is_null() & (value.str.len_bytes() >= 12)
+    short = form.is_in(list(_SHORT))
     span = form.is_in(["718", "713"])
     plain = value.str.replace_all("-", "")
     return found.with_columns(
         day=pl.when(long)
         .then(value.str.head(8))
+        .when(short)
+        .then(value.str.head(6))
         .when(span)
         .then(plain.str.head(8))
         .when(form == "610")
         .then(value + "01")
         .otherwise("value"),
         until=pl.when(span).then(plain.str.tail(plain.str.len_bytes() // 2).str.head(8)),
-        instant=pl.when(form.is_in(["203", "303"]))
+        instant=pl.when(form.is_in(["203", "205", "303"]))
         .then(value.str.head(12))
         .when(form.is_in(["204", "304"]))
         .then(value.str.head(14))
+        .when(form.is_in(["201", "301"]))
+        .then(pl.lit("20") + value.str.head(10))
+        .when(short)
+        .then(pl.lit("20") + value.str.head(12))
         .otherwise("value"),
     )
+
+
+def zone() -> pl.Expr:
+    """What the DTM rows of `dtm` say of their time zone."""
+    value, form = pl.col("value"), pl.col("form")
+    places = {"205": 12, "303": 12, "304": 14, "301": 10, "302": 12}
+    return pl.coalesce(
+        pl.when(form == name).then(value.str.slice(at)) for name, at in places.items()
+    ).str.to_uppercase()
 
 
 def with_number(frame: pl.DataFrame, column: str) -> pl.DataFrame:

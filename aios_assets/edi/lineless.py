@@ -7,7 +7,7 @@ import polars as pl
 
 from aios_assets.edi.counts import BEGINNING
 from aios_assets.edi.tokens import code_of
-from aios_assets.edi.typing_rules import REJECT_CANDIDATES
+from aios_assets.edi.typing_rules import REJECT_CANDIDATES, read_number
 from aios_assets.edi.view import View
 from aios_assets.edi.words import say
 
@@ -19,11 +19,13 @@ AROUND = {
     "EDIFACT": "UNH UNT UNS CNT BGM DTM PAI ALI IMD FTX GIR RFF NAD LOC FII DOC CTA COM TAX MOA CUX PCD PAT TDT TSR PAC MEA PCI GIN EQD HAN "
     "SEL ALC RNG RTE TOD AJT INP DGS MKS GIS CST CPS CNI SCC GEI UCI AUT IND TMD CPI TCC GOR EFI ERP",
 }  # fmt: skip
+# Of a warehouse's sets, which must have lines, what tells that there should be some: detail loops, allowances, a total above 0 in W0301 and its kin.
+_WAREHOUSE, _DETAILS, _TOTALS = ("W01", "W04", "W07", "W12", "W19"), ("LX", "G72"), ("W03", "W14", "W76")
 _CODES = {name: np.array([code_of(tag) for tag in tags.split()], dtype=np.uint32) for name, tags in AROUND.items()}
 
 
 def unread_lines(view: View, openers: tuple[str, ...]) -> pl.DataFrame:
-    """The first segment that nobody knows of each set without a line.
+    """The first segment of each set without a line that nobody knows, or that tells of lines.
 
     Args:
         view: sets of one type.
@@ -39,12 +41,19 @@ def unread_lines(view: View, openers: tuple[str, ...]) -> pl.DataFrame:
     if lined[view.sets].all():
         return REJECT_CANDIDATES
     codes = view.tokens.code[view.rows]
-    at = np.flatnonzero(~lined[view.sets] & ~np.isin(codes, _CODES[view.standard]))
+    unread = ~np.isin(codes, _CODES[view.standard])
+    if openers[0] in _WAREHOUSE:
+        unread[view.where(*_DETAILS)] = True
+        total = view.pick(*_TOTALS, total=1)
+        unread[np.searchsorted(view.rows, total.filter(read_number(pl.col("total")) != 0)["row"].to_numpy())] = True
+    at = np.flatnonzero(~lined[view.sets] & unread)
     _, first, times = np.unique(view.sets[at], return_index=True, return_counts=True)
     own = at[first]
     at_row = {"set": view.sets[own], "row": view.rows[own].astype(np.int32), "times": times}
     found = pl.DataFrame(at_row | {"tag": view.tokens.tags(view.rows[own])})
     words = "no {} stands in the set, and '{}' is not known in it: {} such segments were not read"
+    if openers[0] in _WAREHOUSE:
+        words = "no {} stands in the set, but '{}' does: it must tell of lines, and {} such segments were not read"
     return found.select(
         "set",
         "row",

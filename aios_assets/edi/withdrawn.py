@@ -29,8 +29,11 @@ def nothing_left(base: pl.DataFrame, head: pl.DataFrame, codes: Collection[str])
     sets = _cancelling(head, codes)["set"]
     if sets.is_empty():
         return base
+    cancels, none = pl.col("set").is_in(sets.implode()), pl.lit(None, dtype=pl.String)
+    refused = {"rejected_quantity": none} if "rejected_quantity" in base.columns else {}
     return base.with_columns(
-        quantity=pl.when(pl.col("set").is_in(sets.implode())).then(pl.lit("0")).otherwise("quantity")
+        pl.when(cancels).then(value).otherwise(name).alias(name)
+        for name, value in {"quantity": pl.lit("0"), **refused}.items()
     )
 
 

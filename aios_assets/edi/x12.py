@@ -29,7 +29,7 @@ MAPPINGS: dict[str, Mapping] = {
     ),
     "861": _plain("RCD", read=x12_moves.receipts),
     "810": _plain("IT1", read=x12_moves.invoices),
-    "214": _plain("AT7", read=x12_moves.statuses),
+    "214": Mapping(("AT7",), lambda view, _senders: x12_moves.statuses(view), HEADERS, context=("LX",)),
     "830": _plain("LIN", read=lambda v: x12_supply.schedules(v, "830")),
     "862": _plain("LIN", read=lambda v: x12_supply.schedules(v, "862")),
     "940": _plain("W01", read=lambda v: x12_supply.warehouse(v, "940")),

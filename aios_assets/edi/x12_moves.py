@@ -18,7 +18,7 @@ from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
 from aios_assets.edi.withdrawn import X12_WITHDRAWS, nothing_left, told
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
-from aios_assets.edi.zones import to_utc
+from aios_assets.edi.zones import in_utc
 
 _DEEPEST = 12
 # Levels of an 856 (X12 735) from the top: shipment, order, tare, pack; items and all others stand below.
@@ -157,9 +157,11 @@ def receipts(view: View) -> list[Typed]:
     base = first_component(view.pick("RCD", order_line=1, quantity=2, unit_code=3), "unit_code")
     base = x12_taken(base, view)
     base = attach(base, item(view.pairs("LIN", first=2, named=1)), "line", "item_id", "item_gtin", "named")
-    base = attach(base, view.pick("BRA", receipt_id=1, made=2), "set", "receipt_id", "made")
-    base = with_date(base, dates(view), "received_date", "050", "035", "007", "011")
-    base = with_party(base, parties(view), "site_id", "ST", "WH", "BY")
+    head = view.pick("BRA", receipt_id=1, made=2, purpose=3)
+    base = attach(base, head, "set", "receipt_id", "made")
+    # The day of shipment (011) is none of receipt.
+    base = with_date(base, dates(view), "received_date", "050", "035")
+    base = with_party(base, parties(view), "site_id", "ST", "WH", "RC", "UC", "CN", "BY")
     prf = view.pick("PRF", order_number=1)
     ref = view.pick("REF", kind=1, value=2)
     ordered = pl.concat([prf.rename({"order_number": "value"}), having(ref, "kind", "PO").drop("kind")])
@@ -170,8 +172,9 @@ def receipts(view: View) -> list[Typed]:
         order_line=pl.coalesce("order_line", "named"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
+    base = nothing_left(base, head, X12_WITHDRAWS)
     typed = finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})
-    return [ask_about_units(typed, base)]
+    return [told(ask_about_units(typed, base), head.rename({"receipt_id": "number"}), X12_WITHDRAWS, base["set"])]
 
 
 CREDITS = ("CR", "CN")  # 640: credit memo, credit invoice
@@ -197,11 +200,14 @@ def invoices(view: View) -> list[Typed]:
     return [finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 2, "unit_price": 4, "item_id": 7}, may_be_negative=True)]
 
 
-ESTIMATES = ("AG", "AB", "X9", "AJ", "SP")
+# 1650 and 1652 that give a day to come: estimated delivery or arrival, recommitted, delivery appointments.
+ESTIMATES = ("AG", "X2", "BD", "AD", "AB", "AC", "X9")
 
 
 def statuses(view: View) -> list[Typed]:
     """214 to shipment statuses: one row per AT7.
+
+    A set may tell of several shipments: L11 of a loop LX names its own (SI, the shipper's number, as B1002), G62 its own estimate.
 
     Args:
         view: 214 sets; lines opened by AT7.
@@ -212,18 +218,14 @@ def statuses(view: View) -> list[Typed]:
     place = place.with_columns(
         location_name=pl.concat_str("city", "state", "country", separator=", ", ignore_nulls=True)
     )
-    base = attach(base, lines(place), "line", "location_name")
-    eta = having(view.pick("G62", kind=1, estimated=2), "kind", "17", "54", "02")
-    base = attach(base, eta, "set", "estimated")
-    dtm = having(dates(view), "kind", "017", "371").select("row", "set", "line", pl.col("day").alias("estimated_dtm"))
-    base = attach(base, dtm, "set", "estimated_dtm")
+    base = _of_loop(attach(base, lines(place), "line", "location_name"), view)
     base = base.with_columns(
-        shipment_id=pl.coalesce("shipment", "own"),
+        shipment_id=pl.coalesce("named", "shipment", "own"),
         status_code=pl.coalesce("status", "planned"),
         reason_code=pl.coalesce("reason", "planned_reason"),
         status_at_utc=pl.col("day") + pl.coalesce("hour", pl.lit("")).str.head(4).str.replace("^.{1,3}$", ""),
         estimated_date=pl.coalesce(
-            pl.when(pl.col("planned").is_in(list(ESTIMATES))).then("day"), "estimated", "estimated_dtm"
+            pl.when(pl.any_horizontal(pl.col("status", "planned").is_in(list(ESTIMATES)))).then("day"), "estimated"
         ),
         location_name=pl.when(pl.col("location_name") != "").then("location_name"),
     ).with_columns(
@@ -233,9 +235,21 @@ def statuses(view: View) -> list[Typed]:
         .otherwise("status_at_utc")
     )
     typed = finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 1, "status_at_utc": 5})
-    zones = base.select("row", pl.col("zone").str.to_uppercase()).unique("row", keep="first")
-    facts = to_utc(typed.facts.join(zones, on="row", how="left", maintain_order="left"), "status_at_utc", "zone")
-    return [Typed(typed.table, facts.drop("zone"), typed.rejects, typed.seen)]
+    return [in_utc(typed, base)]
+
+
+def _of_loop(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add `named` and `estimated` of the LX that a status stands in, and the estimate of the header where there is none."""
+    loops = view.relined(("LX",), ("ST", "SE"))
+    base = base.join(loops.pick("AT7").select("row", lx="line"), on="row", how="left", maintain_order="left")
+    shippers = having(loops.pick("L11", named=1, kind=2), "kind", "SI").rename({"line": "lx"})
+    base = attach(base, shippers.filter(pl.col("lx") >= 0), "lx", "named")
+    eta = having(loops.pick("G62", kind=1, estimated=2), "kind", "17", "70")
+    dtm = having(dates(loops), "kind", "017", "371").rename({"day": "estimated"})
+    told = pl.concat([eta, dtm.select(eta.columns)])
+    base = attach(base, lines(told).rename({"line": "lx"}), "lx", "estimated", suffix="_lx")
+    base = attach(base, header(told), "set", "estimated", suffix="_head")
+    return base.with_columns(estimated=pl.coalesce("estimated_lx", "estimated_head"))
 
 
 def acknowledgements(view: View) -> list[Typed]:

@@ -7,6 +7,7 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_DELIVERY_SCHEDULES, RAW_EDI_WAREHOUSE_LINES
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
+from aios_assets.edi.withdrawn import nothing_left, told
 from aios_assets.edi.x12_orders import dates, parties, with_party
 
 
@@ -42,19 +43,22 @@ def schedules(view: View, code: str) -> list[Typed]:
 
 
 _MOVEMENTS = {"940": "ordered", "943": "transfer", "944": "received", "945": "shipped", "947": "adjusted"}
+# W0501: the order is cancelled or deleted.
+_CANCELS = ("F", "D")
+_ENDS = ("ST", "SE")
 _DETAILS = {"940": ("W01", 4), "943": ("W04", 4), "944": ("W07", 4), "945": ("W12", 7), "947": ("W19", 5)}
 
 
 def _warehouse_head(view: View, code: str) -> pl.DataFrame:
     if code == "940":
-        head = view.pick("W05", document_number=2, order_number=3)
+        head = view.pick("W05", purpose=1, document_number=2, order_number=3)
     elif code == "944":
         head = view.pick("W17", movement_date=2, document_number=3, order_number=4, shipment_id=5)
     elif code == "947":
         head = view.pick("W15", movement_date=1, document_number=2, order_number=3)
     else:
         head = view.pick("W06", document_number=2, movement_date=3, shipment_id=4, order_number=6)
-    names = ("document_number", "order_number", "movement_date", "shipment_id")
+    names = ("document_number", "order_number", "movement_date", "shipment_id", "purpose")
     return head.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in names if n not in head.columns)
 
 
@@ -72,12 +76,10 @@ def warehouse(view: View, code: str) -> list[Typed]:
     }.get(code, {"quantity": 1, "unit_code": 2, "upc": 3})
     base = view.pairs(tag, first=first, **at).with_columns(gtin=pl.coalesce("gtin", "upc"))
     base = first_component(item(base), "unit_code")
-    base = attach(
-        base, _warehouse_head(view, code), "set", "document_number", "order_number", "movement_date", "shipment_id"
-    )
-    n1 = parties(view)
-    base = with_party(base, n1, "warehouse_id", "WH", "SF")
-    base = with_party(base, n1, "ship_to_site_id", "ST", "CN")
+    head = _warehouse_head(view, code)
+    base = attach(base, head, "set", "document_number", "order_number", "movement_date", "shipment_id")
+    base = _parties_of_loop(base, view, tag, "warehouse_id", "WH", "SF")
+    base = _parties_of_loop(base, view, tag, "ship_to_site_id", "ST", "CN")
     day = having(view.pick("G62", kind=1, day=2), "kind", "11", "09", "10", "37", "86", "07", "02")
     base = attach(base, header(day), "set", "day")
     when = header(dates(view)).rename({"day": "dtm"})
@@ -88,5 +90,19 @@ def warehouse(view: View, code: str) -> list[Typed]:
         movement_date=pl.coalesce("movement_date", "day", "dtm"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
+    base = nothing_left(base, head, _CANCELS)
     place = {"quantity": at["quantity"], "item_id": first + 1}
-    return [finish(RAW_EDI_WAREHOUSE_LINES, base, place, may_be_negative=code == "947")]
+    typed = finish(RAW_EDI_WAREHOUSE_LINES, base, place, may_be_negative=code == "947")
+    return [told(typed, head.rename({"document_number": "number"}), _CANCELS, base["set"])]
+
+
+def _parties_of_loop(base: pl.DataFrame, view: View, tag: str, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a party of the line, else of the loop LX that it stands in, else of the header."""
+    found = having(parties(view.relined(("LX", tag), _ENDS)), "who", *kinds).rename({"party": name})
+    found = found.filter(pl.col(name).is_not_null())
+    loop = view.relined(("LX",), _ENDS).pick(tag).select("row", lx="line")
+    base = base.join(loop, on="row", how="left", maintain_order="left")
+    base = attach(base, lines(found), "line", name)
+    base = attach(base, lines(found).rename({"line": "lx"}), "lx", name, suffix="_lx")
+    base = attach(base, header(found), "set", name, suffix="_head").drop("lx")
+    return base.with_columns(pl.coalesce(name, f"{name}_lx", f"{name}_head").alias(name))

@@ -1,8 +1,12 @@
-"""X12 time codes (element 623) and the time in UTC that they make of a local one."""
+"""Time codes of X12 (element 623) and EDIFACT (2379), and the time in UTC that they make of a local one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
+
+from aios_assets.edi.typing_rules import Typed
 
 # Source: X12 element 623. 13 to 24 count down from twelve hours west.
 MINUTES = {
@@ -27,6 +31,21 @@ MINUTES = {
     "GM": 0,
     "UT": 0,
 }
+# What EDIFACT 2379 303 and 304 (CCYYMMDDHHMM[SS]ZZZ) name in three letters. Source: names in use; each stands for one offset.
+_NAMES = {
+    **{"UTC": 0, "GMT": 0, "WET": 0, "CET": 60, "MET": 60, "CES": 120, "MES": 120, "EET": 120, "EES": 180, "MSK": 180},
+    **{
+        "EST": -300,
+        "EDT": -240,
+        "CST": -360,
+        "CDT": -300,
+        "MST": -420,
+        "MDT": -360,
+        "PST": -480,
+        "PDT": -420,
+        "JST": 540,
+    },
+}
 # Codes that leave open whether it is summer time: what the clocks of the place showed then.
 PLACES = {
     "AT": "America/Anchorage",
@@ -45,7 +64,8 @@ def to_utc(frame: pl.DataFrame, at: str, zone: str) -> pl.DataFrame:
 
     Of an hour that a clock shows twice the first is meant; one that it skips is taken as standard time.
     """
-    minutes = pl.col(zone).replace_strict(MINUTES, default=0, return_dtype=pl.Int32).fill_null(0)
+    named = pl.col(zone).replace_strict(MINUTES | _NAMES, default=None, return_dtype=pl.Int32)
+    minutes = pl.coalesce(named, _offset(pl.col(zone)), pl.lit(0))
     moved = pl.col(at) - pl.duration(minutes=minutes)
     naive = pl.col(at).dt.replace_time_zone(None)
     for code in sorted(set(frame[zone].drop_nulls()) & set(PLACES)):
@@ -56,3 +76,17 @@ def to_utc(frame: pl.DataFrame, at: str, zone: str) -> pl.DataFrame:
         there = pl.coalesce(here, before + pl.duration(hours=2)).dt.convert_time_zone("UTC")
         moved = pl.when(pl.col(zone) == code).then(there).otherwise(moved)
     return frame.with_columns(moved.alias(at))
+
+
+def in_utc(typed: Typed, base: pl.DataFrame) -> Typed:
+    """Facts with status_at_utc moved by the `zone` of their rows in `base`."""
+    zones = base.select("row", pl.col("zone").str.to_uppercase()).unique("row", keep="first")
+    facts = to_utc(typed.facts.join(zones, on="row", how="left", maintain_order="left"), "status_at_utc", "zone")
+    return replace(typed, facts=facts.drop("zone"))
+
+
+def _offset(zone: pl.Expr) -> pl.Expr:
+    """Minutes of an offset written as +HHMM or +HH; null for anything else."""
+    hours, minutes = (zone.str.extract(r"^[+-](\d{2}):?(\d{2})?$", n).cast(pl.Int32) for n in (1, 2))
+    size = 60 * hours + minutes.fill_null(0)
+    return pl.when(zone.str.starts_with("-")).then(-size).otherwise(size)

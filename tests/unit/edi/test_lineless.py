@@ -33,9 +33,24 @@ def test_lines_under_a_tag_that_nobody_knows_are_set_aside(
 
 
 @pytest.mark.parametrize(
+    ("code", "body", "first"),
+    [
+        ("945", ("W06*F*D1*20260105*SH1", "LX*1", "G72*1*2*3", "W03*10*5*LB"), "LX*1"),
+        ("943", ("W06*F*D1*20260105*SH1", "N9*X*1", "W03*10*5*LB"), "W03*10*5*LB"),
+        ("944", ("W17*F*20260105*R1", "LX*1", "W14*3"), "LX*1"),
+        ("947", ("W15*20260105*A1", "LX*1"), "LX*1"),
+    ],
+)
+def test_a_warehouse_that_tells_of_lines_and_has_none_is_told(code: str, body: tuple[str, ...], first: str) -> None:
+    batch = read_documents(frame(x12(code, *body)))
+    assert batch.rejects.select("error_code", "segment_text").rows() == [("AK3:1", first)]
+
+
+@pytest.mark.parametrize(
     "content",
     [
         x12("850", *HEAD, "CTT*0"),
+        x12("945", "W06*F*D1*20260105*SH1", "N1*ST*X*92*S1", "W03*0"),
         x12("852", "XQ*H*20260302", "N1*BY*X*92*S8", "CTT*0"),
         x12("997", "AK1*PO*1", "AK9*A*1*1*1"),
         edifact("ORDERS", *ORDER, "UNS+S", "CNT+2:0"),
