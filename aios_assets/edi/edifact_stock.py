@@ -158,16 +158,43 @@ def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
     )
 
 
-def _held_at(base: pl.DataFrame, view: View, inner: View, sender: pl.DataFrame) -> pl.DataFrame:
-    """site_id: the place or party behind the quantity, else of its item, else of the message, else the sender."""
-    for scope, source in (("own", inner), ("line", inner), ("set", view)):
-        loc = having(source.pick("LOC", who=1, site=(2, 1)), "who", *PLACES)
-        for name, found in (("loc", loc), ("nad", having(parties(source), "who", *HOLDERS).rename({"party": "site"}))):
-            found = header(found) if scope == "set" else found.rename({"line": scope}) if scope == "own" else found
-            base = attach(base, found.filter(pl.col("site").is_not_null()), scope, "site", suffix=f"_{scope}_{name}")
+def _held_at(base: pl.DataFrame, inner: View, sender: pl.DataFrame) -> pl.DataFrame:
+    """site_id: the place or party behind the quantity, else of its item, else of the message, else the sender.
+
+    Args:
+        base: QTY rows with `own`, the row of each.
+        inner: the messages, lines opened by LIN, QTY and CPS.
+        sender: set and sender_id.
+    """
+    nad = parties(inner)
+    loc = having(inner.pick("LOC", who=1, site=(2, 1)), "who", *PLACES)
+    for name, found in (("loc", loc), ("nad", having(nad, "who", *HOLDERS).rename({"party": "site"}))):
+        named = found.filter(pl.col("site").is_not_null())
+        inside = lines(named)
+        base = attach(base, inside.rename({"line": "own"}), "own", "site", suffix=f"_own_{name}")
+        base = attach(base, inside, "line", "site", suffix=f"_line_{name}")
+        base = attach(base, header(named), "set", "site", suffix=f"_set_{name}")
     base = base.join(sender, on="set", how="left", maintain_order="left")
+    # A supplier who reports to a buyer reports his own stock.
+    supplier = having(nad, "who", "SU", "SE").rename({"party": "supplier"})
+    base = attach(base, header(supplier), "set", "supplier")
+    base = attach(base, header(having(nad, "who", *HOLDERS)), "set", "who")
+    own = (pl.col("supplier") == pl.col("sender_id")) & (pl.col("who") == "BY")
+    base = base.with_columns(site_set_nad=pl.when(own).then("sender_id").otherwise("site_set_nad"))
     told = (f"site_{scope}_{name}" for scope in ("own", "line", "set") for name in ("loc", "nad"))
     return base.with_columns(site_id=pl.coalesce(*told, "sender_id"))
+
+
+def _reported_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """position_date: the day behind the quantity, else of its item, else of the message."""
+    found = having(dtm(view), "kind", *_AS_OF, "50")
+    base = attach(base, header(found), "set", "day", suffix="_set")
+    if lines(found).is_empty():
+        return base.with_columns(position_date="day_set")
+    # A reference, a price and a package have days of their own.
+    when = lines(having(dtm(view.relined(("LIN", "QTY", "CPS", "RFF", "PRI"), _ENDS)), "kind", *_AS_OF))
+    base = attach(attach(base, when.rename({"line": "own"}), "own", "day"), when, "line", "day", suffix="_line")
+    return base.with_columns(position_date=pl.coalesce("day", "day_line", "day_set"))
 
 
 def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
@@ -183,19 +210,14 @@ def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
     """
     qty, silent = _counted(view.relined(("LIN",), (*_ENDS, "CPS")))
     base = pl.concat([qty.with_columns(own="row"), silent], how="diagonal")
-    base = _held_at(base, view, view.relined(("LIN", "QTY", "CPS"), _ENDS), sender)
+    base = _held_at(base, view.relined(("LIN", "QTY", "CPS"), _ENDS), sender)
     base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
-    # A reference, a price and a package have days of their own.
-    inner = view.relined(("LIN", "QTY", "CPS", "RFF", "PRI"), _ENDS)
-    when, first = having(dtm(inner), "kind", *_AS_OF), having(dtm(view), "kind", *_AS_OF, "50")
-    base = attach(attach(base, when.rename({"line": "own"}), "own", "day"), when, "line", "day", suffix="_line")
-    base = attach(base, header(first), "set", "day", suffix="_set")
+    base = _reported_on(base, view)
     on_hand = pl.col("kind").is_in(["145", "17"])
     other = pl.when(on_hand).then(pl.col("stock").replace_strict(UNSALEABLE, default=None, return_dtype=pl.String))
     code = pl.coalesce(other, pl.col("kind").replace(COUNTED))
     base = base.with_columns(
         quantity_code=pl.when(pl.col("kind").is_null()).then(pl.lit("17")).otherwise(code),
-        position_date=pl.coalesce("day", "day_line", "day_set"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
     at, negative = {"quantity": 1, "item_id": 3}, pl.col("quantity_code") != "17"

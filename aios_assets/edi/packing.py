@@ -21,6 +21,7 @@ ENDS = ("UNH", "UNS", "CNT", "UNT", "CPS")
 _SENT = ("12", "46", "1", "113")
 _SENT_TO = ("11", *_SENT)
 _STORE = "7"
+_PARTS = ("PCI", "LOC", "DGS", "SGP")
 _NEAR = 1e-6
 
 
@@ -40,9 +41,10 @@ def of_package(base: pl.DataFrame, found: pl.DataFrame, view: View, value: str) 
         view: messages; lines opened by LIN and closed by CPS.
         value: column of `found`.
     """
-    cps = view.places("CPS").select("set", "row", cps="row").sort("row")
     inside = header(found).filter(pl.col(value).is_not_null())
-    if cps.is_empty() or inside.is_empty():
+    inside = inside.join(of_message(inside, view).select("row"), on="row", how="anti", maintain_order="left")
+    cps = view.places("CPS").select("set", "row", cps="row").sort("row")
+    if inside.is_empty():
         return base.with_columns(packed=pl.lit(None, dtype=pl.String))
     base, inside = (
         frame.sort("row").join_asof(cps, on="row", by="set", strategy="backward", check_sortedness=False)
@@ -57,7 +59,9 @@ def of_package(base: pl.DataFrame, found: pl.DataFrame, view: View, value: str) 
 
 def grouped(view: View, tag: str, **at: At) -> pl.DataFrame:
     """Segments of lines with `at`, the LIN, PCI, LOC … that they stand behind, and `line`."""
-    found = lines(view.relined(("LIN", "PCI", "LOC", "DGS", "SGP"), ENDS).pick(tag, **at)).rename({"line": "at"})
+    if not len(view.where(*_PARTS)):
+        return lines(view.pick(tag, **at)).with_columns(at="line")
+    found = lines(view.relined(("LIN", *_PARTS), ENDS).pick(tag, **at)).rename({"line": "at"})
     line = view.line[np.searchsorted(view.rows, found["row"].to_numpy())]
     return found.with_columns(line=pl.Series(line, dtype=pl.Int32))
 
@@ -69,6 +73,8 @@ def grouped_quantities(view: View) -> pl.DataFrame:
 
 def direct(counted: pl.DataFrame, view: View) -> pl.DataFrame:
     """Quantities of the line itself; where it has none, each kind that its marked packages or its places have, added up."""
+    if not len(view.where("PCI", "LOC")):
+        return counted.filter(pl.col("at") == pl.col("line"))
     own = counted.filter(pl.col("at") == pl.col("line"))
     parts = pl.concat([view.places(tag).select(at="row", tag=pl.lit(tag)) for tag in ("PCI", "LOC")])
     parted = counted.join(parts, on="at", how="inner", maintain_order="left")
@@ -91,6 +97,8 @@ def despatched(base: pl.DataFrame, view: View) -> pl.DataFrame:
     counted = grouped_quantities(view)
     base = attach(base, having(direct(counted, view), "kind", *_SENT), "line", "quantity", "unit_code")
     base = base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in ("store", "disputed"))
+    if not len(view.where("LOC")):
+        return base
     places = view.pick("LOC", who=1, store=(2, 1)).filter((pl.col("who") == _STORE) & pl.col("store").is_not_null())
     given = having(counted, "kind", *_SENT_TO).unique("at", keep="first", maintain_order=True)
     given = given.join(places.select("store", at="row"), on="at", how="inner", maintain_order="left").sort("row")

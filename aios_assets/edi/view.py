@@ -292,6 +292,8 @@ def behind(base: pl.DataFrame, found: pl.DataFrame, *names: str) -> pl.DataFrame
         found: what a view says whose lines are opened by both (`relined`), the best first.
         names: columns of `found`.
     """
+    if found.is_empty():
+        return base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in names)
     own = found.rename({"line": "own"})
     base = attach(attach(base, own, "own", *names), found, "line", *names, suffix="_line")
     last = base.group_by("line").agg(

@@ -117,6 +117,7 @@ def shipments(view: View) -> list[Typed]:
     base = base.join(
         tree.select(pl.col("line").alias("hl"), *_INHERITED, "shipment"), on="hl", how="left", maintain_order="left"
     )
+    base = _order_of_item(base, inner)
     head = view.pick("BSN", purpose=1, shipment_id=2, noticed=3)
     base = attach(base, head, "set", "shipment_id", "noticed")
     base = _shipment_defaults(base, view, tree)
@@ -127,6 +128,18 @@ def shipments(view: View) -> list[Typed]:
     base = nothing_left(base, head, X12_WITHDRAWS)
     typed = finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 2, "item_id": 3, "shipped_date": 2})
     return [told(typed, head.rename({"shipment_id": "number"}), X12_WITHDRAWS, items["set"])]
+
+
+def _order_of_item(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """order_number from the LIN of the line (235: PO) where nothing else names one, as notices of car makers do."""
+    if base["order_number"].null_count() == 0:
+        return base
+    places = range(2, min(view.longest("LIN"), 32), 2)
+    lin = view.pick("LIN", **{f"{name}{n}": n + at for n in places for name, at in (("q", 0), ("v", 1))})
+    named = (pl.when(pl.col(f"q{n}") == "PO").then(f"v{n}") for n in places)
+    lin = lin.with_columns(order_of_item=pl.coalesce(pl.lit(None, dtype=pl.String), *named))
+    base = attach(base, lin.filter(pl.col("order_of_item").is_not_null()), "line", "order_of_item")
+    return base.with_columns(order_number=pl.coalesce("order_number", "order_of_item"))
 
 
 def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame) -> pl.DataFrame:
@@ -166,6 +179,7 @@ def receipts(view: View) -> list[Typed]:
     ref = view.pick("REF", kind=1, value=2)
     ordered = pl.concat([prf.rename({"order_number": "value"}), having(ref, "kind", "PO").drop("kind")])
     base = scoped(base, ordered, "order_number", "value")
+    base = _order_of_item(base, view)
     base = scoped(base, having(ref, "kind", "SI", "2I", "BM", "ASN", "DN"), "shipment_id", "value")
     base = base.with_columns(
         received_date=pl.coalesce("received_date", "made"),

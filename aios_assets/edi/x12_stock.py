@@ -114,9 +114,11 @@ def _period(base: pl.DataFrame, view: View) -> pl.DataFrame:
     )
 
 
-# Of an 846 the day it tells of: 091 and 090 end and start of the report. Days of arrival (017, 371, 050) tell of other goods.
-_AS_OF = ("007", "091", "097", "009", "405", "140", "090")
+# Of an 846 the day it tells of: 184 of the inventory, 091 and 090 end and start of the report. Days of arrival (017, 371, 050) tell of other goods.
+_AS_OF = ("184", "007", "091", "097", "009", "405", "140", "090")
 _HOLDS = ("WH", "RL", "ST", "SN", "DC", "SF", "BY", "SU", "RS", "BS")
+# BIA02 of a seller who reports his own stock to the buyer.
+_OF_SELLER = "SI"
 _SET_ENDS = ("ST", "CTT", "SE")
 
 
@@ -162,6 +164,8 @@ def _counted_on(base: pl.DataFrame, view: View, inner: View) -> pl.DataFrame:
 def _held_at(base: pl.DataFrame, view: View, inner: View) -> pl.DataFrame:
     """site: the best party behind the quantity or, where parties stand before the quantities, before it; else the header's best."""
     found = having(parties(inner), "who", *_HOLDS).rename({"line": "at", "party": "site"})
+    sellers = view.pick("BIA", report=2).filter(pl.col("report") == _OF_SELLER)["set"]
+    found = found.filter((pl.col("who") != "BY") | ~pl.col("set").is_in(sellers.implode()))
     base = attach(base, found.filter(pl.col("at") < 0), "set", "site")
     # N1 loops between two quantities are one statement: who reports, who supplies and where the goods are.
     inside = found.filter(pl.col("at") >= 0).unique("at", keep="first", maintain_order=True).sort("at")

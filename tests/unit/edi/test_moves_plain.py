@@ -59,7 +59,8 @@ def read_861(body: tuple[str, ...]) -> list[Row]:
                 rcd[3],
                 refused or None,
                 told(lambda s: best(s, "N1", sites, 4)),
-                told(lambda s: next((p[1] for p in s if p[0] == "PRF"), None) or best(s, "REF", ("PO",), 2)),
+                told(lambda s: next((p[1] for p in s if p[0] == "PRF"), None) or best(s, "REF", ("PO",), 2))
+                or next((s[5] for s in line if s[0] == "LIN" and len(s) > 5), None),
                 told(lambda s: best(s, "REF", numbers, 2)),
                 told(lambda s: best(s, "DTM", days, 2)) or head[0][2],
             )
@@ -82,7 +83,7 @@ def an_861(draw: random.Random) -> tuple[str, ...]:
         unit = draw.choice(["EA", "CA"])
         returned = draw.choice(["***", f"*{draw.randrange(1, 5)}*{unit}*"])
         asked = draw.choice(["", f"{draw.randrange(1, 5)}*{unit}*{draw.choice(['01', '02', '03', '08', '09'])}"])
-        body += [f"RCD*{n}*{draw.randrange(9, 50)}*{unit}{returned if asked or returned != '***' else ''}{asked}", f"LIN**IN*I{n}", *around(0.25)]  # fmt: skip
+        body += [f"RCD*{n}*{draw.randrange(9, 50)}*{unit}{returned if asked or returned != '***' else ''}{asked}", f"LIN**IN*I{n}{draw.choice(['', '*PO*P77'])}", *around(0.25)]  # fmt: skip
     return tuple(s.rstrip("*") for s in body)
 
 

@@ -76,12 +76,13 @@ def walked(body: tuple[str, ...]) -> list[tuple[Any, ...]]:
 
     rows = []
     for n, (_, inside) in enumerate(levels):
-        item = None
+        item = own_order = None
         for cells in inside:
             if cells[0] == "LIN":
-                item = cells[3]
+                item, own_order = cells[3], cells[5] if len(cells) > 5 else None
             elif cells[0] == "SN1":
-                rows.append((item, float(cells[2]), *(value(n, name) for name in COLUMNS)))
+                order, *others = (value(n, name) for name in COLUMNS)
+                rows.append((item, float(cells[2]), order or own_order, *others))
     noticed = next(s[3] for s in head if s[0] == "BSN")
     return [(*row[:6], row[6] or noticed, row[7]) for row in rows]
 
@@ -110,7 +111,10 @@ def a_notice(draw: random.Random) -> tuple[str, ...]:
             body.append(f"DTM*{draw.choice([*SHIPPED, *EXPECTED, '010'])}*202603{draw.randrange(10, 28)}")
         if code == "I":
             item += 1
-            body += [f"LIN**IN*I{item}", *(f"SN1**{draw.randrange(1, 50)}*EA" for _ in range(draw.choice([1, 1, 2])))]
+            body += [
+                f"LIN**IN*I{item}{draw.choice(['', '*PO*PO77'])}",
+                *(f"SN1**{draw.randrange(1, 50)}*EA" for _ in range(draw.choice([1, 1, 2]))),
+            ]
     return tuple(body)
 
 

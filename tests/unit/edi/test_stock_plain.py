@@ -20,7 +20,7 @@ from tests.unit.edi.make import edifact, frame, x12
 Row = tuple[Any, ...]
 COLUMNS = ("site_id", "item_id", "quantity_code", "quantity", "unit_code", "position_date")
 X12_SITES = ("WH", "RL", "ST", "SN", "DC", "SF", "BY", "SU", "RS", "BS")
-X12_DAYS = ("007", "091", "097", "009", "405", "140", "090")
+X12_DAYS = ("184", "007", "091", "097", "009", "405", "140", "090")
 PLACES, HOLDERS = ("162", "14", "18", "7", "198"), ("WH", "ST", "DP", "SN", "GY", "BY", "GM", "SE", "LSP", "DS")
 DAYS = ("366", "91", "356", "194", "90", "137", "7")
 # 6063 and, of what is on hand, 7491 to X12 673.
@@ -45,13 +45,15 @@ def cut(segments: list[list[str]], *tags: str) -> list[list[list[str]]]:
 
 def read_846(body: tuple[str, ...]) -> list[Row]:
     head, *items = cut([s.split("*") for s in body], "LIN")
-    site, day = best(head, "N1", X12_SITES, 4), best(head, "DTM", X12_DAYS, 2)
+    # What a seller reports is his, not the buyer's.
+    holders = tuple(who for who in X12_SITES if who != "BY" or head[0][2] != "SI")
+    site, day = best(head, "N1", holders, 4), best(head, "DTM", X12_DAYS, 2)
     rows = []
     for found in items:
         own, *quantities = cut(found, "QTY")
         days = [best(q, "DTM", X12_DAYS, 2) for q in quantities]
         unit = next((s[1] for s in own if s[0] == "UIT"), None)
-        places = [best(q, "N1", X12_SITES, 4) for q in [own, *quantities]]
+        places = [best(q, "N1", holders, 4) for q in [own, *quantities]]
         for n, (q, when) in enumerate(zip(quantities, days, strict=True)):
             # One day behind the last quantity stood in the loop of the item up to 003020.
             late = days[-1] if sum(d is not None for d in days) == 1 else None
@@ -85,7 +87,11 @@ def an_846(draw: random.Random) -> tuple[str, ...]:
             for _ in range(2 if draw.random() < chance else 0)
         ]
 
-    body = [f"BIA*00*DD*R{draw.randrange(9)}*202601{draw.randrange(10, 28)}", *days(0.5), *parties(0.7)]
+    body = [
+        f"BIA*00*{draw.choice(['DD', 'SI'])}*R{draw.randrange(9)}*202601{draw.randrange(10, 28)}",
+        *days(0.5),
+        *parties(0.7),
+    ]
     form = draw.choice(["standard", "standard", "leads", "trails"])
     for item in range(draw.randrange(1, 5)):
         body += [f"LIN**IN*I{item}", *days(0.2), *(["UIT*CA"] if draw.random() < 0.3 else [])]
@@ -107,6 +113,7 @@ def read_invrpt(body: tuple[str, ...]) -> list[Row]:
         if cells[0] in ("DTM", "QTY"):
             cells[1:] = full[1].split(":")
     head, *items = cut(segments, "LIN")
+    supplier = best(head, "NAD", ("SU", "SE"), 2)
 
     def site(found: list[list[str]]) -> str | None:
         return best(found, "LOC", PLACES, 2) or best(found, "NAD", HOLDERS, 2)
@@ -126,7 +133,11 @@ def read_invrpt(body: tuple[str, ...]) -> list[Row]:
             code = STOCKS.get(inv[2], KINDS[kind]) if kind in ("145", "17") else KINDS.get(kind, kind)
             number = -number if kind == "191" and inv[1] == "1" else number
             unit = q[0][3] if len(q[0]) > 3 else "EA"
-            place = site(q) or site(own) or site(head) or "SENDER"
+            whose = min((HOLDERS.index(s[1]) for s in head if s[0] == "NAD" and s[1] in HOLDERS), default=-1)
+            named = best(head, "LOC", PLACES, 2) or (
+                "SENDER" if HOLDERS[whose] == "BY" and supplier == "SENDER" else site(head)
+            )
+            place = site(q) or site(own) or named or "SENDER"
             when = day(q) or day(own) or day(head)
             rows.append((place, own[0][3], code, number, unit, when))
     return rows
@@ -148,7 +159,8 @@ def an_invrpt(draw: random.Random) -> tuple[str, ...]:
         )
 
     leads = draw.random() < 0.5
-    body = ["BGM+35+R1+9", f"DTM+137:202601{draw.randrange(10, 28)}:102", *days(0.3), *places(0.7)]
+    seller = ["NAD+BY+N8::9", f"NAD+SU+{draw.choice(['SENDER', 'N9'])}::9"] if draw.random() < 0.3 else []
+    body = ["BGM+35+R1+9", f"DTM+137:202601{draw.randrange(10, 28)}:102", *days(0.3), *(seller or places(0.7))]
     for item in range(draw.randrange(1, 5)):
         body += [f"LIN+{item + 1}++I{item}:IN", *places(0.3), *days(0.3)]
         body += ["RFF+AEN:1", "DTM+366:20260301:102"] if draw.random() < 0.3 else []
