@@ -151,14 +151,17 @@ def _demand(world: World, day: date) -> pl.DataFrame:
 
 
 def _regimes(world: World, day: date, found_on: date) -> pl.DataFrame:
-    """Items whose level of demand changed within the weeks before `day` and stayed changed."""
-    from ml.anomaly import regime_changes
+    """Items whose level of demand changed within the weeks before `day` and stayed changed; on the night's own day also what stopped selling."""
+    from ml.anomaly import regime_changes, zero_runs
 
     cutoff = world.cutoff(found_on)
     demand = as_known.demand_as_known(world.lake, day - timedelta(days=HISTORY_DAYS), day, cutoff)
     items = as_known.items_as_known(world.lake, cutoff).select("item_id", "category_code", "unit_price_usd")
     if demand.is_empty():
         return MON_FINDINGS.empty()
-    return regime_changes(
+    changed = regime_changes(
         demand, as_of=day, available_at_utc=cutoff, unit_value=items, group=items.select("item_id", "category_code")
     )
+    if day < found_on:
+        return changed
+    return pl.concat([changed, zero_runs(demand, as_of=day, available_at_utc=cutoff, unit_value=items)])

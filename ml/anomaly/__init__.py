@@ -8,6 +8,7 @@ from ml.anomaly.findings import finding_rows, rank_findings
 from ml.anomaly.silence import silent_sensors
 from ml.anomaly.supply import lead_time_changes, stock_identity_breaks
 from ml.anomaly.telemetry import sensor_drifts, telemetry_findings, unjudged_measures, value_on_board
+from ml.anomaly.zero_runs import zero_runs
 
 __all__ = [
     "demand_anomalies",
@@ -22,4 +23,5 @@ __all__ = [
     "unit_off_by_pack",
     "unjudged_measures",
     "value_on_board",
+    "zero_runs",
 ]
