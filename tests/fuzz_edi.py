@@ -47,6 +47,24 @@ SEEDS = [
     ),
     x12("810", "BIG*20260103*I1**P1***CR", "IT1*1*5*HC*2*HP*VA*S*BO*RED*UP*012345678905", "TDS*1000"),
     x12("214", "B10*REF*SH1*SCAC", "LX*1", "AT7*X3*NS***20260308*0230*ET", "MS1*MEMPHIS*TN"),
+    x12("846", "BIA*01*SI*R1*20260102", "LIN**IN*A", "SDQ*CA*92*S1*3*S2*4", "QTY*17*7", "UIT*CA", "N1*WH*X*92*W1"),
+    x12("861", "BRA*R1*20260105*03*1", "RCD*1*5*EA*1*EA", "LIN**IN*A*PO*P1", "N1*RC*X*92*S1"),
+    x12("945", "W06*F*D1*20260105*SH1", "LX*1", "N1*WH*X*92*W1", "W12*CC*5*4*1*EA**IN*I1", "W03*4"),
+    edifact(
+        "DESADV",
+        "BGM+351+D1+1",
+        "CPS+1",
+        "PCI+33E",
+        "RFF+ON:P1",
+        "LIN+1++A:IN",
+        "PCI+33E",
+        "QTY+12:5",
+        "LOC+7+S1",
+        "QTY+11:3",
+    ),
+    edifact(
+        "IFTSTA", "DTM+137:202601050900:203", "CNI+1+C1", "LOC+5+P", "STS+1+1", "DTM+334:202601041200CET:303", "TDT+20"
+    ),
     edifact("CONTRL", "UCI+77+A:14+B:14+7", "UCM+1+ORDERS:D:96A:UN+4+29", version="D:3:UN"),
 ]
 PIECES = [

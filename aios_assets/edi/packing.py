@@ -102,10 +102,17 @@ def despatched(base: pl.DataFrame, view: View) -> pl.DataFrame:
     places = view.pick("LOC", who=1, store=(2, 1)).filter((pl.col("who") == _STORE) & pl.col("store").is_not_null())
     given = having(counted, "kind", *_SENT_TO).unique("at", keep="first", maintain_order=True)
     given = given.join(places.select("store", at="row"), on="at", how="inner", maintain_order="left").sort("row")
-    return _split(base, given) if given.height else base
+    return split_by_place(base, given.with_columns(line_no=pl.lit(1, dtype=pl.Int32))) if given.height else base
 
 
-def _split(base: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+def split_by_place(base: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+    """Replace each line by one row per place, and one of what is left; one that its places do not fit stays whole, with why in `disputed`.
+
+    Args:
+        base: lines with row, line, quantity, unit_code, store and disputed (both null).
+        given: row, line, line_no, store, quantity and unit_code of each place.
+    """
+    base = base.with_columns(line_no=pl.lit(1, dtype=pl.Int32))
     amount = read_number(pl.col("quantity"))
     total = given.group_by("line").agg(
         summed=pl.when(amount.is_not_null().all()).then(amount.sum()),
@@ -129,8 +136,8 @@ def _split(base: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
         quantity=pl.when("is_split").then(pl.col("left").cast(pl.String)).otherwise("quantity"),
         disputed=pl.when(~pl.col("is_split") & pl.col("given").is_not_null()).then(words),
     )
-    stores = base.filter("is_split").rename({"unit_code": "line_unit"}).drop("row", "quantity", "store")
-    found = given.select("line", "row", "quantity", "store", "unit_code")
+    stores = base.filter("is_split").rename({"unit_code": "line_unit"}).drop("row", "line_no", "quantity", "store")
+    found = given.select("line", "row", "line_no", "quantity", "store", "unit_code")
     stores = stores.join(found, on="line", how="inner", maintain_order="left")
     stores = stores.with_columns(unit_code=pl.coalesce("unit_code", "line_unit"))
     return pl.concat([own, stores.select(own.columns)])

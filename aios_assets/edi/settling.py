@@ -97,7 +97,9 @@ def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.
         facts.filter(held).with_columns(
             error_code=pl.when(pl.col("soft").str.starts_with(WITHDRAWN))
             .then(pl.lit("cancelled"))
-            .otherwise(pl.lit("negative_quantity")),
+            .when(pl.col("soft").str.starts_with("quantity "))
+            .then(pl.lit("negative_quantity"))
+            .otherwise(pl.lit("unclear_quantity")),
             kind_code=pl.lit("business"),
             reason=pl.col("soft"),
             element_no=pl.lit(None, dtype=pl.Int32),

@@ -137,3 +137,11 @@ def test_levels_that_share_a_number_keep_their_own_values() -> None:
     body = ("BSN*00*SH1*20260105*0900", "HL*1**S", "N1*ST*X*92*S1", "HL*2*1*O", "PRF*PO1", "HL*2*1*O", "PRF*PO2", "LIN**IN*A", "SN1**5*EA")  # fmt: skip
     facts = read_documents(frame(x12("856", *body))).facts["raw_edi__shipment_lines"]
     assert facts.select("order_number", "ship_to_site_id").rows() == [("PO2", "S1")]
+
+
+def test_stores_of_an_item_are_its_receiving_sites() -> None:
+    body = ("BSN*00*SH1*20260105*0900", "HL*1**S", "N1*ST*X*92*DC", "HL*2*1*I", "LIN**IN*A", "SN1**9*EA", "SDQ*EA*92*S1*3*S2*4", "HL*3*1*I", "LIN**IN*B", "SN1**5*EA", "SDQ*EA*92*S1*6")  # fmt: skip
+    batch = read_documents(frame(x12("856", *body)))
+    rows = batch.facts["raw_edi__shipment_lines"].select("item_id", "ship_to_site_id", "quantity").rows()
+    assert rows == [("A", "DC", 2.0), ("A", "S1", 3.0), ("A", "S2", 4.0)]
+    assert batch.rejects.select("error_code", "segment_text").rows() == [("unclear_quantity", "SN1**5*EA")]
