@@ -8,6 +8,7 @@ What a feed leaves out of its Sundays and books on Mondays is right as well: for
 from __future__ import annotations
 
 from calendar import day_name
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import numpy as np
@@ -44,6 +45,20 @@ def closed_weekdays(selling: pl.DataFrame, day: date) -> pl.DataFrame:
     older = np.bincount(s[~lately], minlength=sites.height) > 0
     site, day_no = np.nonzero(_never(seen, older))
     return pl.DataFrame({"site_id": sites["site_id"][site], "weekday": day_no + 1}, schema=CLOSED)
+
+
+def closed_within_weeks(closed: pl.DataFrame, weeks: Mapping[str, int], day: date) -> pl.DataFrame:
+    """The same with sites that report whole weeks as one figure: nothing is to be expected but on the day that ends their week.
+
+    Args:
+        closed: from `closed_weekdays`.
+        weeks: by such a site the days from `day` to the end of its running week.
+        day: last business day known.
+    """
+    ends = {site: (day + timedelta(days=left)).isoweekday() for site, left in weeks.items()}
+    others = [(site, k) for site, end in sorted(ends.items()) for k in range(1, 8) if k != end]
+    known = closed.filter(~pl.col("site_id").is_in(list(ends)))
+    return pl.concat([known, pl.DataFrame(others, schema=CLOSED, orient="row")]).sort("site_id", "weekday")
 
 
 def closed_in_panel(known: Flags, weekday: Places) -> Flags:

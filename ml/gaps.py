@@ -12,6 +12,10 @@ import polars as pl
 
 WEEKS = 8
 KNOWN_FRAC = 0.5
+# Days up to a site's newest report that are looked at, and the share of them it must have told: where one of its reports says that
+# it is of several days, and where none does (reports that were lost are no reason to forecast nothing).
+RECENT_DAYS = 14
+TOLD_FRAC, LEAST_TOLD_FRAC = 0.6, 0.25
 KEYS = ["item_id", "site_id"]
 
 
@@ -57,6 +61,48 @@ def known_of_too_few_days(sales: pl.DataFrame, first: pl.DataFrame, closed: pl.D
     )
     few = counted.filter(pl.col("known_days") < KNOWN_FRAC * pl.col("days"))
     return few.select(*KEYS, "known_days", "days").sort(KEYS)
+
+
+def told_in_stretches(reports: pl.DataFrame, closed: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Sites that lately told what they sold in stretches of several days: the sum of a month, taken for a day's sales, is thirty times too much.
+
+    Whole weeks are no such stretches once the site counts as closed on its six other weekdays (`closed`).
+
+    Args:
+        reports: site_id, demand_date, is_stretch of the last weeks: days of which sales were reported, and whether one of them was of several days.
+        closed: site_id, weekday on which nothing is sold (`ml.closing`).
+        day: last business day known.
+
+    Returns:
+        site_id, known_days, days (open ones that are looked at), sorted.
+    """
+    known = reports.filter(pl.col("demand_date") <= day)
+    sites = known.group_by("site_id").agg(
+        pl.col("demand_date").max().alias("newest"), pl.col("demand_date").min().alias("oldest")
+    )
+    recent = known.join(sites, on="site_id").filter(
+        pl.col("demand_date") > pl.col("newest") - pl.duration(days=RECENT_DAYS)
+    )
+    told = recent.group_by("site_id").agg(
+        pl.col("demand_date").n_unique().cast(pl.Int64).alias("known_days"), pl.col("is_stretch").any()
+    )
+    begin = pl.col("newest") - pl.duration(days=RECENT_DAYS - 1)
+    begin = pl.when("is_stretch").then(begin).otherwise(pl.max_horizontal(begin, "oldest"))
+    opened = (
+        sites.join(told, on="site_id")
+        .with_columns(pl.date_ranges(begin, "newest").alias("day"))
+        .explode("day")
+        .with_columns(weekday=pl.col("day").dt.weekday())
+        .join(closed, on=["site_id", "weekday"], how="anti")
+        .group_by("site_id", "known_days", "is_stretch")
+        .agg(pl.len().cast(pl.Int64).alias("days"))
+    )
+    least = pl.when("is_stretch").then(TOLD_FRAC).otherwise(LEAST_TOLD_FRAC)
+    return (
+        opened.filter(pl.col("known_days") < least * pl.col("days"))
+        .select("site_id", "known_days", "days")
+        .sort("site_id")
+    )
 
 
 def _with_days(series: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:

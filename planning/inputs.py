@@ -23,6 +23,8 @@ OPEN_ORDER_SCHEMA: dict[str, Any] = {
     "open_qty_ea": pl.Float64, "order_date": pl.Date, "expected_date": pl.Date, "promised_date": pl.Date,
     "requested_date": pl.Date,
 }  # fmt: skip
+# What `max_stock_age_days` may be: stock is read so far back, and a week further.
+MOST_STOCK_AGE_DAYS = 28
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
 REPORT_SCHEMA: dict[str, Any] = {"site_id": pl.String, "demand_date": pl.Date, "is_stretch": pl.Boolean}
 LOAD_SCHEMA: dict[str, Any] = {"item_id": pl.String, "unit_volume_m3": pl.Float64, "unit_weight_kg": pl.Float64}
@@ -139,7 +141,7 @@ class PlanSpec:
         limits = {
             "scenarios": (16, 4096), "holding_rate_frac_per_year": (1e-9, 10), "shortage_factor": (1e-9, 1000),
             "alpha_min": (0, 1), "centre_shortage_share_frac": (0, 1), "centre_waiting_share_frac": (0, 1), "late_threshold_frac": (0, 1), "order_cost_share_frac": (0, 1), "alpha_max": (0, 0.9999), "centre_alpha_max": (0, 0.9999),
-            "day_correlation": (0, 0.95), "site_correlation": (0, 0.95), "max_stock_age_days": (0, 365),
+            "day_correlation": (0, 0.95), "site_correlation": (0, 0.95), "max_stock_age_days": (0, MOST_STOCK_AGE_DAYS),
             "max_horizon_days": (2, 730), "flip_steps": (0, 20), "receipt_to_shelf_days": (0, 60),
         }  # fmt: skip
         limits |= {f"alpha_max_{name}": (0, 0.9999) for name in CLASSES}

@@ -213,7 +213,7 @@ def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
         .when(age > _oldest(spec))
         .then(pl.format("the newest stock report is of {}, {} days old, and at most {} are taken (max_stock_age_days)",
                         "stock_date", age, _oldest(spec)))
-        .when(~pl.col("has_demand")).then(pl.lit("no forecast: sales of the last weeks are not known, or of fewer than half of the days"))
+        .when(~pl.col("has_demand")).then(pl.lit("no forecast: sales of the last weeks are not known, or of fewer than half of the days, or in stretches that are no weeks"))
         .when(pl.col("source_id").is_null()).then(pl.lit("no supplier or serving centre is known"))
         .when(pl.col("lead_time_days_p50").is_null())
         .then(pl.format("no lead time from {} to {}", "source_id", "site_id"))

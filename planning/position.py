@@ -5,11 +5,14 @@ position = on hand + on order (still to come, in transit included) − allocated
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from aios_assets.contracts.errors import BadInputError
+from planning.unreported import WEEK
 
 F64 = NDArray[np.float64]
 
@@ -60,7 +63,7 @@ def open_position(open_orders: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def brought_forward(closes: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+def brought_forward(closes: pl.DataFrame, moves: pl.DataFrame, weeks: Collection[str] = ()) -> pl.DataFrame:
     """Stock of the newest close, moved on by what is known to have come in and gone out on later days.
 
     What was received after a close is no longer on order and not yet in the stock reported: without it the same need would be
@@ -71,12 +74,18 @@ def brought_forward(closes: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
     Args:
         closes: item_id, site_id, on_hand_qty_ea, stock_date.
         moves: item_id, site_id, inventory_date, receipts_qty_ea, outbound_qty_ea, adjustments_qty_ea.
+        weeks: sites whose sales are told a week at a time: of a week that had begun before the close, as many sevenths went out
+            after it as days of it were left, in whole eaches.
     """
     key = ["item_id", "site_id"]
-    moved = pl.col("receipts_qty_ea") - pl.col("outbound_qty_ea") + pl.col("adjustments_qty_ea")
+    after = (pl.col("inventory_date") - pl.col("stock_date")).dt.total_days()
+    running = pl.col("site_id").is_in(list(weeks)) & (after < WEEK)
+    out = pl.col("outbound_qty_ea")
+    out = pl.when(running).then((out * after / WEEK).round()).otherwise(out)
+    moved = pl.col("receipts_qty_ea") - out + pl.col("adjustments_qty_ea")
     since = (
         moves.join(closes.select(*key, "stock_date"), on=key)
-        .filter(pl.col("inventory_date") > pl.col("stock_date"))
+        .filter(after > 0)
         .group_by(key)
         .agg(moved.sum().alias("_moved"))
     )

@@ -15,6 +15,7 @@ from aios_assets.assets.glue_drift import (
     subjects,
     watched_rows,
 )
+from aios_assets.assets.glue_scoring import sales_reports
 from aios_assets.contracts.decision_tables import MON_RETRAIN_REQUESTS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
@@ -72,11 +73,18 @@ def gate_rows(world: World, day: date) -> pl.DataFrame:
 
 
 def newest_actual(world: World, day: date) -> date | None:
-    """Newest day of the quality window whose demand is known; None when none of it is."""
+    """Newest day of the quality window whose demand is known; None when none of it is.
+
+    Where all sites report whole weeks, the running week is no delay: the days up to its end count as known.
+    """
+    from planning.unreported import WEEK, week_ends
+
     for days in (CURRENT_DAYS, QUALITY_DAYS):
         newest = current_demand(world, day, days)["demand_date"].max()
         if isinstance(newest, date):
-            return newest
+            reports = sales_reports(world, day)
+            running = WEEK - 1 if set(reports["site_id"]) <= set(week_ends(reports, day)) else 0
+            return min(day, newest + timedelta(days=running))
     return None
 
 

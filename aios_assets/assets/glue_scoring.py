@@ -24,11 +24,13 @@ class Asked:
     Attributes:
         features: feature rows of the series that are forecast.
         too_few: rows of `ml.gaps.known_of_too_few_days`, series that are not.
+        stretches: rows of `ml.gaps.told_in_stretches`, sites of which nothing is.
         known: `covariates` of the day.
     """
 
     features: pl.DataFrame
     too_few: pl.DataFrame
+    stretches: pl.DataFrame
     known: Any
 
 
@@ -47,11 +49,16 @@ def covariates(world: World, day: date) -> Any:
 
 
 def closed_sites(world: World, day: date) -> pl.DataFrame:
-    """Sites and weekdays on which nothing is expected of them, as known at the cut-off of `day`."""
-    from ml.closing import WEEKS, closed_weekdays
+    """Sites and weekdays on which nothing is expected of them, as known at the cut-off of `day`.
+
+    What a site sold in a week that it reports as one figure is expected on the last day of the week, as soon as it is known to do so.
+    """
+    from ml.closing import WEEKS, closed_weekdays, closed_within_weeks
+    from planning.unreported import week_ends
 
     selling = as_known.selling_days(world.lake, day - timedelta(weeks=WEEKS + 1), day, world.cutoff(day))
-    return closed_weekdays(selling, day)
+    weeks = week_ends(sales_reports(world, day), day)
+    return closed_within_weeks(closed_weekdays(selling, day), weeks, day)
 
 
 def closed_words(closed: pl.DataFrame) -> list[str]:
@@ -122,18 +129,34 @@ def demand_rows(world: World, day: date, asked: Asked | None = None) -> pl.DataF
 def series_to_score(world: World, day: date) -> Asked:
     """What is forecast on a day, and from what."""
     from ml.datasets import is_answered
-    from ml.gaps import known_of_too_few_days
+    from ml.gaps import known_of_too_few_days, told_in_stretches
 
     known = covariates(world, day)
-    answered = scoring_features(world, day, day).filter(is_answered())
+    stretches = told_in_stretches(sales_reports(world, day), known.closed, day)
+    answered = scoring_features(world, day, day).filter(is_answered()).join(stretches, on="site_id", how="anti")
     first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
     begun = answered.select("item_id", "site_id", first)
-    too_few = known_of_too_few_days(recent_sales(world, day), begun, known.closed, day)
-    return Asked(answered.join(too_few, on=["item_id", "site_id"], how="anti"), too_few, known)
+    sales = recent_sales(world, day).join(stretches, on="site_id", how="anti")
+    too_few = known_of_too_few_days(sales, begun, known.closed, day)
+    return Asked(answered.join(too_few, on=["item_id", "site_id"], how="anti"), too_few, stretches, known)
 
 
-def gap_words(too_few: pl.DataFrame) -> list[str]:
-    """How many series are not forecast since too few of their days are known, and what to do; nothing where there are none."""
+def gap_words(asked: Asked) -> list[str]:
+    """What is not forecast since too few of its days are known, and what to do; nothing where there is no such thing."""
+    return _few_words(asked.too_few) + _stretch_words(asked.stretches)
+
+
+def _stretch_words(stretches: pl.DataFrame) -> list[str]:
+    if stretches.is_empty():
+        return []
+    site, known, days = stretches.row(0)
+    return [
+        f"nothing is forecast for {stretches.height:,} sites, for they report sales of several days in one figure, and not (yet three times) of "
+        f"whole weeks (first: {site}, {known} of its last {days} days). To do: have them report days, or weeks that end on one weekday"
+    ]
+
+
+def _few_words(too_few: pl.DataFrame) -> list[str]:
     if too_few.is_empty():
         return []
     item, site, known, days = too_few.row(0)
@@ -141,6 +164,11 @@ def gap_words(too_few: pl.DataFrame) -> list[str]:
         f"{too_few.height:,} item and sites are not forecast, for sales are known of fewer than half of their days (first: {item} at {site}, "
         f"{known} of {days}). To do: where days without a row are days without a sale, import sales with `gaps: zero`, or stock of every day"
     ]
+
+
+def sales_reports(world: World, day: date) -> pl.DataFrame:
+    """Days of the last eight weeks of which sites reported sales, as known at the cut-off of `day`."""
+    return as_known.sales_reports(world.lake, day - SHOWN, day, world.cutoff(day))
 
 
 def recent_sales(world: World, day: date) -> pl.DataFrame:

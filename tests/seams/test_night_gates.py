@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from aios_assets.assets.glue_monitoring import gate_rows, retrain_rows
+from aios_assets.assets.glue_scoring import sales_reports
 from aios_assets.contracts.decision_tables import (
     MON_BACKTEST_SCORES,
     MON_DRIFT,
@@ -28,9 +29,9 @@ def world(tmp_path: Path) -> World:
     return World(home=str(tmp_path), inbox_path=str(tmp_path / "inbox"), business_tz="UTC", cutoff_hour=2)
 
 
-def sold(world: World, last: date, days: int = 60) -> None:
-    """Demand of one item and site up to `last`, all of it known."""
-    dates = [last - timedelta(days=k) for k in range(days)]
+def sold(world: World, last: date, days: int = 60, every: int = 1) -> None:
+    """Demand of one item and site up to `last`, all of it known, told for every day or in stretches of `every` days."""
+    dates = [last - timedelta(days=k) for k in range(0, days, every)]
     frame = pl.DataFrame({"item_id": "I", "site_id": "S", "demand_date": dates}).with_columns(
         pl.col("demand_date").dt.strftime("%Y-%m").alias("demand_month")
     )
@@ -67,6 +68,26 @@ def test_forecasts_judged_on_old_actuals_are_refused(world: World) -> None:
     for gate in ("forecast_vs_naive", "forecast_coverage_low", "forecast_coverage_high", "forecast_bias"):
         assert not found[gate][0] and "10 days old" in found[gate][1]
     assert not found["label_delay"][0]
+
+
+def test_the_running_week_of_who_reports_weeks_is_no_delay(world: World) -> None:
+    sold(world, DAY, every=7)
+    told = {
+        "finding_id": "f",
+        "finding_date": DAY,
+        "kind_code": "period_report",
+        "site_id": "S",
+        "available_at_utc": KNOWN,
+    }
+    findings = rows("int_findings_detected", pl.DataFrame([told]), subject="s", reason="r")
+    world.lake.write("int_findings_detected", findings, window=(DAY, DAY + timedelta(days=1)))
+    reports = sales_reports(world, DAY)
+    assert reports.rows() == [("S", DAY - timedelta(weeks=8 - k), k == 8) for k in range(9)]
+    for later, on_time, judged in ((6, True, True), (8, True, True), (9, False, True), (10, False, False)):
+        night = DAY + timedelta(days=later)
+        judged_well(world, night)
+        found = verdicts_of(world, night)
+        assert (found["label_delay"][0], found["forecast_vs_naive"][0]) == (on_time, judged), (later, found)
 
 
 def test_a_rollback_makes_no_champion_young(world: World) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 from aios_assets.assets.s7_recommend import stock_tonight
 from aios_assets.contracts.mart_tables import FCT_INVENTORY_DAILY
 from aios_assets.resources.lake import Lake
-from planning.inputs import PlanSpec
+from planning.inputs import MOST_STOCK_AGE_DAYS, PlanSpec
 from planning.recommend import recommend
 from tests.unit.planning.planning_world import AS_OF, simple
 
@@ -49,3 +49,26 @@ def test_what_came_in_after_the_last_report_is_stock(tmp_path: Path) -> None:
     row = recommend(inputs, AS_OF, PlanSpec(scenarios=64)).row(0, named=True)
     assert (row["decision_code"], row["on_hand_qty_ea"]) == ("none", 55.0)
     assert "The stock is the one reported for 2026-01-03, with what is known to have moved since." in row["reason"]
+
+
+def test_stock_is_read_as_far_back_as_a_policy_may_take_it(tmp_path: Path) -> None:
+    ages = (MOST_STOCK_AGE_DAYS, MOST_STOCK_AGE_DAYS + 6, MOST_STOCK_AGE_DAYS + 8)
+    lake, day = Lake(tmp_path), timedelta(days=1)
+    closes = pl.DataFrame([balance(f"S{n}", n, 5.0) for n in ages], schema=FCT_INVENTORY_DAILY.schema)
+    lake.write("fct_inventory_daily", closes, window=(AS_OF - 60 * day, AS_OF + day))
+    found = stock_tonight(lake, CUTOFF, AS_OF)
+    assert found["site_id"].to_list() == [f"S{n}" for n in ages[:2]], "six days more are taken from who reports weeks"
+
+
+def test_a_week_told_as_one_figure_went_out_after_a_count_within_it_in_part(tmp_path: Path) -> None:
+    rows = [
+        balance("S1", 3, 50.0), balance("S1", 1, None, received=10.0, gone=21.0),  # two of its seven days
+        balance("S2", 9, 50.0), balance("S2", 8, None, gone=20.0), balance("S2", 1, None, gone=21.0),  # one of seven, and a week
+    ]  # fmt: skip
+    lake = Lake(tmp_path)
+    window = (AS_OF - timedelta(days=30), AS_OF + timedelta(days=1))
+    lake.write("fct_inventory_daily", pl.DataFrame(rows, schema=FCT_INVENTORY_DAILY.schema), window=window)
+    told = {
+        weeks: stock_tonight(lake, CUTOFF, AS_OF, weeks)["on_hand_qty_ea"].to_list() for weeks in ((), ("S1", "S2"))
+    }
+    assert told == {(): [39.0, 9.0], ("S1", "S2"): [54.0, 26.0]}

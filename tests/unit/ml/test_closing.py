@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml.closing import CLOSED, closed_in_panel, closed_weekdays
+from ml.closing import CLOSED, closed_in_panel, closed_weekdays, closed_within_weeks
 from ml.forecasting import PanelSpec, forecast_panel
 from ml.panel import build_panel
 
@@ -89,3 +89,13 @@ def test_a_daily_panel_without_sundays_has_none_ahead_and_says_so() -> None:
     assert ahead.filter("is_sunday").select(figures).unique().rows() == [(0, 0, 0, 0)]
     assert ahead.filter(~pl.col("is_sunday"))["mean"].min() > 3  # type: ignore[operator]
     assert "2 series have no row of a weekday (Sunday) for 8 weeks: forecast as zero there" in found.notes
+
+
+def test_who_reports_whole_weeks_is_closed_on_the_days_before_their_end() -> None:
+    known = pl.DataFrame([("A", 7), ("W", 1), ("W", 2)], schema=CLOSED, orient="row")
+    found = closed_within_weeks(known, {"W": 3, "V": 7}, DAY)
+    ends = {"W": (DAY + timedelta(days=3)).isoweekday(), "V": DAY.isoweekday()}
+    expected = [("A", 7), *((site, k) for site in ("V", "W") for k in range(1, 8) if k != ends[site])]
+    assert found.schema == CLOSED
+    assert found.rows() == expected
+    assert closed_within_weeks(known, {}, DAY).rows() == known.rows()

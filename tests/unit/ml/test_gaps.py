@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.closing import CLOSED
-from ml.gaps import known_of_too_few_days
+from ml.gaps import known_of_too_few_days, told_in_stretches
 
 DAY = date(2026, 3, 1)
 STRETCH = 56
@@ -87,3 +88,49 @@ def test_against_a_plain_count(rows: list[tuple[str, str, int, int]]) -> None:
         if len(own) < 0.5 * days:
             expected.append((item, site, len(own), days))
     assert found(rows) == expected
+
+
+def told(days: Sequence[int], stretches: Sequence[int] = (), site: str = "S") -> pl.DataFrame:
+    """Days before `DAY` of which sales were reported, and those of them that ended a stretch."""
+    rows = [(site, DAY - timedelta(days=d), d in stretches) for d in days]
+    return pl.DataFrame(
+        rows, schema={"site_id": pl.String, "demand_date": pl.Date, "is_stretch": pl.Boolean}, orient="row"
+    )
+
+
+WEEKS_TOLD = range(0, STRETCH, 7)
+DAYS_TOLD = range(STRETCH)
+
+
+@pytest.mark.parametrize(
+    ("reports", "found"),
+    [
+        (told(DAYS_TOLD), []),
+        # Whole weeks, before the site is known to be closed on the other days; a first one; months, with a zero or not.
+        (told(WEEKS_TOLD, WEEKS_TOLD), [("S", 2, 14)]),
+        (told([0], [0]), [("S", 1, 14)]),
+        (told([3, 33], [3, 33]), [("S", 1, 14)]),
+        # It reported days, and reports weeks since one or two of them.
+        (told([0, *range(7, STRETCH)], [0]), [("S", 8, 14)]),
+        (told([0, 7, *range(14, STRETCH)], [0, 7]), [("S", 2, 14)]),
+        # Sunday and Monday in one report; five days a week; the newest days come late; six of fourteen days were lost.
+        (told([d for d in DAYS_TOLD if d % 7 != 1], WEEKS_TOLD), []),
+        (told([d for d in DAYS_TOLD if d % 7 not in (1, 2)], WEEKS_TOLD), []),
+        (told(range(9, STRETCH)), []),
+        (told([d for d in DAYS_TOLD if not 3 <= d < 9]), []),
+        # Weekly figures of a table that does not say so; a new site that opened three days ago.
+        (told(WEEKS_TOLD), [("S", 2, 14)]),
+        (told(range(3)), []),
+        (told([]), []),
+        (told([-1, *DAYS_TOLD], [-1]), []),
+    ],
+)
+def test_sites_that_tell_stretches_are_found(reports: pl.DataFrame, found: list[tuple[str, int, int]]) -> None:
+    none = pl.DataFrame([], schema=CLOSED, orient="row")
+    assert told_in_stretches(reports, none, DAY).rows() == found
+
+
+def test_weeks_are_no_stretches_where_the_other_days_are_closed() -> None:
+    others = pl.DataFrame([("S", k) for k in range(1, 8) if k != DAY.isoweekday()], schema=CLOSED, orient="row")
+    both = pl.concat([told(WEEKS_TOLD, WEEKS_TOLD), told([0, 30], [0, 30], "T")])
+    assert told_in_stretches(both, others, DAY).rows() == [("T", 1, 14)]
