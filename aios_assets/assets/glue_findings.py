@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from aios_assets.assets.glue_telemetry import excursions_as_known, grown_stretches, silent_as_known
+from aios_assets.assets.glue_telemetry import excursions_as_known, grown_stretches, limits_of, silent_as_known
 from aios_assets.contracts.decision_tables import MON_FINDINGS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
@@ -59,7 +59,6 @@ def _first_looks(day: date) -> list[date]:
 
 def night_findings(world: World, day: date) -> pl.DataFrame:
     """Everything one night finds."""
-    from aios_assets.telemetry import default_limits
     from ml.anomaly import lead_time_changes, sensor_drifts, telemetry_findings, unjudged_measures, value_on_board
     from ml.anomaly.telemetry import HISTORY_DAYS as QUIET_DAYS
 
@@ -68,7 +67,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
     readings = world.lake.read(
         "raw_telemetry__readings", columns=list(_READ), where=(pl.col("available_at_utc") <= cutoff) & since
     )
-    judged = {(limit.asset_type, limit.measure_code) for limit in default_limits()}
+    judged = {(limit.asset_type, limit.measure_code) for limit in limits_of(world)}
     excursions = excursions_as_known(world, cutoff)
     curated = world.lake.read("int_findings_detected", where=as_known.known_at(cutoff))
     orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)

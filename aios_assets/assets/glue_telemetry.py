@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from aios_assets.contracts.raw_tables import RAW_TELEMETRY_READINGS
 from aios_assets.resources.handles import World
 
+if TYPE_CHECKING:
+    from aios_assets.telemetry import Limit
+
+OWN_LIMITS = "telemetry_limits.yaml"  # below the home
 READINGS = "raw_telemetry__readings"
 LASTING = ("telemetry_excursion", "sensor_stuck")
 HABIT_DAYS = 15  # days before the longest silence told that say how often a sensor is heard
@@ -15,6 +21,20 @@ _HEARD = (
     "sensor_id", "measure_code", "read_at_utc", "available_at_utc", "asset_type", "asset_id", "site_id", "shipment_id", "document_id",
 )  # fmt: skip
 LATE = " (late)"  # behind the subject of a stretch that is told again: it may have been told of this very day
+
+
+def limits_of(world: World) -> tuple["Limit", ...]:
+    """The shipped limits, and those of `telemetry_limits.yaml` in the home in their place or beside them.
+
+    Raises:
+        BadInputError: the file is no list of limits.
+    """
+    from aios_assets.telemetry import default_limits, parse_limits, with_own
+
+    path = Path(world.home) / OWN_LIMITS
+    if not path.exists():
+        return default_limits()
+    return with_own(parse_limits(path.read_text(encoding="utf-8"), str(path)))
 
 
 def excursions_as_known(world: World, cutoff: datetime) -> pl.DataFrame:
@@ -28,7 +48,7 @@ def excursions_as_known(world: World, cutoff: datetime) -> pl.DataFrame:
     newest = world.lake.scan(READINGS).select(pl.col("available_at_utc").max()).collect().item()
     if newest is None or newest <= cutoff:
         return world.lake.read("raw_telemetry__excursions")
-    return excursions(world.lake.read(READINGS, where=pl.col("available_at_utc") <= cutoff))
+    return excursions(world.lake.read(READINGS, where=pl.col("available_at_utc") <= cutoff), limits_of(world))
 
 
 def silent_as_known(world: World, day: date, orders: pl.DataFrame) -> pl.DataFrame:
@@ -39,7 +59,6 @@ def silent_as_known(world: World, day: date, orders: pl.DataFrame) -> pl.DataFra
         day: day of the night.
         orders: order lines as known then, for the goods on board.
     """
-    from aios_assets.telemetry import default_limits
     from ml.anomaly import silent_sensors, value_on_board
     from ml.anomaly.silence import LEAST, RETIRED
 
@@ -50,7 +69,7 @@ def silent_as_known(world: World, day: date, orders: pl.DataFrame) -> pl.DataFra
     quiet = series.filter(pl.col("read_at_utc") < cutoff - LEAST).select("sensor_id").unique()
     readings = known.select(*_HEARD).join(quiet, on="sensor_id", how="semi").collect()
     values = value_on_board(orders.filter(pl.col("received_date").is_null())) if readings.height else {}
-    intervals = {(limit.asset_type, limit.measure_code): limit.gap_intervals for limit in default_limits()}
+    intervals = {(limit.asset_type, limit.measure_code): limit.gap_intervals for limit in limits_of(world)}
     return silent_sensors(readings, intervals, as_of=day, available_at_utc=cutoff, shipment_value_usd=values)
 
 

@@ -12,7 +12,7 @@ from dagster import AssetExecutionContext, MaterializeResult, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec
-from aios_assets.assets.glue_telemetry import READINGS, against_known, stored_then
+from aios_assets.assets.glue_telemetry import READINGS, against_known, limits_of, stored_then
 from aios_assets.contracts.raw_tables import TELEMETRY_TABLES
 from aios_assets.resources.handles import World
 from aios_assets.resources.unread import mark_read, unread_documents
@@ -29,13 +29,13 @@ def read_telemetry(context: AssetExecutionContext, world: World) -> Iterator[Mat
     """Read new readings, then find excursions over all readings there are."""
     from aios_assets.telemetry import excursions, not_judged, read_telemetry
 
-    cutoff = world.cutoff(days_of(context)[-1])
+    cutoff, limits = world.cutoff(days_of(context)[-1]), limits_of(world)
     documents = unread_documents(world.lake, cutoff, "telemetry")
     batch = read_telemetry(documents)
     world.write_rejects(batch.rejects)
-    unjudged = not_judged(batch.readings)
+    unjudged = not_judged(batch.readings, limits)
     counts = against_known(batch.readings, stored_then(world, batch.readings), batch.counts)
     yield write(world, READINGS, batch.readings, counts=counts, not_judged=unjudged)
     mark_read(world.lake, documents, "telemetry")
-    found = excursions(world.lake.read(READINGS))
+    found = excursions(world.lake.read(READINGS), limits)
     yield write(world, "raw_telemetry__excursions", found, kinds=dict(found["kind_code"].value_counts().iter_rows()))

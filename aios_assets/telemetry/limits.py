@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
+from math import isfinite
 
 import yaml
 
@@ -33,7 +34,7 @@ def parse_limits(text: str, where: str = "limits.yaml") -> tuple[Limit, ...]:
     """Limits from YAML text.
 
     Raises:
-        BadInputError: it is no list of limits, or one has an unknown field, or two judge the same measure.
+        BadInputError: it is no list of limits, or one has an unknown field or a value that fits none, or two judge the same measure.
     """
     try:
         data = yaml.safe_load(text)
@@ -52,11 +53,30 @@ def parse_limits(text: str, where: str = "limits.yaml") -> tuple[Limit, ...]:
                 else f"entry {number} names no asset and measure"
             )
             raise BadInputError(what, where=where, todo=f"use {', '.join(sorted(names))}")
+        wrong = sorted(name for name, value in row.items() if not _fits(name, value))
+        if wrong:
+            todo = "write names as text and limits as numbers; leave out what is not judged"
+            raise BadInputError(f"entry {number} has no number or name in {wrong}", where=where, todo=todo)
         limit = Limit(**row)
         if (limit.asset_type, limit.measure_code) in found:
             raise BadInputError(f"entry {number} judges a measure that is judged above", where=where, todo="keep one")
         found[limit.asset_type, limit.measure_code] = limit
     return tuple(found.values())
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a value may stand in a field."""
+    if name in ("asset_type", "measure_code"):
+        return isinstance(value, str) and bool(value.strip())
+    if name in ("stuck_readings", "spike_readings"):
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def with_own(own: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    """The shipped limits, with a person's own in the place of those for the same measure, and beside the others."""
+    stated = {(x.asset_type, x.measure_code): x for x in (*default_limits(), *own)}
+    return tuple(stated.values())
 
 
 @cache

@@ -111,7 +111,7 @@ def unjudged_measures(
         {
             "finding_date": as_of, "kind_code": "measure_not_judged", "subject": f"{asset}/{measure}", "value": float(count),
             "reason": f"{count} readings of {measure} from {sensors} {asset} sensors in {days} days are stored and judged by nothing: "
-            "no limit is stated for them in aios_assets/telemetry/limits.yaml",
+            "state limits for them in telemetry_limits.yaml in the home (fields: aios_assets/telemetry/limits.yaml)",
         }
         for asset, measure, count, sensors in left
     ]  # fmt: skip

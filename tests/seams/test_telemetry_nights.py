@@ -13,7 +13,9 @@ import pytest
 from dagster import DagsterInstance, materialize
 
 from aios_assets.assets.glue_findings import finding_rows
+from aios_assets.assets.glue_telemetry import OWN_LIMITS
 from aios_assets.assets.s1_ingest_telemetry import read_telemetry
+from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS, RAW_TELEMETRY_READINGS
 from aios_assets.resources.handles import World
 from tests.unit.telemetry.plain import START, TRAILER, Row, plain_excursions, stream
@@ -161,3 +163,25 @@ def test_a_sensor_that_fell_silent_is_missed_once_a_week_until_it_is_heard_again
         world.lake.write("mon_findings", finding_rows(world, [day]))
     nights = told(world).filter(kind_code="sensor_silent").sort("finding_date")
     assert nights.equals(at_once)
+
+
+def test_a_person_states_limits_of_their_own_in_the_home(tmp_path: Path) -> None:
+    """A trailer of frozen goods, and a freezer that no shipped limit knows; a file that is none is refused with its place."""
+    known = START + timedelta(hours=20)
+    rows = [reading(30 * n, -10.0 - n % 3 / 10, known) for n in range(4)]
+    rows += [r | {"sensor_id": "f1", "asset_type": "freezer"} for r in rows]
+    world = network(tmp_path, rows)
+    own = tmp_path / OWN_LIMITS
+    own.write_text("- {asset_type: trailer, measure_code: temperature_c, high: -15, low: -30}\n")
+    first = play(world, [START.date()])
+    assert first["not_judged"] == {"freezer/temperature_c": 4}
+    assert told(world).select("kind_code", "expected_value").sort("kind_code").rows() == [
+        ("measure_not_judged", None), ("telemetry_excursion", -15.0),
+    ]  # fmt: skip
+    own.write_text("- {asset_type: freezer, measure_code: temperature_c, high: -18}\n")
+    play(world, [START.date() + timedelta(days=1)])
+    now = world.lake.read("raw_telemetry__excursions").select("sensor_id", "kind_code", "limit_value").rows()
+    assert now == [("f1", "high", -18.0), ("s0", "low", -2.0)]
+    own.write_text("high: -18")
+    with pytest.raises(BadInputError, match=r"telemetry_limits\.yaml"):
+        finding_rows(world, [START.date() + timedelta(days=2)])

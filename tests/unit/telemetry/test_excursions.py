@@ -196,6 +196,8 @@ def test_limits_are_data() -> None:
     [
         ("{", "not valid YAML"), ("x: 1", "not a list"), ("[{asset_type: a}]", "names no asset and measure"),
         ("[{asset_type: a, measure_code: m, hihg: 1}]", "unknown fields"),
+        ("[{asset_type: a, measure_code: m, high: 8 C, stuck_readings: 1.5}]", r"no number or name in \['high', 'stuck_readings'\]"),
+        ("[{asset_type: 7, measure_code: m, low: .nan}]", r"in \['asset_type', 'low'\]"),
         ("[{asset_type: a, measure_code: m}, {asset_type: a, measure_code: m}]", "judged above"),
     ],
 )  # fmt: skip
