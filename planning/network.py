@@ -5,6 +5,7 @@ Nothing is guessed: a missing supplier, lead time, cost or stock report is writt
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from planning.inputs import PlanInputs, PlanSpec
-from planning.unreported import WEEK, week_ends
+from planning.unreported import WEEK
 
 TRUCKS = {"ea": None, "m3": "unit_volume_m3", "kg": "unit_weight_kg"}  # measure of a truck → what one each takes of it
 YOUNG_ORDERS = 20  # received orders below which a lane's slowest ones say little
@@ -229,11 +230,13 @@ def _missing(spec: PlanSpec, as_of: date) -> pl.Expr:
     )  # fmt: skip
 
 
-def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.DataFrame) -> pl.DataFrame:
+def build_book(
+    inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.DataFrame, weeks: Collection[str]
+) -> pl.DataFrame:
     """The planner's book: one row per item × site with source, calendar, lead time, costs, stock, position and `missing`.
 
-    Grain: one item and site, sorted. `missing` is null where an order can be decided; `selling_days` counts the days from
-    `as_of` to the item's last selling day, null where none is stated.
+    Grain: one item and site, sorted. `weeks` are the sites that report whole weeks. `missing` is null where an order can be decided;
+    `selling_days` counts the days from `as_of` to the item's last selling day, null where none is stated.
     """
     frame = _sources(universe(inputs), inputs)
     frame = frame.join(lane_lead_times(inputs), on=["source_id", "site_id"], how="left")
@@ -256,8 +259,7 @@ def build_book(inputs: PlanInputs, as_of: date, spec: PlanSpec, positions: pl.Da
         pl.col("supplier_id").alias("source_id"), "minimum_order_usd", "order_weekdays"
     )
     frame = frame.join(served, on=["item_id", "site_id"], how="left").join(suppliers, on="source_id", how="left")
-    weeks = list(week_ends(inputs.frame("reports"), as_of))
-    frame = frame.with_columns(pl.col("site_id").is_in(weeks).alias("reports_weeks"))
+    frame = frame.with_columns(pl.col("site_id").is_in(list(weeks)).alias("reports_weeks"))
     days: dict[str | None, tuple[int, int]] = {w: next_order_days(w, as_of) for w in frame["order_weekdays"].unique()}
     return frame.with_columns(
         pl.col("serves").fill_null(False),

@@ -47,12 +47,12 @@ def recommend(
     """
     check_inputs(inputs, as_of)
     orders = inputs.frame("open_orders").filter(pl.col("open_qty_ea") > 0)
-    book = build_book(inputs, as_of, spec, open_position(orders))
+    reports = inputs.frame("reports")
+    weeks = week_ends(reports, as_of)
+    book = build_book(inputs, as_of, spec, open_position(orders), weeks)
     if book.is_empty():
         return REC_DECISIONS.empty()
     book, knot, days = _forecast_knots(inputs, book)
-    reports = inputs.frame("reports")
-    weeks = week_ends(reports, as_of)
     unreported = unreported_days(book, reports, weeks, as_of)
     book = book.with_columns(pl.Series("unreported_days", unreported.sum(axis=1)))
     lanes = {

@@ -15,6 +15,7 @@ FIRST_LOOK_WEEKS = 52
 MATURED_DAYS = 7
 CHANGE_DAYS = 42
 ASK_AGAIN_DAYS = 7  # an open question is repeated as often as the summary of a week would lose sight of it
+CHANGES = ["lead_time_change", "regime_change"]
 QUESTIONS = ["measure_not_judged", "sensor_silent"]
 _PLACE = ["kind_code", "item_id", "site_id", "subject"]
 _SAYS = (*_PLACE, "value", "expected_value", "finding_date", "reason")
@@ -24,11 +25,12 @@ _READ = ("sensor_id", "measure_code", "read_at_utc", "value", "asset_type")
 def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
     """Rows of `mon_findings` that the nights of these days add, oldest night first; what is known already is not repeated."""
     known = world.lake.read("mon_findings", columns=[*_SAYS, "finding_id", "available_at_utc"])
-    looks = _first_looks(days[0]) if known.is_empty() else []
-    found = pl.concat([MON_FINDINGS.empty(), *(_regimes(world, day, days[0]) for day in looks)])
+    found = MON_FINDINGS.empty()
+    for day in _first_looks(days[0]) if known.is_empty() else []:
+        found = pl.concat([found, _changes_not_said_yet(_regimes(world, day, days[0]), [found], day)])
     for day in days:
         tonight, before = night_findings(world, day), [known, found]
-        new = _not_said_yet(tonight, before, world.cutoff(day))
+        new = _not_said_yet(tonight, before, day, world.cutoff(day))
         new = pl.concat([new, grown_stretches(tonight, before, day, world.cutoff(day))])
         for said in before:  # each night compares with what people were told, not with what was found once more
             new = new.join(said, on="finding_id", how="anti", maintain_order="left")
@@ -36,20 +38,26 @@ def finding_rows(world: World, days: list[date]) -> pl.DataFrame:
     return found.join(known, on="finding_id", how="anti")
 
 
-def _not_said_yet(tonight: pl.DataFrame, before: list[pl.DataFrame], cutoff: datetime) -> pl.DataFrame:
-    """Without the changes of lead time that a night of the weeks under test has named already, and questions asked this week.
+def _not_said_yet(tonight: pl.DataFrame, before: list[pl.DataFrame], day: date, cutoff: datetime) -> pl.DataFrame:
+    """Without the changes that earlier nights have named already, and questions asked this week.
 
     One change is one finding; a question stays open until somebody answers it, and is asked once a week.
     """
-    slower = (pl.col("value") < pl.col("expected_value")).alias("is_slower")
-    is_change = pl.col("kind_code") == "lead_time_change"
-    lately = pl.col("available_at_utc").is_between(cutoff - timedelta(days=CHANGE_DAYS), cutoff, closed="none")
-    said = pl.concat(f.filter(is_change & lately).select("subject", slower) for f in before).unique()
-    new = tonight.filter(is_change).with_columns(slower).join(said, on=["subject", "is_slower"], how="anti")
-    fresh = pl.concat([tonight.filter(~is_change), new.drop("is_slower")])
+    fresh = _changes_not_said_yet(tonight, before, day)
     this_week = pl.col("available_at_utc").is_between(cutoff - timedelta(days=ASK_AGAIN_DAYS), cutoff, closed="none")
     asked = pl.concat(f.filter(pl.col("kind_code").is_in(QUESTIONS) & this_week).select(_PLACE) for f in before)
     return fresh.join(asked.unique(), on=_PLACE, how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _changes_not_said_yet(tonight: pl.DataFrame, before: list[pl.DataFrame], day: date) -> pl.DataFrame:
+    """Without the changes of demand and lead time that a night of the weeks before `day` has named, in the same direction."""
+    is_change = pl.col("kind_code").is_in(CHANGES)
+    lately = pl.col("finding_date").is_between(day - timedelta(days=CHANGE_DAYS), day, closed="left")
+    change = ("kind_code", "subject", (pl.col("value") < pl.col("expected_value")).alias("is_lower"))
+    said = pl.concat(f.filter(is_change & lately).select(change) for f in before).unique()
+    new = tonight.filter(is_change).with_columns(change[-1])
+    new = new.join(said, on=["kind_code", "subject", "is_lower"], how="anti", maintain_order="left")
+    return pl.concat([tonight.filter(~is_change), new.drop("is_lower")])
 
 
 def _first_looks(day: date) -> list[date]:
