@@ -44,7 +44,7 @@ class World:
         orders: open order lines with `row` (book row), `lane`, `due_day`, `asked_day`, `p50`, `p90`, `qty`, sorted.
         expected: days that 95 of 100 orders of each lane take, and of the slowest, by which an order is judged as lost.
         weeks: sites that report whole weeks (`planning.unreported.week_ends`).
-        unreported: (series, 7) days since the stock report of which no sales are known; none where nothing is known of them.
+        unreported: (series, 7) days since the stock report of which no sales are known (`planning.unreported.unreported_days`).
         room: eaches that still fit at a site that states its storage, beside stock, orders and the moves chosen so far.
     """
 
@@ -54,10 +54,10 @@ class World:
     periods: int
     lanes: dict[tuple[str, str], tuple[float, ...]]
     orders: pl.DataFrame
-    room: dict[str, float] = field(default_factory=dict)
-    expected: tuple[dict[tuple[str, str], float], float] = field(default_factory=lambda: ({}, float("inf")))
-    weeks: dict[str, int] = field(default_factory=dict)
-    unreported: I64 | None = None
+    room: dict[str, float]
+    expected: tuple[dict[tuple[str, str], float], float]
+    weeks: dict[str, int]
+    unreported: I64
     _weights: dict[str, tuple[F32, F32]] = field(default_factory=dict)
     _leads: dict[tuple[str, str], I64] = field(default_factory=dict)
 
@@ -182,7 +182,7 @@ def sample_demand(world: World, rows: I64, sites: list[str]) -> tuple[F32, F32]:
             if site in world.weeks:
                 paths, behind = spread_over_weeks(paths, world.weeks[site], world.week_uniforms(site))
             out[here] = paths
-            if world.unreported is not None and (unreported := world.unreported[rows[here]]).any():
+            if (unreported := world.unreported[rows[here]]).any():
                 since[here] = sold_since(unreported, behind)
     return out, since
 

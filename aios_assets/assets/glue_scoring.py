@@ -34,8 +34,14 @@ class Asked:
     known: Any
 
 
-def covariates(world: World, day: date) -> Any:
-    """Promotions and holidays as announced by the cut-off of `day`, with what was announced before, and closed weekdays."""
+def covariates(world: World, day: date, reports: pl.DataFrame | None = None) -> Any:
+    """Promotions and holidays as announced by the cut-off of `day`, with what was announced before, and closed weekdays.
+
+    Args:
+        world: the world.
+        day: day of the cut-off.
+        reports: `sales_reports` of the day, where the caller has them.
+    """
     from ml.datasets import Covariates
 
     cutoff = world.cutoff(day)
@@ -44,11 +50,20 @@ def covariates(world: World, day: date) -> Any:
             world.lake, "raw_master__promotions", ["promotion_id", "item_id", "site_id"], cutoff
         ),
         holidays=as_known.master_versions(world.lake, "raw_master__holidays", ["holiday_date", "holiday_name"], cutoff),
-        closed=closed_sites(world, day),
+        closed=closed_sites(world, day, sales_reports(world, day) if reports is None else reports),
     )
 
 
-def closed_sites(world: World, day: date) -> pl.DataFrame:
+def known_and_stretches(world: World, day: date) -> tuple[Any, pl.DataFrame]:
+    """`covariates` of a day, and the sites that told stretches of several days then (`ml.gaps.told_in_stretches`)."""
+    from ml.gaps import told_in_stretches
+
+    reports = sales_reports(world, day)
+    known = covariates(world, day, reports)
+    return known, told_in_stretches(reports, known.closed, day)
+
+
+def closed_sites(world: World, day: date, reports: pl.DataFrame) -> pl.DataFrame:
     """Sites and weekdays on which nothing is expected of them, as known at the cut-off of `day`.
 
     What a site sold in a week that it reports as one figure is expected on the last day of the week, as soon as it is known to do so.
@@ -57,8 +72,7 @@ def closed_sites(world: World, day: date) -> pl.DataFrame:
     from planning.unreported import week_ends
 
     selling = as_known.selling_days(world.lake, day - timedelta(weeks=WEEKS + 1), day, world.cutoff(day))
-    weeks = week_ends(sales_reports(world, day), day)
-    return closed_within_weeks(closed_weekdays(selling, day), weeks, day)
+    return closed_within_weeks(closed_weekdays(selling, day), week_ends(reports, day), day)
 
 
 def closed_words(closed: pl.DataFrame) -> list[str]:
@@ -129,10 +143,9 @@ def demand_rows(world: World, day: date, asked: Asked | None = None) -> pl.DataF
 def series_to_score(world: World, day: date) -> Asked:
     """What is forecast on a day, and from what."""
     from ml.datasets import is_answered
-    from ml.gaps import known_of_too_few_days, told_in_stretches
+    from ml.gaps import known_of_too_few_days
 
-    known = covariates(world, day)
-    stretches = told_in_stretches(sales_reports(world, day), known.closed, day)
+    known, stretches = known_and_stretches(world, day)
     answered = scoring_features(world, day, day).filter(is_answered()).join(stretches, on="site_id", how="anti")
     first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
     begun = answered.select("item_id", "site_id", first)

@@ -10,7 +10,7 @@ import polars as pl
 
 from aios_assets.assets.common import settled
 from aios_assets.assets.glue_cards import demand_papers, file_papers, lead_time_papers
-from aios_assets.assets.glue_scoring import covariates, sales_reports
+from aios_assets.assets.glue_scoring import covariates, known_and_stretches
 from aios_assets.contracts.decision_tables import MON_BACKTEST_SCORES
 from aios_assets.contracts.errors import AiosError, RefusedError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
@@ -127,7 +127,7 @@ def recipe_as_of(world: World, day: date) -> Any:
 def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[Any, int]:
     from aios_assets.contracts.errors import BadInputError
     from ml.datasets import LABELS, training_origins, training_request
-    from ml.gaps import known_of_too_few_days, told_in_stretches
+    from ml.gaps import known_of_too_few_days
     from ml.training import TrainSpec, train_demand
 
     since = day - timedelta(days=world.training_days)
@@ -143,8 +143,8 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
             todo=f"{MIN_HISTORY_DAYS} days are needed",
         )
     # What is known only of the days on which it sold would teach that it sells every day, and of months that a day sells as much.
-    known = covariates(world, day)
-    first = first.join(told_in_stretches(sales_reports(world, day), known.closed, day), on="site_id", how="anti")
+    known, stretches = known_and_stretches(world, day)
+    first = first.join(stretches, on="site_id", how="anti")
     too_few = known_of_too_few_days(labels, first, known.closed, day)
     first = first.join(too_few, on=["item_id", "site_id"], how="anti")
     if first.is_empty():
