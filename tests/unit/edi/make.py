@@ -10,6 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from aios_assets.edi import read_documents
+from aios_assets.edi.limits import Limits
+
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
 
@@ -70,3 +73,11 @@ def shared() -> Path:
     if not root.is_dir():
         pytest.skip(f"real EDI samples are absent ({root}); set AIOS_SHARED")
     return root
+
+
+def facts_of_each(table: str, contents: list[bytes], window: int) -> list[pl.DataFrame]:
+    """Facts of each of these documents, dates as CCYYMMDD, read in stretches of `window` bytes; none may be rejected."""
+    batch = read_documents(frame(*contents), limits=Limits(window_bytes=window))
+    assert batch.rejects.is_empty()
+    facts = batch.facts[table].with_columns(pl.col(pl.Date).dt.strftime("%Y%m%d"))
+    return [facts.filter(pl.col("document_id") == hashlib.sha256(content).hexdigest()) for content in contents]
