@@ -22,6 +22,7 @@ from ml.closing import CLOSED
 from ml.distribution import text_draws
 from ml.models.base import F64, Counted, Design
 from ml.models.statistical import demand_class
+from ml.newborn import Births, newborn_of
 from ml.own_features import LAGS, WINDOWS
 
 KEYS = ("item_id", "site_id")
@@ -53,11 +54,13 @@ class Covariates:
             was stated anew also `superseded_at_utc`: an origin sees the statement that stood then.
         holidays: rows of `raw_master__holidays`, likewise.
         closed: sites and weekdays on which nothing is to be expected (`ml.closing`); scoring alone reads it.
+        births: how often young series of the network sell at the day of scoring (`ml.newborn`); None: as the features at each origin say.
     """
 
     promotions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROMOTIONS))
     holidays: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOLIDAYS))
     closed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CLOSED))
+    births: Births | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +297,13 @@ def _design(
         x[part, : len(known)] = table[origin[part]]
         for i, values in enumerate(columns.values(), start=len(known)):
             x[part, i] = values[part]
+    newborn = newborn_of(features, covariates.births)
     target = (rows["target_date"] - EPOCH).dt.total_days().to_numpy()
     start = (rows["origin_date"] - EPOCH).dt.total_days().to_numpy()
     return Design(
         x, names, tuple(c for c in CODES if c in names), scale[origin], classes_of(features)[origin],
         rows["horizon_days"].to_numpy(), target, start, y, None, _ties(features)[origin],
+        None if newborn is None else newborn.take(origin),
     )  # fmt: skip
 
 

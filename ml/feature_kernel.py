@@ -177,11 +177,12 @@ def own_days(sales, stocked, price, year, first, stop, lags, windows, few, work,
         f += 1
     counted_shares(counts[2], counts[0], 28, out[f][:d])
     since(sales, first, stop, year, out[f + 1], out[f + 2])
+    since_report(sales, first, stop, year, out[f + 3])
     window_count(counts[4], 56, m)
-    shares(week[2][n - d :], m, out[f + 3][:d])
+    shares(week[2][n - d :], m, out[f + 4][:d])
     window_count(counts[3], 28, m)
     window_sum(paid, 28, a)
-    prices(price, first, stop, year, a, m, out[f + 4], out[f + 5])
+    prices(price, first, stop, year, a, m, out[f + 5], out[f + 6])
 
 
 @compiled
@@ -226,7 +227,7 @@ def own_series(  # type: ignore[no-untyped-def]
     """
     n = sales.shape[0]
     work = workspace(stop - first, windows)
-    line = np.empty((lags.size + 2 * windows.size + few.size + 6, stop - first), dtype=np.float32)
+    line = np.empty((lags.size + 2 * windows.size + few.size + 7, stop - first), dtype=np.float32)
     for s in range(low, high):
         own_days(sales[s], stocked[s], price[s], year, first, stop, lags, windows, few, work, line)
         spread_out(line, s, stop - first, day, bounds, features, n, out)
@@ -267,7 +268,7 @@ def own_stretches(  # type: ignore[no-untyped-def]
     """
     longest = (ends[low:high] - begins[low:high]).max()
     work = workspace(longest, windows)
-    line = np.empty((lags.size + 2 * windows.size + few.size + 6, longest), dtype=np.float32)
+    line = np.empty((lags.size + 2 * windows.size + few.size + 7, longest), dtype=np.float32)
     for r in range(low, high):
         s, stop = series[r], ends[r]
         row, stock, money = sales[s, :stop].copy(), stocked[s, :stop].copy(), price[s, :stop].copy()
@@ -294,6 +295,17 @@ def since(sales, first, stop, year, after_last, after_first):  # type: ignore[no
             begin += 1
         after_last[i - first] = i - last if last >= 0 and i - last <= year else np.nan
         after_first[i - first] = i - begin if sales[begin] > 0 else np.nan
+
+
+@compiled
+def since_report(sales, first, stop, year, after_first):  # type: ignore[no-untyped-def]
+    """Days since the first report of the last `year` days, NaN where there was none, at the days `[first, stop)`."""
+    begin = max(first - year, 0)
+    for i in range(first, stop):
+        begin = max(begin, i - year)
+        while begin < i and sales[begin] != sales[begin]:
+            begin += 1
+        after_first[i - first] = i - begin if sales[begin] == sales[begin] else np.nan
 
 
 @compiled

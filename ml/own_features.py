@@ -51,6 +51,7 @@ def own_feature_names() -> tuple[str, ...]:
         "in_stock_frac_28d",
         "days_since_sale",
         "days_on_sale",
+        "days_reported",
         "weekday_mean_56d",
         "price_usd_lag_0",
         "price_rel_28d",
@@ -71,6 +72,7 @@ def own_features(wide: Wide, columns: I64) -> dict[str, F64]:
     """
     out: dict[str, F64] = {f"sales_qty_ea_lag_{k}": at_lag(wide.sales, k, columns) for k in LAGS}
     out |= _since(wide.sales > 0, columns)
+    out["days_reported"] = _since_first(~np.isnan(wide.sales), columns)
     start = max(0, int(columns.min()) - WINDOWS[-1] + 1) if columns.size else 0  # windows reach back no further
     out |= _price(wide.price, columns)
     wide, columns = wide.part(slice(None), slice(start, None)), columns - start
@@ -178,13 +180,20 @@ def own_stretches_compiled(
 
 def _since(sold: npt.NDArray[np.bool_], columns: I64) -> dict[str, F64]:
     """Days since the last and the first sale of the last `YEAR` days."""
-    never, end, now = np.full(sold.shape[0], NEVER), sold.shape[1] - 1, columns[None, :]
-    last = last_true(sold, never, columns)
-    first = end - last_true(sold[:, ::-1], never, end - np.maximum(columns - YEAR, 0))
+    now = columns[None, :]
+    last = last_true(sold, np.full(sold.shape[0], NEVER), columns)
     return {
         "days_since_sale": np.where(last >= now - YEAR, now - last, np.nan).astype(np.float64),
-        "days_on_sale": np.where(first <= now, now - first, np.nan).astype(np.float64),
+        "days_on_sale": _since_first(sold, columns),
     }
+
+
+def _since_first(flags: npt.NDArray[np.bool_], columns: I64) -> F64:
+    """Days since the first true flag of the last `YEAR` days."""
+    end, now = flags.shape[1] - 1, columns[None, :]
+    never = np.full(flags.shape[0], NEVER)
+    first = end - last_true(flags[:, ::-1], never, end - np.maximum(columns - YEAR, 0))
+    return np.where(first <= now, now - first, np.nan).astype(np.float64)
 
 
 def _price(price: F64, columns: I64) -> dict[str, F64]:

@@ -1,7 +1,7 @@
 """Which demand model answers on a day, and what it is given."""
 
 from calendar import day_name
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -144,6 +144,7 @@ def series_to_score(world: World, day: date) -> Asked:
     """What is forecast on a day, and from what."""
     from ml.datasets import is_answered
     from ml.gaps import known_of_too_few_days
+    from ml.newborn import fit_births
 
     known, stretches = known_and_stretches(world, day)
     answered = scoring_features(world, day, day).filter(is_answered()).join(stretches, on="site_id", how="anti")
@@ -151,7 +152,8 @@ def series_to_score(world: World, day: date) -> Asked:
     begun = answered.select("item_id", "site_id", first)
     sales = recent_sales(world, day).join(stretches, on="site_id", how="anti")
     too_few = known_of_too_few_days(sales, begun, known.closed, day)
-    return Asked(answered.join(too_few, on=["item_id", "site_id"], how="anti"), too_few, stretches, known)
+    features = answered.join(too_few, on=["item_id", "site_id"], how="anti")
+    return Asked(features, too_few, stretches, replace(known, births=fit_births(features)))
 
 
 def gap_words(asked: Asked) -> list[str]:

@@ -428,6 +428,13 @@ FEAT_ITEM_SITE_DEMAND = Table(
             null_means="no sale within 364 days",
         ),
         Column(
+            "days_reported",
+            "f32",
+            "days since the first day reported within 364 days; as many as days_on_sale where the history begins with a sale",
+            unit="days",
+            null_means="nothing reported within 364 days, or made before this was kept",
+        ),
+        Column(
             "weekday_mean_56d",
             "f32",
             "mean sales on the weekday of feature_date over 8 weeks",

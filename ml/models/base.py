@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ml.newborn import Newborn
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.str_]
@@ -30,6 +32,7 @@ class Design:
         y: actuals, or None when scoring.
         weight: weight of each row when learning.
         tie: number in [0, 1) of the row's series, from its key alone; decides which rows tied at zero are put above it.
+        newborn: rows of series whose history begins with a sale; None where that is not known.
     """
 
     x: F32
@@ -43,6 +46,7 @@ class Design:
     y: F64 | None = None
     weight: F64 | None = None
     tie: F64 | None = None
+    newborn: Newborn | None = None
 
     @property
     def rows(self) -> int:
@@ -55,7 +59,7 @@ class Design:
             self.x[pick], self.names, self.categorical, self.scale[pick], self.segment[pick], self.horizon[pick],
             self.target_index[pick], self.origin_index[pick],
             None if self.y is None else self.y[pick], None if self.weight is None else self.weight[pick],
-            None if self.tie is None else self.tie[pick],
+            None if self.tie is None else self.tie[pick], None if self.newborn is None else self.newborn.take(pick),
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ UNIT_SUFFIX = {
     "ea": ("_ea", "_qty_ea"), "usd": ("_usd",), "days": ("_days",), "frac": ("_frac",), "bytes": ("_bytes",), "ns": ("_ns",),
 }  # fmt: skip
 # Features whose names follow the field: a relative price, and counts of days named by what they count.
-RATIOS = {"price_rel_28d", "days_since_sale", "days_on_sale"}
+RATIOS = {"price_rel_28d", "days_since_sale", "days_on_sale", "days_reported"}
 EVERY = pytest.mark.parametrize("contract", TABLES.values(), ids=list(TABLES))
 
 

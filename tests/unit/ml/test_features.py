@@ -54,6 +54,8 @@ def naive(versions: pl.DataFrame, item: str, site: str, day: date) -> dict[str, 
     sold = [d for d, r in own.items() if r["sales_qty_ea"] > 0 and d >= year]
     out["days_since_sale"] = (day - max(sold)).days if sold else None
     out["days_on_sale"] = (day - min(sold)).days if sold else None
+    told = [d for d in own if d >= year]
+    out["days_reported"] = (day - min(told)).days if told else None
     weekly = [own[d]["sales_qty_ea"] for k in range(8) if (d := day - timedelta(days=7 * k)) in own]
     out["weekday_mean_56d"] = statistics.fmean(weekly) if weekly else None
     prices = {d: r["price_usd"] for d, r in own.items() if r["price_usd"] is not None and d >= year}
