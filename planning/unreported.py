@@ -23,28 +23,31 @@ LEAST_WEEKS = 3
 def week_ends(reports: pl.DataFrame, as_of: date) -> dict[str, int]:
     """Sites that report whole weeks, with the days from `as_of` to the end of the running week (1 to 7).
 
-    Such a site said so in one of its reports, and all that it reported in the last weeks is booked on one weekday.
+    Such a site said so in one of its newest reports, and those, at least `LEAST_WEEKS`, are booked on one weekday: what it reported
+    before, every day, does not count.
 
     Args:
         reports: site_id, demand_date, is_stretch (the report was of several days).
         as_of: last business day known.
     """
     lately = pl.col("demand_date") > pl.lit(as_of) - pl.duration(weeks=LOOK_BACK_WEEKS)
+    known = reports.filter(lately & (pl.col("demand_date") <= as_of))
+    newest = known.group_by("site_id").agg(pl.col("demand_date").max().alias("newest"))
+    known = known.join(newest, on="site_id").with_columns(
+        is_end=(pl.col("newest") - pl.col("demand_date")).dt.total_days() % WEEK == 0
+    )
+    other = known.filter(~pl.col("is_end")).group_by("site_id").agg(pl.col("demand_date").max().alias("other"))
+    # A week in which other days were told as well is the one of the change, or one of days.
+    since = pl.col("other").is_null() | (pl.col("demand_date") >= pl.col("other") + pl.duration(days=WEEK))
     sites = (
-        reports.filter(lately & (pl.col("demand_date") <= as_of))
-        .group_by("site_id")
-        .agg(
-            pl.col("demand_date").n_unique().alias("weeks"),
-            pl.col("demand_date").dt.weekday().n_unique().alias("weekdays"),
-            pl.col("demand_date").max(),
-            pl.col("is_stretch").any(),
-        )
-        .filter("is_stretch", pl.col("weekdays") == 1, pl.col("weeks") >= LEAST_WEEKS)
+        known.join(other, on="site_id", how="left")
+        .filter(since)
+        .group_by("site_id", "newest")
+        .agg(pl.col("demand_date").n_unique().alias("weeks"), pl.col("is_stretch").any())
+        .filter("is_stretch", pl.col("weeks") >= LEAST_WEEKS)
         .sort("site_id")
     )
-    return {
-        site: WEEK - (as_of - newest).days % WEEK for site, newest in sites.select("site_id", "demand_date").iter_rows()
-    }
+    return {site: WEEK - (as_of - newest).days % WEEK for site, newest in sites.select("site_id", "newest").iter_rows()}
 
 
 def unreported_days(book: pl.DataFrame, reports: pl.DataFrame, weeks: dict[str, int], as_of: date) -> I64:

@@ -1,7 +1,7 @@
 """Which demand model answers on a day, and what it is given."""
 
 from calendar import day_name
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -26,12 +26,14 @@ class Asked:
         too_few: rows of `ml.gaps.known_of_too_few_days`, series that are not.
         stretches: rows of `ml.gaps.told_in_stretches`, sites of which nothing is.
         known: `covariates` of the day.
+        summed: sites that report weeks by now, whose days before were summed to weeks.
     """
 
     features: pl.DataFrame
     too_few: pl.DataFrame
     stretches: pl.DataFrame
     known: Any
+    summed: list[str] = field(default_factory=list)
 
 
 def covariates(world: World, day: date, reports: pl.DataFrame | None = None) -> Any:
@@ -61,6 +63,48 @@ def known_and_stretches(world: World, day: date) -> tuple[Any, pl.DataFrame]:
     reports = sales_reports(world, day)
     known = covariates(world, day, reports)
     return known, told_in_stretches(reports, known.closed, day)
+
+
+def newest_weeks(world: World, day: date, reports: pl.DataFrame) -> dict[str, date]:
+    """Sites that report whole weeks, with the last day of the newest one."""
+    from planning.unreported import WEEK, week_ends
+
+    return {site: day + timedelta(days=left - WEEK) for site, left in week_ends(reports, day).items()}
+
+
+def changed_to_weeks(world: World, day: date) -> list[str]:
+    """Sites that report whole weeks, and told days within the last eight weeks: nothing is learned from both side by side."""
+    from ml.weeks import told_days_before
+
+    reports = sales_reports(world, day)
+    return told_days_before(reports, newest_weeks(world, day, reports))
+
+
+def features_in_weeks(world: World, day: date, features: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Feature rows in which those of sites that changed from days to weeks are made of weeks alone, and these sites.
+
+    A series of which no whole week is known has no sales known then, and is not forecast.
+    """
+    from ml.features import demand_features
+    from ml.own_features import YEAR, own_feature_names
+    from ml.weeks import WEEK, as_weeks, told_days_before
+
+    ends, cutoff, first = newest_weeks(world, day, sales_reports(world, day)), world.cutoff(day), day - timedelta(days=YEAR + WEEK)  # fmt: skip
+    if not ends:
+        return features, []
+    sales = as_known.site_sales_as_known(world.lake, sorted(ends), first, day, cutoff)
+    sites = told_days_before(sales.drop_nulls("sales_qty_ea"), ends)
+    if not sites:
+        return features, []
+    weeks = as_weeks(sales, {site: ends[site] for site in sites})
+    stated = weeks.with_columns(available_at_utc=pl.lit(world.cutoff(first)), superseded_at_utc=pl.lit(None)).cast(
+        {"available_at_utc": pl.Datetime("us", "UTC"), "superseded_at_utc": pl.Datetime("us", "UTC")}
+    )
+    made = demand_features(stated, (day, day), world.cutoff)
+    own = [*own_feature_names(), "site_sales_qty_ea_mean_28d"]
+    theirs = pl.col("site_id").is_in(sites)
+    anew = features.filter(theirs).drop(own).join(made.select("item_id", "site_id", *own), on=["item_id", "site_id"], how="left")  # fmt: skip
+    return pl.concat([features.filter(~theirs), anew.select(features.columns)]).sort("item_id", "site_id"), sites
 
 
 def closed_sites(world: World, day: date, reports: pl.DataFrame) -> pl.DataFrame:
@@ -147,13 +191,14 @@ def series_to_score(world: World, day: date) -> Asked:
     from ml.newborn import fit_births
 
     known, stretches = known_and_stretches(world, day)
-    answered = scoring_features(world, day, day).filter(is_answered()).join(stretches, on="site_id", how="anti")
+    rows, summed = features_in_weeks(world, day, scoring_features(world, day, day))
+    answered = rows.filter(is_answered()).join(stretches, on="site_id", how="anti")
     first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
     begun = answered.select("item_id", "site_id", first)
     sales = recent_sales(world, day).join(stretches, on="site_id", how="anti")
     too_few = known_of_too_few_days(sales, begun, known.closed, day)
     features = answered.join(too_few, on=["item_id", "site_id"], how="anti")
-    return Asked(features, too_few, stretches, replace(known, births=fit_births(features)))
+    return Asked(features, too_few, stretches, replace(known, births=fit_births(features)), summed)
 
 
 def gap_words(asked: Asked) -> list[str]:

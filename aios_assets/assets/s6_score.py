@@ -46,7 +46,7 @@ def pred_demand__28d(context: AssetExecutionContext, world: World) -> Materializ
     return write(
         world, "pred_demand__28d", frame, window=(days[0], days[-1] + timedelta(days=1)),
         models=models, fallback_rows=int(frame["is_fallback"].sum()), closed_weekdays=closed_words(asked.known.closed),
-        not_forecast=gap_words(asked),
+        not_forecast=gap_words(asked), days_summed_to_weeks=asked.summed,
         picture=png_metadata(forecast_picture(recent_sales(world, days[-1]), frame)),
     )  # fmt: skip
 

@@ -42,6 +42,13 @@ def demand_as_known(
     return lake.read("fct_demand_daily", columns=columns, where=_believed(first, last) & known_at(instant))
 
 
+def site_sales_as_known(lake: Lake, sites: Sequence[str], first: date, last: date, instant: datetime) -> pl.DataFrame:
+    """Demand of some sites as `demand_as_known` gives it, with what features are made of."""
+    columns = ["item_id", "site_id", "demand_date", "sales_qty_ea", "is_stockout", "price_usd"]
+    here = pl.col("site_id").is_in(list(sites))
+    return lake.read("fct_demand_daily", columns=columns, where=_believed(first, last) & known_at(instant) & here)
+
+
 def selling_days(lake: Lake, first: date, last: date, instant: datetime) -> pl.DataFrame:
     """Sites and business days on which anything was sold, as known at `instant`: site_id, demand_date, sorted."""
     return (

@@ -50,6 +50,15 @@ def test_who_reports_weeks_says_so_and_books_them_on_one_weekday() -> None:
     assert week_ends(told, AS_OF) == {"weeks": 5, "today": 7, "late": 5}
 
 
+def test_a_site_that_changed_from_days_to_weeks_reports_weeks_from_the_third_on() -> None:
+    for count, found in ((2, {}), (3, {"S": 5}), (6, {"S": 5})):
+        changed = SATURDAY - timedelta(weeks=count)
+        told = reports(*weeks_of("S", SATURDAY, count), *days_of("S", changed))
+        assert week_ends(told, AS_OF) == found
+    back = reports(*weeks_of("S", SATURDAY - timedelta(weeks=1), 3), *days_of("S", SATURDAY)[:4])
+    assert week_ends(back, AS_OF) == {}
+
+
 def test_days_nobody_reported_are_counted_as_a_plain_loop_counts_them() -> None:
     rng = np.random.default_rng(7)
     sites = ["weeks", "days", "never"]
