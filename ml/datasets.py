@@ -52,7 +52,7 @@ class Covariates:
     Attributes:
         promotions: rows of `raw_master__promotions` (`end_date` is the day after the last), with `available_at_utc`, and where a promotion
             was stated anew also `superseded_at_utc`: an origin sees the statement that stood then.
-        holidays: rows of `raw_master__holidays`, likewise.
+        holidays: rows of `raw_master__holidays`, likewise; one that is withdrawn is none from that statement on.
         closed: sites and weekdays on which nothing is to be expected (`ml.closing`); scoring alone reads it.
         births: how often young series of the network sell at the day of scoring (`ml.newborn`); None: as the features at each origin say.
     """
@@ -407,7 +407,7 @@ def _holiday_columns(rows: pl.DataFrame, holidays: pl.DataFrame) -> dict[str, F6
     ahead, behind, closed = np.full(rows.height, 8.0), np.full(rows.height, 8.0), np.zeros(rows.height)
     target = (rows["target_date"] - EPOCH).dt.total_days().to_numpy()
     known = rows["available_at_utc"].dt.timestamp("us").to_numpy()
-    for holiday in holidays.with_columns(_until(holidays)).sort("holiday_date").iter_rows(named=True):
+    for holiday in _not_withdrawn(holidays).with_columns(_until(holidays)).sort("holiday_date").iter_rows(named=True):
         gap = (holiday["holiday_date"] - EPOCH).days - target
         stands = known >= int(holiday["available_at_utc"].timestamp() * 1e6)
         if holiday["until"] is not None:
@@ -417,6 +417,13 @@ def _holiday_columns(rows: pl.DataFrame, holidays: pl.DataFrame) -> dict[str, F6
         behind[near] = np.where(gap[near] <= 0, np.minimum(behind[near], -gap[near]), behind[near])
         closed[near] = np.where((gap[near] == 0) & bool(holiday["is_closed"]), 1.0, closed[near])
     return {"days_to_holiday": ahead, "days_after_holiday": behind, "is_closed": closed}
+
+
+def _not_withdrawn(holidays: pl.DataFrame) -> pl.DataFrame:
+    """Statements that a day is a holiday; what stood before one was withdrawn ended with that (`superseded_at_utc`)."""
+    if "is_withdrawn" not in holidays.columns:
+        return holidays
+    return holidays.filter(~pl.col("is_withdrawn").fill_null(False))
 
 
 def describe(frame: DemandFrame) -> dict[str, Any]:

@@ -284,6 +284,9 @@ RAW_MASTER_HOLIDAYS = _master(
         Column("holiday_date", "date", "day"),
         Column("holiday_name", "str", "name"),
         Column("is_closed", "bool", "stores are closed"),
+        Column(
+            "is_withdrawn", "bool", "the day is no holiday after all, since this was stated", null_means="it is one"
+        ),
     ),
 )
 

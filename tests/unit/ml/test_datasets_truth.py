@@ -13,6 +13,7 @@ import pytest
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.versions import statements
+from aios_assets.tabular import read_master
 from ml.datasets import Covariates, Encoding, demand_frame, describe, promoted_days
 from ml.features import demand_features
 from tests.unit.ml.conftest import FIRST, cutoff, labels_as_of, make_versions
@@ -139,6 +140,30 @@ def test_an_origin_sees_the_promotions_and_holidays_that_stood_then_however_ofte
             seen += len(known)
     away = np.abs([(d - eve["holiday_date"]).days for d in frame.rows["target_date"]])  # type: ignore[operator]
     assert (x["is_closed"] == (away == 0)).all() and seen > 20
+
+
+def test_a_holiday_that_was_withdrawn_is_none_for_origins_from_then_on() -> None:
+    """Told on the sixteenth day, taken back on the twentieth in a file as people send it; another one stands."""
+    versions = make_versions(6, items=1, sites=1, days=60)
+    features = demand_features(versions, [FIRST + timedelta(days=k) for k in range(14, 26, 2)], cutoff)
+    eve, fair = FIRST + timedelta(days=30), FIRST + timedelta(days=34)
+    files = [
+        (15, f"holiday_date,holiday_name,is_closed\n{eve},eve,true\n{fair},fair,true\n"),
+        (20, f"holiday_date,holiday_name,is_closed,is_withdrawn\n{eve},eve,true,true\n{fair},fair,true,\n"),
+    ]
+    documents = pl.DataFrame([
+        {"document_id": f"d{day}", "content": text.encode(), "source_uri": "master/holidays/list.csv", "mapping_json": None,
+         "available_at_utc": cutoff(FIRST + timedelta(days=day))} for day, text in files
+    ], schema_overrides={"mapping_json": pl.String})  # fmt: skip
+    batch = read_master(documents)
+    assert batch.rejects.is_empty()
+    holidays = statements(batch.frames["raw_master__holidays"], ["holiday_date", "holiday_name"])
+    frame = demand_frame(features, Covariates(holidays=holidays), Encoding.fit(features))
+    closed = dict(zip(frame.design.names, frame.design.x.T, strict=True))["is_closed"]
+    for n, (origin, target) in enumerate(frame.rows.select("origin_date", "target_date").iter_rows()):
+        known = (origin - FIRST).days
+        assert closed[n] == ((target == eve and 15 <= known < 20) or (target == fair and known >= 15)), (origin, target)
+    assert closed.sum() > 5
 
 
 def test_statements_stand_from_when_they_were_first_said_until_something_else_is() -> None:
