@@ -207,6 +207,29 @@ RAW_EDI_RECEIPT_LINES = _fact(
     ),
     "received_date",
 )
+RAW_EDI_WHOLE_NOTICES = _fact(
+    "raw_edi__whole_notices",
+    "one message that takes back or replaces one whole notice, receiving advice or warehouse document",
+    "X12 856, 861, 940, 947; EDIFACT DESADV, RECADV",
+    (
+        Column("notice_code", "str", "what it speaks of", codes=("shipped", "received", "warehouse")),
+        Column("notice_id", "str", "number of the document: shipment_id, receipt_id or document_number of its lines"),
+        Column("said_date", "date", "date of the message"),
+        Column(
+            "action_code",
+            "str",
+            "cancel: nothing of the document stands (the message names no line); replace: only what the message itself lists stands",
+            codes=("cancel", "replace"),
+        ),
+        Column(
+            "party_id",
+            "str",
+            "who numbered it: the shipping party, or the receiving site",
+            null_means="not named, or several: whoever sent it",
+        ),
+    ),
+    "said_date",
+)
 RAW_EDI_INVOICE_LINES = _fact(
     "raw_edi__invoice_lines",
     "one line of one invoice",
@@ -539,6 +562,7 @@ EDI_FACT_TABLES: tuple[Table, ...] = (
     RAW_EDI_ORDER_RESPONSES,
     RAW_EDI_SHIPMENT_LINES,
     RAW_EDI_RECEIPT_LINES,
+    RAW_EDI_WHOLE_NOTICES,
     RAW_EDI_INVOICE_LINES,
     RAW_EDI_SHIPMENT_STATUSES,
     RAW_EDI_ACKNOWLEDGEMENTS,

@@ -20,10 +20,9 @@ from aios_assets.edi.edifact_orders import (
     parties,
     party,
     references,
-    with_number,
 )
 from aios_assets.edi.price_basis import edifact_per_unit
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.typing_rules import Typed, finish, with_number
 from aios_assets.edi.view import View, attach, having, header, lines, numbered, scoped
 
 _WANTED = ("2", "64", "63", "10", "69", "17", "61", "194", "158")

@@ -23,11 +23,11 @@ from aios_assets.edi.edifact_orders import (
     references,
     zone,
 )
-from aios_assets.edi.packing import ENDS, ask, despatched, of_message, of_package
+from aios_assets.edi.packing import ENDS, despatched, of_message, of_package
 from aios_assets.edi.refusals import ask_about_units, edifact_taken
-from aios_assets.edi.typing_rules import Typed, below_zero, finish
+from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines, scoped
-from aios_assets.edi.withdrawn import EDIFACT_WITHDRAWS, nothing_left, told, withdrawn
+from aios_assets.edi.withdrawn import EDIFACT_PURPOSES, heading, nothing_left, whole_notices, withdrawn
 from aios_assets.edi.zones import in_utc
 
 
@@ -52,6 +52,10 @@ def _ordered(base: pl.DataFrame, view: View, *, packed: bool = False) -> pl.Data
     )
 
 
+SHIPPED, CAME = ("11", "186"), ("50", "310", "35")
+SHIPPERS, RECEIVERS = ("SF", "PW", "SU", "SE", "CZ", "SH"), ("DP", "ST", "UC", "CN", "BY")
+
+
 def shipments(view: View) -> list[Typed]:
     """DESADV to shipment lines: one row per LIN, or per place that a line is for.
 
@@ -62,12 +66,12 @@ def shipments(view: View) -> list[Typed]:
     head = opening(view)
     base = attach(base, head, "set", "number").rename({"number": "shipment_id"})
     found = of_message(dtm(view), view)
-    base = day(base, found, "shipped_date", "11", "186", "137")
+    base = day(base, found, "shipped_date", *SHIPPED, "137")
     base = day(base, found, "expected_date", "17", "132", "2", "358", "191", "76", "69", "67")
     nad = parties(view)
     for name, kinds in (
         ("ship_to_site_id", ("DP", "ST", "UC", "CN", "BY")),
-        ("ship_from_id", ("SF", "PW", "SU", "SE", "CZ", "SH")),
+        ("ship_from_id", SHIPPERS),
     ):
         base = party(base, nad, name, *kinds)
     base = party(base, header(nad), "carrier_id", "CA", "FW")
@@ -78,9 +82,10 @@ def shipments(view: View) -> list[Typed]:
         carrier_id=pl.coalesce("carrier", "carrier_id"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    base = nothing_left(base, head, EDIFACT_WITHDRAWS)
+    base = nothing_left(base, head, EDIFACT_PURPOSES)
     typed = finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
-    return [told(ask(typed, base), head, EDIFACT_WITHDRAWS, base["set"])]
+    head = heading(head, having(found, "kind", "137", *SHIPPED), having(nad, "who", *SHIPPERS))
+    return whole_notices(ask(typed, base, "row", "disputed", UNCLEAR), head, EDIFACT_PURPOSES, "shipped", base["set"])
 
 
 def receipts(view: View) -> list[Typed]:
@@ -94,21 +99,21 @@ def receipts(view: View) -> list[Typed]:
     base = attach(base, head, "set", "number").rename({"number": "receipt_id"})
     base = edifact_taken(base, view)
     found = dtm(view)
-    base = day(
-        base, pl.concat([of_message(found, view), _of_goods(found, view)]), "received_date", "50", "310", "35", "137"
-    )
-    base = party(base, parties(view), "site_id", "DP", "ST", "UC", "CN", "BY")
+    of_all, nad = of_message(found, view), parties(view)
+    base = day(base, pl.concat([of_all, _of_goods(found, view)]), "received_date", *CAME, "137")
+    base = party(base, nad, "site_id", *RECEIVERS)
     base = scoped(base, having(references(view), "kind", "DQ", "AAK", "AAS", "DL"), "shipment_id", "value")
     base = base.with_columns(unit_code=pl.col("unit_code").fill_null("EA"))
-    base = nothing_left(base, head, EDIFACT_WITHDRAWS)
+    base = nothing_left(base, head, EDIFACT_PURPOSES)
     typed = finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
-    return [told(ask_about_units(typed, base), head, EDIFACT_WITHDRAWS, base["set"])]
+    head = heading(head, having(of_all, "kind", "137", *CAME), having(nad, "who", *RECEIVERS))
+    return whole_notices(ask_about_units(typed, base), head, EDIFACT_PURPOSES, "received", base["set"])
 
 
 def _of_goods(found: pl.DataFrame, view: View) -> pl.DataFrame:
     """Days on which the goods of a line came, which stand behind it and before its references."""
     inner = view.relined(("LIN", "RFF", "PCI", "DOC"), ENDS)
-    at = inner.pick("DTM", kind=(1, 1)).filter(pl.col("kind").is_in(["50", "310", "35"])).select("row", at="line")
+    at = inner.pick("DTM", kind=(1, 1)).filter(pl.col("kind").is_in(CAME)).select("row", at="line")
     own = lines(found).join(at, on="row", how="inner", maintain_order="left")
     return own.filter(pl.col("at") == pl.col("line")).drop("at")
 
@@ -172,7 +177,7 @@ def statuses(view: View) -> list[Typed]:
         ),
     )
     typed = finish(RAW_EDI_SHIPMENT_STATUSES, base, {"status_code": 2}, standard="EDIFACT")
-    return [withdrawn(in_utc(typed, base), head, EDIFACT_WITHDRAWS, "BGM 1225")]
+    return [withdrawn(in_utc(typed, base), head, EDIFACT_PURPOSES, "BGM 1225")]
 
 
 def _at_place(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_ED
 from aios_assets.edi.edifact_orders import dtm, lin_items, opening, parties, price, quantities
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines
-from aios_assets.edi.withdrawn import EDIFACT_WITHDRAWS, withdrawn
+from aios_assets.edi.withdrawn import EDIFACT_PURPOSES, withdrawn
 
 PLACES = ("162", "14", "18", "7", "198")
 SITES = ("ST", "BY", "WH", "DP", "SN", "GM", "SE", "MR", "LSP", "DS")
@@ -222,4 +222,4 @@ def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
     )
     at, negative = {"quantity": 1, "item_id": 3}, pl.col("quantity_code") != "17"
     typed = finish(RAW_EDI_INVENTORY_POSITIONS, base, at, standard="EDIFACT", may_be_negative=negative)
-    return [withdrawn(typed, opening(view), EDIFACT_WITHDRAWS, "BGM 1225")]
+    return [withdrawn(typed, opening(view), EDIFACT_PURPOSES, "BGM 1225")]

@@ -11,17 +11,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from aios_assets.edi.edifact_orders import with_number
-from aios_assets.edi.typing_rules import Typed, read_number
+from aios_assets.edi.typing_rules import read_number, with_number
 from aios_assets.edi.view import At, View, attach, having, header, lines
 from aios_assets.edi.words import say
 
 ENDS = ("UNH", "UNS", "CNT", "UNT", "CPS")
 # 6063 of what is despatched: 12 despatched, 46 delivered, 1 discrete, 113 to be delivered. What was ordered (21) was not shipped by that.
 _SENT = ("12", "46", "1", "113")
-_SENT_TO = ("11", *_SENT)
 _STORE = "7"
 _PARTS = ("PCI", "LOC", "DGS", "SGP")
+# Of a line of an order: packages, places, deliveries, allowances and equipment have quantities of their own.
+ORDERED = ("PAC", "PCI", "LOC", "SCC", "ALC", "EQD")
 _NEAR = 1e-6
 
 
@@ -57,26 +57,27 @@ def of_package(base: pl.DataFrame, found: pl.DataFrame, view: View, value: str) 
     return base.with_columns(packed=pl.coalesce(f"{value}_packed", f"{value}_outer"))
 
 
-def grouped(view: View, tag: str, **at: At) -> pl.DataFrame:
-    """Segments of lines with `at`, the LIN, PCI, LOC … that they stand behind, and `line`."""
-    if not len(view.where(*_PARTS)):
+def grouped(view: View, tag: str, parts: tuple[str, ...] = _PARTS, **at: At) -> pl.DataFrame:
+    """Segments of lines with `at`, the LIN, PCI, LOC … (`parts`) that they stand behind, and `line`."""
+    if not len(view.where(*parts)):
         return lines(view.pick(tag, **at)).with_columns(at="line")
-    found = lines(view.relined(("LIN", *_PARTS), ENDS).pick(tag, **at)).rename({"line": "at"})
+    found = lines(view.relined(("LIN", *parts), ENDS).pick(tag, **at)).rename({"line": "at"})
     line = view.line[np.searchsorted(view.rows, found["row"].to_numpy())]
-    return found.with_columns(line=pl.Series(line, dtype=pl.Int32))
+    # What stands behind a place of the header belongs to no line.
+    return lines(found.with_columns(line=pl.Series(line, dtype=pl.Int32)))
 
 
-def grouped_quantities(view: View) -> pl.DataFrame:
+def grouped_quantities(view: View, parts: tuple[str, ...] = _PARTS) -> pl.DataFrame:
     """QTY of lines as of `grouped`, with kind (6063), quantity and unit_code."""
-    return with_number(grouped(view, "QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)), "quantity")
+    return with_number(grouped(view, "QTY", parts, kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)), "quantity")
 
 
-def direct(counted: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Quantities of the line itself; where it has none, each kind that its marked packages or its places have, added up."""
-    if not len(view.where("PCI", "LOC")):
+def direct(counted: pl.DataFrame, view: View, tags: tuple[str, ...] = ("PCI", "LOC")) -> pl.DataFrame:
+    """Quantities of the line itself; where it has none, each kind that its marked packages or its places have (`tags`), added up."""
+    if not len(view.where(*tags)):
         return counted.filter(pl.col("at") == pl.col("line"))
     own = counted.filter(pl.col("at") == pl.col("line"))
-    parts = pl.concat([view.places(tag).select(at="row", tag=pl.lit(tag)) for tag in ("PCI", "LOC")])
+    parts = pl.concat([view.places(tag).select(at="row", tag=pl.lit(tag)) for tag in tags])
     parted = counted.join(parts, on="at", how="inner", maintain_order="left")
     parted = parted.filter(~pl.col("line").is_in(own["line"].implode()))
     number = read_number(pl.col("quantity"))
@@ -89,18 +90,27 @@ def direct(counted: pl.DataFrame, view: View) -> pl.DataFrame:
     return pl.concat([own, summed.drop("tag")], how="diagonal").sort("row")
 
 
-def despatched(base: pl.DataFrame, view: View) -> pl.DataFrame:
+def despatched(
+    base: pl.DataFrame, view: View, kinds: tuple[str, ...] = _SENT, parts: tuple[str, ...] = _PARTS
+) -> pl.DataFrame:
     """Add quantity, unit_code and `store` to LIN rows: one row per place where LOC and QTY split the line, and one of what is left.
 
     `disputed` says of a line why it stays whole: its places add up to more, or are in another unit.
+
+    Args:
+        base: LIN rows.
+        view: messages; lines opened by LIN.
+        kinds: 6063 of the quantity, the best first.
+        parts: what in a line has quantities of its own.
     """
-    counted = grouped_quantities(view)
-    base = attach(base, having(direct(counted, view), "kind", *_SENT), "line", "quantity", "unit_code")
+    counted = grouped_quantities(view, parts)
+    summed = direct(counted, view, ("SCC", "LOC") if "SCC" in parts else ("PCI", "LOC"))
+    base = attach(base, having(summed, "kind", *kinds), "line", "quantity", "unit_code")
     base = base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in ("store", "disputed"))
     if not len(view.where("LOC")):
         return base
     places = view.pick("LOC", who=1, store=(2, 1)).filter((pl.col("who") == _STORE) & pl.col("store").is_not_null())
-    given = having(counted, "kind", *_SENT_TO).unique("at", keep="first", maintain_order=True)
+    given = having(counted, "kind", "11", *kinds).unique("at", keep="first", maintain_order=True)
     given = given.join(places.select("store", at="row"), on="at", how="inner", maintain_order="left").sort("row")
     return split_by_place(base, given.with_columns(line_no=pl.lit(1, dtype=pl.Int32))) if given.height else base
 
@@ -141,13 +151,3 @@ def split_by_place(base: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
     stores = stores.join(found, on="line", how="inner", maintain_order="left")
     stores = stores.with_columns(unit_code=pl.coalesce("unit_code", "line_unit"))
     return pl.concat([own, stores.select(own.columns)])
-
-
-def ask(typed: Typed, base: pl.DataFrame) -> Typed:
-    """Set aside, for a person to release, the lines that say other than their places."""
-    asked = base.filter(pl.col("disputed").is_not_null()).select("row", "disputed").unique("row", keep="first")
-    if asked.is_empty():
-        return typed
-    facts = typed.facts.join(asked, on="row", how="left", maintain_order="left")
-    soft = pl.coalesce("disputed", "soft")
-    return Typed(typed.table, facts.with_columns(soft=soft).drop("disputed"), typed.rejects, typed.seen)

@@ -11,6 +11,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_ORDER_LINES,
     RAW_EDI_ORDER_RESPONSES,
     RAW_EDI_SHIPMENT_LINES,
+    RAW_EDI_WHOLE_NOTICES,
     RAW_EDI_WHOLE_ORDERS,
 )
 from aios_assets.contracts.table import Table
@@ -24,6 +25,7 @@ READ = tuple(
         RAW_EDI_WHOLE_ORDERS,
         RAW_EDI_ORDER_RESPONSES,
         RAW_EDI_SHIPMENT_LINES,
+        RAW_EDI_WHOLE_NOTICES,
         RAW_EDI_INVOICE_LINES,
     )
 )
@@ -46,7 +48,7 @@ def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     Grain: one item of one order, all stores together. Units: pieces where the unit says how many it is, else as sent.
 
     Args:
-        facts: raw tables by name: order lines, whole orders, order responses, shipment lines, invoice lines; a missing one is empty.
+        facts: raw tables by name: order lines, whole orders, order responses, shipment lines, whole notices, invoice lines; a missing one is empty.
 
     Returns:
         order_number, item_id, ordered (null: no order names it), times_ordered, is_cancelled, confirmed (null: no answer, or one without
@@ -60,7 +62,7 @@ def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     said = (
         _ordered(orders, whole),
         _answered(_known(facts, RAW_EDI_ORDER_RESPONSES), whole),
-        _shipped(_known(facts, RAW_EDI_SHIPMENT_LINES)),
+        _shipped(_known(facts, RAW_EDI_SHIPMENT_LINES), _known(facts, RAW_EDI_WHOLE_NOTICES)),
         _invoiced(_known(facts, RAW_EDI_INVOICE_LINES)),
     )
     # Where no order was ever sent this way, nothing can be held against one.
@@ -157,10 +159,23 @@ def _answered(responses: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
     return newest.join(first, on=_LINE)
 
 
-def _shipped(shipments: pl.DataFrame) -> pl.DataFrame:
-    """What was shipped, and when that was first known; a notice sent again counts once, also where it names another order now."""
+def _shipped(shipments: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
+    """What was shipped, and when that was first known; a notice sent again counts once, also where it names another order now.
+
+    Of one that was cancelled, or replaced by what does not list it, nothing was shipped.
+    """
     first = shipments.group_by(_LINE).agg(pl.col("known").first().alias("shipped_at"))
-    newest = shipments.filter(_newest("sender_id", "shipment_id", "item_id")).group_by(_LINE)
+    notice = ["sender_id", "shipment_id"]
+    taken = whole.filter(pl.col("notice_code") == "shipped").rename({"notice_id": "shipment_id"})
+    said = _by_message(
+        pl.concat(
+            [shipments.with_columns(takes=pl.lit(value=False)), taken.with_columns(takes=pl.lit(value=True))],
+            how="diagonal",
+        )
+    )
+    taken_at = pl.col("message").filter("takes").max().over(notice)
+    stands = said.filter(~pl.col("takes"), (pl.col("message") >= taken_at).fill_null(value=True))
+    newest = stands.filter(_newest(*notice, "item_id")).group_by(_LINE)
     sums = newest.agg(pl.col("quantity").sum().alias("shipped"), pl.col("unit").unique().alias("shipped_in"))
     return first.join(sums, on=_LINE)
 

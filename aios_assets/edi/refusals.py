@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from aios_assets.edi.edifact_orders import with_number
 from aios_assets.edi.packing import direct, grouped, grouped_quantities
-from aios_assets.edi.typing_rules import Typed, read_number
+from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, read_number, with_number
 from aios_assets.edi.view import View, attach, first_component, having
 from aios_assets.edi.words import say
 
@@ -88,17 +87,13 @@ def _taken(base: pl.DataFrame, includes: pl.Expr) -> pl.DataFrame:
 
 def ask_about_units(typed: Typed, base: pl.DataFrame) -> Typed:
     """Set aside, for a person to release, the lines that tell what they refuse in another unit than what they received."""
-    told = base.filter(pl.col("other_unit").is_not_null()).select("row", "other_unit").unique("row", keep="first")
-    if told.is_empty():
-        return typed
+    told = base.filter(pl.col("other_unit").is_not_null())
     words = say(
         "what is refused is told in {}, what was received in {}: the one cannot be taken from the other; release it to take in all of it",
         pl.col("other_unit"),
         pl.col("unit_code"),
     )
-    facts = typed.facts.join(told, on="row", how="left", maintain_order="left")
-    asked = pl.when(pl.col("other_unit").is_not_null()).then(words).otherwise("soft")
-    return Typed(typed.table, facts.with_columns(soft=asked).drop("other_unit"), typed.rejects, typed.seen)
+    return ask(typed, told.with_columns(asks=words), "row", "asks", UNCLEAR)
 
 
 def edifact_taken(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 
 from aios_assets.edi.shelf import Shelf
 from aios_assets.edi.strings import rows_at
-from aios_assets.edi.typing_rules import WITHDRAWN, Typed
+from aios_assets.edi.typing_rules import Typed
 from aios_assets.edi.waiting import Tally, Waiting
 
 # A line set aside, as it waits: its set, and what is wrong where.
@@ -95,11 +95,7 @@ def _settle(t: Typed, origin: pl.DataFrame, released: pl.DataFrame) -> tuple[pl.
     held = pl.col("soft").is_not_null() & pl.col("let").is_null()
     aside.append(
         facts.filter(held).with_columns(
-            error_code=pl.when(pl.col("soft").str.starts_with(WITHDRAWN))
-            .then(pl.lit("cancelled"))
-            .when(pl.col("soft").str.starts_with("quantity "))
-            .then(pl.lit("negative_quantity"))
-            .otherwise(pl.lit("unclear_quantity")),
+            error_code=pl.col("soft_code"),
             kind_code=pl.lit("business"),
             reason=pl.col("soft"),
             element_no=pl.lit(None, dtype=pl.Int32),

@@ -98,7 +98,7 @@ class Counting(_Waiting):
     def _kept(self, facts: pl.DataFrame) -> pl.DataFrame:
         """How many facts each run of sets has; of a part that a person may have to look at, where each stands."""
         if facts["soft"].null_count() < facts.height:
-            return facts.select("set", "row", "line_no", "soft", "seg")
+            return facts.select("set", "row", "line_no", "soft", "soft_code", "seg")
         return facts["set"].rle().struct.unnest()
 
     def _given(self, facts: pl.DataFrame) -> pl.DataFrame:
@@ -106,7 +106,7 @@ class Counting(_Waiting):
         if "len" not in facts.columns:
             return facts
         sets = pl.Series("set", np.repeat(facts["value"].to_numpy(), facts["len"].to_numpy()), dtype=pl.Int32)
-        unknown = {"row": pl.Int64, "line_no": pl.Int32, "soft": pl.String}
+        unknown = {"row": pl.Int64, "line_no": pl.Int32, "soft": pl.String, "soft_code": pl.String}
         return sets.to_frame().with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in unknown.items())
 
     def settle(self, table: str, facts: pl.DataFrame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -13,8 +13,8 @@ from aios_assets.edi.words import say
 
 _FRAME = {c.name for c in (*POINTER, *ORIGIN)} | {"available_month"}
 _EARLIEST, _LATEST = 1970, 2099
-# How the reason begins for which a line of a message that cancels is set aside.
-WITHDRAWN = "the message"
+# Codes of what a person may release: an impossible number, an unclear one, a message that cancels.
+NEGATIVE, UNCLEAR, CANCELLED = "negative_quantity", "unclear_quantity", "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Typed:
 
     Attributes:
         table: contract of the facts.
-        facts: set, row, line_no, the table's own columns, and `soft`: a fault that a person may release; once numbered, where
-            there is one, also the segment's text as `seg`.
+        facts: set, row, line_no, the table's own columns, and `soft` with `soft_code`: why a person has to release it, in words
+            and as a code; once numbered, where there is one, also the segment's text as `seg`.
         rejects: set, row, line_no, element_no, error_code, reason, and once numbered `seg`.
         seen: candidate lines; always facts + rejects.
     """
@@ -80,6 +80,13 @@ def read_number(text: pl.Expr) -> pl.Expr:
     """X12 R/N and EDIFACT n to a float; null for anything that is not a plain finite decimal number."""
     number = text.cast(pl.Float64, strict=False)
     return pl.when(number.is_finite()).then(number)
+
+
+def with_number(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """EDIFACT numbers may use the comma as decimal mark."""
+    if not frame[column].str.contains(",", literal=True).any():
+        return frame
+    return frame.with_columns(pl.col(column).str.replace(",", ".", literal=True))
 
 
 _READ = {"date": read_date, "ts": read_time, "f64": read_number}
@@ -164,11 +171,34 @@ def finish(
 def _soften(facts: pl.DataFrame, may_be_negative: pl.Expr | bool) -> pl.DataFrame:
     """Mark readable but impossible rows: a person may release them."""
     soft: pl.Expr = pl.lit(None, dtype=pl.String)
+    code: pl.Expr = soft
     if "quantity" in facts.columns and may_be_negative is not True:
         allowed = pl.lit(may_be_negative) if isinstance(may_be_negative, bool) else may_be_negative
         words = say("quantity {} is below zero where that cannot be; release it if it is meant", pl.col("quantity"))
-        soft = pl.when((pl.col("quantity") < 0) & ~allowed).then(words)
-    return facts.with_columns(soft=soft)
+        below = (pl.col("quantity") < 0) & ~allowed
+        soft, code = pl.when(below).then(words), pl.when(below).then(pl.lit(NEGATIVE))
+    return facts.with_columns(soft=soft, soft_code=code)
+
+
+def ask(typed: Typed, asked: pl.DataFrame, key: str, words: str, code: str) -> Typed:
+    """Set lines aside for a person to release.
+
+    Args:
+        typed: lines of one table.
+        asked: `key` and `words`, the reason; rows without a reason ask nothing, of several with one key the first asks.
+        key: `row` or `set`.
+        words: column of `asked`.
+        code: code of the reason.
+    """
+    asked = asked.filter(pl.col(words).is_not_null()).select(key, asks=words).unique(key, keep="first")
+    if asked.is_empty():
+        return typed
+    facts = typed.facts.join(asked, on=key, how="left", maintain_order="left")
+    new = pl.col("asks").is_not_null()
+    facts = facts.with_columns(
+        soft=pl.coalesce("asks", "soft"), soft_code=pl.when(new).then(pl.lit(code)).otherwise("soft_code")
+    )
+    return replace(typed, facts=facts.drop("asks"))
 
 
 def _reject(bad: pl.DataFrame, checks: list[_Check], standard: str) -> pl.DataFrame:

@@ -1,32 +1,56 @@
-"""Messages that cancel what was said before: of a notice or a receipt nothing is left, of a report or a status nothing counts.
+"""Messages that cancel or replace what was said before: of a notice or a receipt nothing is left, of a report or a status nothing counts.
 
 A notice or an advice sent again takes the place of the one of its number, so that one that cancels lands its lines with nothing.
+One that cancels without a line, or that replaces all of another, speaks of the whole document (`raw_edi__whole_notices`).
 What cancels a count must not land as a count of nothing: it is set aside for a person to release.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from aios_assets.edi.typing_rules import REJECT_CANDIDATES, WITHDRAWN, Typed
+from aios_assets.contracts.edi_tables import RAW_EDI_WHOLE_NOTICES
+from aios_assets.edi.typing_rules import CANCELLED, REJECT_CANDIDATES, Typed, ask, finish
+from aios_assets.edi.view import attach
 from aios_assets.edi.words import say
 
-# X12 353 and EDIFACT 1225: cancellation, deletion, cancelled to be issued again.
-X12_WITHDRAWS, EDIFACT_WITHDRAWS = ("01", "03", "17"), ("1", "3", "17")
+
+@dataclass(frozen=True, slots=True)
+class Purposes:
+    """What the purpose of a message may do to what was said before.
+
+    Attributes:
+        cancels: codes that take it back.
+        replaces: codes that put the message in the place of all of it.
+        standard: whose codes these are.
+    """
+
+    cancels: tuple[str, ...]
+    replaces: tuple[str, ...] = ()
+    standard: str = "X12"
+
+    def cancelling(self, head: pl.DataFrame) -> pl.DataFrame:
+        """Rows of the messages that cancel."""
+        found = head.filter(pl.col("purpose").is_in(list(self.cancels)))
+        return found.unique("set", keep="first", maintain_order=True)
 
 
-def nothing_left(base: pl.DataFrame, head: pl.DataFrame, codes: Collection[str]) -> pl.DataFrame:
+# X12 353 and EDIFACT 1225: cancellation, deletion, cancelled to be issued again; replacement, also of all that stands behind the header.
+X12_PURPOSES = Purposes(("01", "03", "17"), ("05",))
+EDIFACT_PURPOSES = Purposes(("1", "3", "17"), ("5", "21"), "EDIFACT")
+
+
+def nothing_left(base: pl.DataFrame, head: pl.DataFrame, purposes: Purposes) -> pl.DataFrame:
     """Lines of messages that cancel, with a quantity of 0.
 
     Args:
         base: lines with set and quantity.
         head: set and purpose of each message.
-        codes: purposes that cancel.
+        purposes: what its codes do.
     """
-    sets = _cancelling(head, codes)["set"]
+    sets = purposes.cancelling(head)["set"]
     if sets.is_empty():
         return base
     cancels, none = pl.col("set").is_in(sets.implode()), pl.lit(None, dtype=pl.String)
@@ -37,52 +61,80 @@ def nothing_left(base: pl.DataFrame, head: pl.DataFrame, codes: Collection[str])
     )
 
 
-def withdrawn(typed: Typed, head: pl.DataFrame, codes: Collection[str], where: str) -> Typed:
+def withdrawn(typed: Typed, head: pl.DataFrame, purposes: Purposes, where: str) -> Typed:
     """Set aside, for a person to release, the lines of messages that cancel.
 
     Args:
         typed: lines of one table.
         head: row, set and purpose of each message.
-        codes: purposes that cancel.
+        purposes: what its codes do.
         where: element of the purpose, for the reason.
     """
-    cancels = _cancelling(head, codes)
-    if cancels.is_empty():
-        return typed
-    facts = typed.facts.join(cancels.select("set", "purpose"), on="set", how="left", maintain_order="left")
-    words = say(
-        WITHDRAWN + " ({} is {}) cancels what it tells: release it if it counts all the same", pl.lit(where), "purpose"
-    )
-    soft = pl.when(pl.col("purpose").is_not_null()).then(words).otherwise("soft")
-    return replace(typed, facts=facts.with_columns(soft=soft).drop("purpose"))
+    words = "the message ({} is {}) cancels what it tells: release it if it counts all the same"
+    cancels = purposes.cancelling(head).with_columns(asks=say(words, pl.lit(where), "purpose"))
+    return ask(typed, cancels, "set", "asks", CANCELLED)
 
 
-def told(typed: Typed, head: pl.DataFrame, codes: Collection[str], lined: pl.Series) -> Typed:
-    """Tell of messages that cancel and name no line, by which nothing can be taken back.
+def whole_notices(
+    typed: Typed, head: pl.DataFrame, purposes: Purposes, notice_code: str, lined: pl.Series
+) -> list[Typed]:
+    """The lines, and what their messages do to all of the document they name: cancel it without a line, or replace it.
+
+    A replacement of which a line was set aside waits for a person, for what cannot be read would count nothing.
 
     Args:
         typed: lines of one table.
-        head: row, set, purpose and number of each message.
-        codes: purposes that cancel.
+        head: row, set, purpose, number, said_date and party_id of each message.
+        purposes: what its codes do.
+        notice_code: what the message speaks of.
         lined: sets that have lines.
     """
-    bare = _cancelling(head, codes).filter(~pl.col("set").is_in(lined.unique().implode()))
+    bare = purposes.cancelling(head).filter(~pl.col("set").is_in(lined.unique().implode()))
+    again = head.filter(pl.col("purpose").is_in(list(purposes.replaces)), pl.col("number").is_not_null())
+    said = pl.concat(
+        [
+            bare.filter(pl.col("number").is_not_null()).with_columns(action_code=pl.lit("cancel")),
+            again.unique("set", keep="first", maintain_order=True).with_columns(action_code=pl.lit("replace")),
+        ]
+    ).sort("row")
+    if bare.is_empty() and said.is_empty():
+        return [typed]
+    typed = _told(typed, bare.filter(pl.col("number").is_null()))
+    said = said.with_columns(notice_code=pl.lit(notice_code)).rename({"number": "notice_id"})
+    whole = finish(RAW_EDI_WHOLE_NOTICES, said, {}, standard=purposes.standard)
+    broken = pl.concat([typed.rejects["set"], typed.facts.filter(pl.col("soft").is_not_null())["set"]]).unique()
+    words = "lines of the replacement of {} were set aside: what it no longer lists still counts, release it to count it no more"
+    waits = said.filter(pl.col("set").is_in(broken.implode()), action_code="replace")
+    return [typed, ask(whole, waits.with_columns(asks=say(words, "notice_id")), "set", "asks", CANCELLED)]
+
+
+def _told(typed: Typed, bare: pl.DataFrame) -> Typed:
+    """Tell of messages that cancel and name neither a line nor a number, by which nothing can be taken back."""
     if bare.is_empty():
         return typed
-    words = say(
-        "the message cancels {} and names no line of it: what came under this number before still counts",
-        pl.col("number").fill_null("a message without a number"),
-    )
+    words = "the message cancels a message without a number and names no line of it: what it cancels still counts"
     rejects = bare.select(
         "set",
         "row",
         line_no=pl.lit(1, dtype=pl.Int32),
         element_no=pl.lit(None, dtype=pl.Int32),
-        error_code=pl.lit("cancelled"),
-        reason=words,
+        error_code=pl.lit(CANCELLED),
+        reason=pl.lit(words),
     ).cast(REJECT_CANDIDATES.schema)
     return replace(typed, rejects=pl.concat([typed.rejects, rejects]), seen=typed.seen + rejects.height)
 
 
-def _cancelling(head: pl.DataFrame, codes: Collection[str]) -> pl.DataFrame:
-    return head.filter(pl.col("purpose").is_in(list(codes))).unique("set", keep="first", maintain_order=True)
+def heading(head: pl.DataFrame, said: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:
+    """Headers with said_date, the first day of a message, and party_id, its party where it names one only.
+
+    Args:
+        head: row, set, purpose and number of each message.
+        said: set and day, the best first.
+        who: set, who (its kind) and party, the best first.
+    """
+    head = attach(head, said.filter(pl.col("day").is_not_null()), "set", "day").rename({"day": "said_date"})
+    named = who.filter(pl.col("party").is_not_null())
+    best = named.filter(pl.col("who") == pl.col("who").first().over("set"))
+    one = best.filter((pl.col("party").n_unique() == 1).over("set"))
+    head = attach(head, one, "set", "party").rename({"party": "party_id"})
+    return head.select("row", "set", "purpose", "number", "said_date", "party_id")

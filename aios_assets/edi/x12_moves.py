@@ -12,13 +12,13 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_SHIPMENT_STATUSES,
 )
 from aios_assets.edi.delims import COMP
-from aios_assets.edi.packing import ask, split_by_place
+from aios_assets.edi.packing import split_by_place
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.refusals import ask_about_units, x12_taken
 from aios_assets.edi.stores import by_store
-from aios_assets.edi.typing_rules import Typed, below_zero, finish
+from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, below_zero, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
-from aios_assets.edi.withdrawn import X12_WITHDRAWS, nothing_left, told
+from aios_assets.edi.withdrawn import X12_PURPOSES, heading, nothing_left, whole_notices
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_date, with_party
 from aios_assets.edi.zones import in_utc
 
@@ -32,6 +32,7 @@ _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
+_SHIPPERS = ("SF", "SH", "SU", "VN", "SE")
 _INHERITED = ("order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date")
 
 
@@ -43,7 +44,7 @@ def _tree(view: View) -> pl.DataFrame:
     hl = _under_the_nearest(view.pick("HL", own=1, parent=2, level=3))
     hl = attach(hl, view.pick("PRF", order_number=1), "line", "order_number")
     n1 = parties(view)
-    for name, who in (("ship_to_site_id", ("ST", "BS")), ("ship_from_id", ("SF", "SH", "SU", "VN", "SE"))):
+    for name, who in (("ship_to_site_id", ("ST", "BS")), ("ship_from_id", _SHIPPERS)):
         found = having(n1, "who", *who).select("set", "line", "row", pl.col("party").alias(name))
         hl = attach(hl, found, "line", name)
     carrier = view.pick("TD5", scac=3, name=5).with_columns(carrier_id=pl.coalesce("scac", "name"))
@@ -127,9 +128,11 @@ def shipments(view: View) -> list[Typed]:
         shipped_date=pl.coalesce("shipped_date", "noticed"),
         unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
     )
-    base = nothing_left(_for_stores(base, inner), head, X12_WITHDRAWS)
+    base = nothing_left(_for_stores(base, inner), head, X12_PURPOSES)
     typed = finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 2, "item_id": 3, "shipped_date": 2})
-    return [told(ask(typed, base), head.rename({"shipment_id": "number"}), X12_WITHDRAWS, items["set"])]
+    head = head.rename({"shipment_id": "number", "noticed": "day"})
+    head = heading(head, head, having(parties(view), "who", *_SHIPPERS))
+    return whole_notices(ask(typed, base, "row", "disputed", UNCLEAR), head, X12_PURPOSES, "shipped", items["set"])
 
 
 def _for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
@@ -177,6 +180,9 @@ def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame) -> pl
     return base
 
 
+_RECEIVERS = ("ST", "WH", "RC", "UC", "CN", "BY")
+
+
 def receipts(view: View) -> list[Typed]:
     """861 to receipt lines: one row per RCD; quantity is what was taken in (`refusals`).
 
@@ -190,7 +196,7 @@ def receipts(view: View) -> list[Typed]:
     base = attach(base, head, "set", "receipt_id", "made")
     # The day of shipment (011) is none of receipt.
     base = with_date(base, dates(view), "received_date", "050", "035")
-    base = with_party(base, parties(view), "site_id", "ST", "WH", "RC", "UC", "CN", "BY")
+    base = with_party(base, parties(view), "site_id", *_RECEIVERS)
     prf = view.pick("PRF", order_number=1)
     ref = view.pick("REF", kind=1, value=2)
     ordered = pl.concat([prf.rename({"order_number": "value"}), having(ref, "kind", "PO").drop("kind")])
@@ -202,9 +208,11 @@ def receipts(view: View) -> list[Typed]:
         order_line=pl.coalesce("order_line", "named"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    base = nothing_left(base, head, X12_WITHDRAWS)
+    base = nothing_left(base, head, X12_PURPOSES)
     typed = finish(RAW_EDI_RECEIPT_LINES, base, {"quantity": 2, "rejected_quantity": 4, "item_id": 3})
-    return [told(ask_about_units(typed, base), head.rename({"receipt_id": "number"}), X12_WITHDRAWS, base["set"])]
+    head = head.rename({"receipt_id": "number", "made": "day"})
+    head = heading(head, head, having(parties(view), "who", *_RECEIVERS))
+    return whole_notices(ask_about_units(typed, base), head, X12_PURPOSES, "received", base["set"])
 
 
 CREDITS = ("CR", "CN")  # 640: credit memo, credit invoice

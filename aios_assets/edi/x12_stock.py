@@ -12,7 +12,7 @@ from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
 from aios_assets.edi.view import View, attach, behind, first_component, having, header, item, lines
-from aios_assets.edi.withdrawn import X12_WITHDRAWS, withdrawn
+from aios_assets.edi.withdrawn import X12_PURPOSES, withdrawn
 from aios_assets.edi.x12_orders import dates, parties, with_currency
 
 SITE = ("ST", "RL", "WH", "BY", "SU", "SF", "DC", "SN", "RS", "BS")
@@ -150,7 +150,7 @@ def inventory(view: View, sender: pl.DataFrame) -> list[Typed]:
     at: dict[str, int | str] = {"quantity": "amount_at", "quantity_code": 1, "item_id": 3}
     negative = pl.col("quantity_code").is_in(list(NET_POSITIONS))
     typed = finish(RAW_EDI_INVENTORY_POSITIONS, base, at, may_be_negative=negative)
-    return [withdrawn(typed, view.pick("BIA", purpose=1), X12_WITHDRAWS, "BIA01")]
+    return [withdrawn(typed, view.pick("BIA", purpose=1), X12_PURPOSES, "BIA01")]
 
 
 def _counted_on(base: pl.DataFrame, view: View, inner: View) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_DELIVERY_SCHEDULES, RAW_EDI_WAREHOUSE_LINES
 from aios_assets.edi.typing_rules import Typed, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
-from aios_assets.edi.withdrawn import nothing_left, told
+from aios_assets.edi.withdrawn import X12_PURPOSES, Purposes, heading, nothing_left, whole_notices
 from aios_assets.edi.x12_orders import dates, parties, with_party
 
 
@@ -43,9 +43,9 @@ def schedules(view: View, code: str) -> list[Typed]:
 
 
 _MOVEMENTS = {"940": "ordered", "943": "transfer", "944": "received", "945": "shipped", "947": "adjusted"}
-# W0501: the order is cancelled or deleted.
-_CANCELS = ("F", "D")
-_ENDS = ("ST", "SE")
+# 473 of W0501: the order is cancelled or deleted. 353 of W1504. A receipt or shipment (514 of W0601 and W1701) cannot cancel.
+_PURPOSES = {"940": Purposes(("F", "D")), "947": X12_PURPOSES}
+_KEEPERS, _ENDS = ("WH", "SF"), ("ST", "SE")
 _DETAILS = {"940": ("W01", 4), "943": ("W04", 4), "944": ("W07", 4), "945": ("W12", 7), "947": ("W19", 5)}
 
 
@@ -55,7 +55,7 @@ def _warehouse_head(view: View, code: str) -> pl.DataFrame:
     elif code == "944":
         head = view.pick("W17", movement_date=2, document_number=3, order_number=4, shipment_id=5)
     elif code == "947":
-        head = view.pick("W15", movement_date=1, document_number=2, order_number=3)
+        head = view.pick("W15", movement_date=1, document_number=2, order_number=3, purpose=4)
     else:
         head = view.pick("W06", document_number=2, movement_date=3, shipment_id=4, order_number=6)
     names = ("document_number", "order_number", "movement_date", "shipment_id", "purpose")
@@ -78,7 +78,7 @@ def warehouse(view: View, code: str) -> list[Typed]:
     base = first_component(item(base), "unit_code")
     head = _warehouse_head(view, code)
     base = attach(base, head, "set", "document_number", "order_number", "movement_date", "shipment_id")
-    base = _parties_of_loop(base, view, tag, "warehouse_id", "WH", "SF")
+    base = _parties_of_loop(base, view, tag, "warehouse_id", *_KEEPERS)
     base = _parties_of_loop(base, view, tag, "ship_to_site_id", "ST", "CN")
     day = having(view.pick("G62", kind=1, day=2), "kind", "11", "09", "10", "37", "86", "07", "02")
     base = attach(base, header(day), "set", "day")
@@ -90,10 +90,17 @@ def warehouse(view: View, code: str) -> list[Typed]:
         movement_date=pl.coalesce("movement_date", "day", "dtm"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    base = nothing_left(base, head, _CANCELS)
+    if code in _PURPOSES:
+        base = nothing_left(base, head, _PURPOSES[code])
     place = {"quantity": at["quantity"], "item_id": first + 1}
     typed = finish(RAW_EDI_WAREHOUSE_LINES, base, place, may_be_negative=code == "947")
-    return [told(typed, head.rename({"document_number": "number"}), _CANCELS, base["set"])]
+    if code not in _PURPOSES:
+        return [typed]
+    said = attach(attach(head, header(day), "set", "day"), when, "set", "dtm")
+    said = said.with_columns(pl.coalesce("movement_date", "day", "dtm").alias("day"))
+    who = having(parties(view), "who", *_KEEPERS)
+    head = heading(head.rename({"document_number": "number"}), said, who)
+    return whole_notices(typed, head, _PURPOSES[code], "warehouse", base["set"])
 
 
 def _parties_of_loop(base: pl.DataFrame, view: View, tag: str, name: str, *kinds: str) -> pl.DataFrame:

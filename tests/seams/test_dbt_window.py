@@ -44,6 +44,14 @@ def test_a_notice_sent_again_reaches_back_to_the_day_that_it_named_before(tmp_pa
     again.receipt("R1", day(4), "A", 5, site="S1", order="P", known=at(day(8)))
     again.write()
     assert window_to_build(lake, tmp_path, [day(8)]) == (day(2), day(10))
+    remember_build(lake, tmp_path)
+    # One that is taken back as a whole, too; the shipment of its number is none of ours.
+    again = World(tmp_path / "lake")
+    again.counter = itertools.count(30)
+    said = {"notice_code": "received", "notice_id": "R1", "said_date": day(9), "action_code": "cancel"}
+    again.message("raw_edi__whole_notices", at(day(9)), said, set_code="861")
+    again.write()
+    assert window_to_build(lake, tmp_path, [day(9)]) == (day(2), day(11))
 
 
 def test_what_a_master_said_before_its_newest_makes_everything_again_and_the_same_said_again_does_not(

@@ -45,7 +45,8 @@ class Lanes:
             promise = next((s for s in here if s.code == "confirmed" and s.expected), None)
             ends = [m[0].known for m in in_messages(s for s in here if s.code in ("cancelled", "confirmed", "changed"))
                     if all(s.quantity == 0 for s in m)]  # fmt: skip
-            ends += [s.known for s in here if s.code == "refused"]
+            # What came in part ends with what came, be it refused in part.
+            ends += [s.known for s in here if s.code == "refused" and not (came and came.known <= s.known)]
             yield {"lane": f"{own.source}>{site}", "known": max(ordered.known, own.known, named.known), "ordered": ordered, "came": came,
                    "promise": promise, "ended": min(ends, default=None)}  # fmt: skip
 

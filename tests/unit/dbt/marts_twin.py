@@ -121,6 +121,7 @@ class Knowledge:
                 self.counts[key] = counts
             if only:
                 self.adjusted[key] = only[-1].says["A5"]
+        self.whole = [w for w in raw.get("raw_edi__whole_notices", []) if w["available_at_utc"] <= instant]
         self.received = self._moves(lines("receipt_lines", "site_id", "received_date", "received", "receipt_id"))
         self.shipped = self._moves(lines("shipment_lines", "ship_from_id", "shipped_date", "shipped", "shipment_id"))
         self.selling = {key[1:] for key, said in self.activity.items() if any("QS" in r.says for r in said)}
@@ -137,16 +138,21 @@ class Knowledge:
                     report.price = max(report.price or line.price, line.price)
         return {key: [by[r] for r in sorted(by)] for key, by in found.items()}
 
-    @staticmethod
-    def _moves(lines: list[Said]) -> dict[Key, float]:
-        """Units moved of each item, site and day: of each notice number what was sent last."""
+    def _moves(self, lines: list[Said]) -> dict[Key, float]:
+        """Units moved of each item, site and day: of each notice number what was sent last, unless all of it was taken back later."""
         newest: dict[tuple[str, str, str], tuple[Any, ...]] = {}
         for line in lines:
             notice = (line.item, line.site, line.reference)
             newest[notice] = max(newest.get(notice, line.rank), line.rank)
         found: dict[Key, float] = {}
         for line in lines:
-            if newest[line.item, line.site, line.reference] == line.rank:
+            gone = any(
+                (w["notice_code"], w["notice_id"], self.master.site(w["party_id"]))
+                == (line.code, line.reference, line.site)
+                and rank(w) > line.rank
+                for w in self.whole
+            )
+            if newest[line.item, line.site, line.reference] == line.rank and not gone:
                 key = (line.item, line.site, line.day)
                 found[key] = found.get(key, 0.0) + line.quantity
         return found

@@ -84,6 +84,7 @@ class Supply:
         self.raw = {k: [r for r in v if r["available_at_utc"] <= instant] for k, v in raw.items()}
         self.notices = list(self._lines("shipment_lines"))
         self.advices = list(self._lines("receipt_lines"))
+        self.whole = self.raw.get("raw_edi__whole_notices", [])
         self.said: dict[Line, list[Said]] = defaultdict(list)
         self.placed: dict[str, dict[date, datetime]] = defaultdict(dict)
         for row, _, _ in self._lines("order_lines"):
@@ -165,9 +166,12 @@ class Supply:
             yield (row["order_number"], item), said
 
     def _newest(
-        self, lines: Iterable[tuple[Row, str, float]], number: Callable[[Row], Any]
+        self, lines: Iterable[tuple[Row, str, float]], number: Callable[[Row], Any], instant: datetime | None = None
     ) -> list[tuple[Row, str, float]]:
-        """Of each notice number and item what was sent last; a notice without a number replaces none."""
+        """Of each notice number and item what was sent last; a notice without a number replaces none.
+
+        What a later message takes back whole, or replaces whole and does not list, stands no more.
+        """
         rows = list(lines)
         last: dict[Any, Rank] = {}
 
@@ -176,7 +180,18 @@ class Supply:
 
         for row, item, _ in rows:
             last[key(row, item)] = max(last.get(key(row, item), rank(row)), rank(row))
-        return [(row, item, factor) for row, item, factor in rows if rank(row) == last[key(row, item)]]
+        newest = [(row, item, factor) for row, item, factor in rows if rank(row) == last[key(row, item)]]
+        whole = [w for w in self.whole if instant is None or w["available_at_utc"] <= instant]
+        return [(row, *rest) for row, *rest in newest if not any(self._takes_back(w, row, number(row)) for w in whole)]  # type: ignore[misc]
+
+    def _takes_back(self, whole: Row, row: Row, number: Any) -> bool:
+        """Whether a message about a whole notice was sent after this line of it; one that names no party speaks of its sender's."""
+        code = "shipped" if "shipment_id" in row and "receipt_id" not in row else "received"
+        if not number or (whole["notice_code"], whole["notice_id"]) != (code, number[0]) or rank(whole) <= rank(row):
+            return False
+        if whole["party_id"] is None:
+            return self.names.party(whole["sender_id"]) == self.names.party(row["sender_id"])
+        return self.names.party(whole["party_id"]) == number[1]
 
     def _shipper(self, row: Row) -> str | None:
         return self.names.party(row["ship_from_id"] or row["sender_id"])
@@ -187,10 +202,12 @@ class Supply:
 
     def _shipments(self) -> Iterable[tuple[tuple[str, str], Said]]:
         for row, item, factor in self._sent():
-            yield (row["order_number"], item), self._said(
+            # Of what is none nothing was shipped.
+            if row["quantity"] != 0:
+                yield (row["order_number"], item), self._said(
                 row, "shipped", row["shipped_date"], site=self.names.party(row["ship_to_site_id"]), number=row["shipment_id"],
                 quantity=row["quantity"] * factor, expected=row["expected_date"], carrier=row["carrier_id"],
-            )  # fmt: skip
+                )  # fmt: skip
 
     def _first_notice(
         self, number: str, item: str, site: Site = None, order: str | None = None
@@ -209,7 +226,9 @@ class Supply:
         for instant in sorted({r["available_at_utc"] for r, _, _ in self.notices}):
             known = [n for n in self.notices if number(n[0]) and n[0]["available_at_utc"] <= instant]
             found += [
-                (r, i, r["quantity"] * f) for r, i, f in self._newest(known, number) if r["available_at_utc"] == instant
+                (r, i, r["quantity"] * f)
+                for r, i, f in self._newest(known, number, instant)
+                if r["available_at_utc"] == instant
             ]
         return found
 
@@ -235,10 +254,9 @@ class Supply:
                     for r, q in notice
                 ]
             for order, share, known in shares:
-                # Of what was refused altogether nothing was received.
-                told = {"received": quantity, "refused": refused} if quantity or not refused else {"refused": refused}
-                for code, units in told.items():
-                    if code == "received" or units > 0:
+                # Of what was refused altogether, or never came, nothing was received.
+                for code, units in {"received": quantity, "refused": refused}.items():
+                    if units > 0:
                         yield (order, item), self._said(
                             row, code, row["received_date"], site=site, quantity=units * share, number=row["receipt_id"],
                             known=max(known, row["available_at_utc"]),

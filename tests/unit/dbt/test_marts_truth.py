@@ -34,7 +34,7 @@ STOCK = (
     "residual_qty_ea",
     "is_suspect",
 )
-DATES = ("activity_date", "position_date", "received_date", "shipped_date")
+DATES = ("activity_date", "position_date", "received_date", "shipped_date", "said_date")
 CODES = [
     ("QS", "QA"), ("QS", "QA"), ("QS", "QA", "QR"), ("QS", "QA", "QT", "QU"), ("QS",), ("QA",), ("QR",), ("QU",), ("QT", "QA"), ("QS", "QU"), ("QP",),
 ]  # fmt: skip
@@ -72,7 +72,7 @@ def a_site(world: World, draw: random.Random, site: str, first: date) -> None:
             [None, known - timedelta(minutes=3), known - timedelta(days=draw.randrange(3), hours=2), nights[0]]
         )
         where = draw.choice([site] * 5 + [MASTER.sites[site]] + (["NOWHERE"] if draw.random() < 0.2 else []))
-        kind = draw.choice(["activity"] * 5 + ["position"] * 3 + ["receipt", "shipment", "adjusted"])
+        kind = draw.choice(["activity"] * 5 + ["position"] * 3 + ["receipt", "shipment", "adjusted", "back"])
         lines: list[Row] = []
         for _ in range(draw.choice([1, 1, 2, 3])):
             item = named(draw)
@@ -97,6 +97,12 @@ def a_site(world: World, draw: random.Random, site: str, first: date) -> None:
                     | {"receipt_id": draw.choice(["R1", "R2"]), "received_date": day, "site_id": where}
                     | quantity(draw, "")
                 )
+            elif kind == "back":
+                code, numbers = draw.choice([("received", ["R1", "R2"]), ("shipped", ["H1", "H2"])])
+                lines = [
+                    {"notice_code": code, "notice_id": draw.choice(numbers), "party_id": where, "said_date": day}
+                    | {"action_code": draw.choice(["cancel", "replace"])}
+                ]
             else:
                 said = {
                     "shipment_id": draw.choice(["H1", "H2"]),
@@ -106,6 +112,7 @@ def a_site(world: World, draw: random.Random, site: str, first: date) -> None:
                 }
                 lines.append(item | said | {"order_number": "P"} | quantity(draw, ""))
         tables = {"activity": "product_activity", "receipt": "receipt_lines", "shipment": "shipment_lines"}
+        tables["back"] = "whole_notices"
         world.message(f"raw_edi__{tables.get(kind, 'inventory_positions')}", known, *lines, sent=sent)
         if sent is None:
             for row in world.rows[f"raw_edi__{tables.get(kind, 'inventory_positions')}"][-len(lines) :]:
@@ -207,7 +214,7 @@ def test_at_every_instant_the_marts_say_what_a_plain_reading_says() -> None:
 
 def reach(world: World, since: datetime | None, until: datetime) -> tuple[date, date]:
     """The days that messages of one night speak of, with those that their notices named before, up to the night and one more."""
-    spoken, low, high = [], until.date(), until.date()
+    spoken, dated, told, low, high = [], [], set(), until.date(), until.date()
     for rows in world.rows.values():
         days = [(r, d) for r in rows for c in DATES if (d := r.get(c)) is not None]
         new = [
@@ -216,8 +223,9 @@ def reach(world: World, since: datetime | None, until: datetime) -> tuple[date, 
             if r["available_at_utc"] <= until and (since is None or r["available_at_utc"] > since)
         ]
         spoken += [d for _, d in new]
-        notices = {r.get("receipt_id") or r.get("shipment_id") for r, _ in new} - {None}
-        spoken += [d for r, d in days if (r.get("receipt_id") or r.get("shipment_id")) in notices]
+        told |= {r.get("receipt_id") or r.get("shipment_id") or r.get("notice_id") for r, _ in new}
+        dated += days
+    spoken += [d for r, d in dated if (r.get("receipt_id") or r.get("shipment_id")) in told - {None}]
     return min([low, *spoken]), max([high, *spoken]) + timedelta(days=2)
 
 

@@ -46,12 +46,14 @@ KINDS = (
     + ["answer"] * 3
     + ["ship"] * 4
     + ["receive"] * 4
+    + ["take_back"] * 2
     + ["status"]
     + ["stores"] * 2
 )
 TABLE_OF = {
     "order": "order_lines", "change": "order_lines", "whole": "whole_orders", "answer": "order_responses", "ship": "shipment_lines",
     "receive": "receipt_lines", "status": "shipment_statuses", "stores": "product_activity",
+    "take_back": "whole_notices",
 }  # fmt: skip
 
 
@@ -176,6 +178,15 @@ class Cell:
             | {"rejected_quantity": draw.choice([None, None, None, 0.0, 2.0, 10.0])}
             for _ in range(draw.choice([1, 1, 2]))
         ]
+
+    def take_back(self, _: str) -> list[Row]:
+        """A notice or an advice cancelled or replaced as a whole, by who numbered it or by who sent it."""
+        draw = self.draw
+        if draw.random() < 0.6:
+            said: Row = {"notice_code": "shipped", "notice_id": f"H{self.number}{draw.choice('ab')}", "party_id": draw.choice(["SUP", "SUP", "GLN-SUP", "SUQ", None])}  # fmt: skip
+        else:
+            said = {"notice_code": "received", "notice_id": f"R{self.number}{draw.choice('ab')}", "party_id": draw.choice([self.site(), self.site(), None]), "sender_id": draw.choice(self.sites)}  # fmt: skip
+        return [said | {"said_date": self.day(), "action_code": draw.choice(["cancel", "replace"])}]
 
     def status(self, _: str) -> list[Row]:
         when = datetime.combine(self.day(), datetime.min.time(), UTC)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from aios_assets.edi import read_documents
+from aios_assets.edi import EdiBatch, read_documents
 from tests.unit.edi.make import edifact, facts_of_each, frame, x12
 
 Row = tuple[Any, ...]
@@ -252,24 +252,77 @@ def test_every_line_has_what_its_loop_says(kind: str, window: int) -> None:
         assert own.select(columns).rows() == read(body), (seed, body)
 
 
-CANCELS = {
-    "856": (("BSN*01*SH1*20260105*0900", "HL*1**S"), ("HL*2*1*I", "LIN**IN*A", "SN1**5*EA")),
-    "861": (("BRA*R1*20260105*01*1",), ("RCD*1*5*EA*1*EA", "LIN**IN*A")),
-    "940": (("W05*F*D1*PO1",), ("LX*1", "W01*5*EA**IN*A")),
-    "DESADV": (("BGM+351+D1+1", "DTM+137:20260105:102"), ("LIN+1++A:IN", "QTY+12:5")),
-    "RECADV": (("BGM+632+R1+1", "DTM+137:20260105:102"), ("LIN+1++A:IN", "QTY+48:5", "QTY+195:1")),
-}
+# Header and lines of messages about D1 of SF1, said on 5 January; {} is their purpose.
+NOTICES = {
+    "856": (("BSN*{}*D1*20260105*0900", "HL*1**S", "N1*SE*X*92*SE1", "N1*SF*X*92*SF1"), ("HL*2*1*I", "LIN**IN*A", "SN1**5*EA")),
+    "861": (("BRA*D1*20260105*{}*1", "N1*ST*X*92*SF1"), ("RCD*1*5*EA*1*EA", "LIN**IN*A")),
+    "940": (("W05*{}*D1*PO1", "N1*SF*X*92*SF1", "G62*10*20260105"), ("LX*1", "W01*5*EA**IN*A")),
+    "947": (("W15*20260105*D1**{}", "N1*WH*X*92*SF1"), ("W19*AC*5*EA**IN*A",)),
+    "DESADV": (("BGM+351+D1+{}", "DTM+137:20260105:102", "NAD+SU+SF1::9"), ("LIN+1++A:IN", "QTY+12:5")),
+    "RECADV": (("BGM+632+D1+{}", "DTM+137:20260105:102", "NAD+DP+SF1::9"), ("LIN+1++A:IN", "QTY+48:5", "QTY+195:1")),
+}  # fmt: skip
+CODES = {"940": ("F", ""), "DESADV": ("1", "5"), "RECADV": ("3", "21")}
+TABLES = {"861": "receipt", "RECADV": "receipt", "940": "warehouse", "947": "warehouse"}
 
 
-@pytest.mark.parametrize("kind", CANCELS)
-def test_what_is_cancelled_leaves_nothing_and_without_lines_is_told(kind: str) -> None:
-    head, lines = CANCELS[kind]
-    write = edifact if kind.isalpha() else x12
-    table = {"861": "receipt", "RECADV": "receipt", "940": "warehouse"}.get(kind, "shipment")
-    batch = read_documents(frame(write(kind, *head, *lines)))
-    assert batch.facts[f"raw_edi__{table}_lines"]["quantity"].to_list() == [0.0] and batch.rejects.is_empty()
-    bare = read_documents(frame(write(kind, *head)))
-    assert bare.counts["facts"] == 0 and bare.rejects["error_code"].to_list() == ["cancelled"]
+def told(kind: str, purpose: str, *, lines: bool) -> EdiBatch:
+    head, body = NOTICES[kind]
+    segments = [s.format(purpose) for s in head] + (list(body) if lines else [])
+    return read_documents(frame((edifact if kind.isalpha() else x12)(kind, *segments)))
+
+
+def whole(batch: EdiBatch) -> list[Row]:
+    frame = batch.facts["raw_edi__whole_notices"]
+    return frame.select("notice_code", "notice_id", "said_date", "action_code", "party_id").rows()
+
+
+@pytest.mark.parametrize("kind", NOTICES)
+def test_what_is_cancelled_leaves_nothing_and_without_lines_the_whole_document_goes(kind: str) -> None:
+    cancels, _ = CODES.get(kind, ("01", "05"))
+    kept = told(kind, cancels, lines=True)
+    table = TABLES.get(kind, "shipment")
+    assert kept.facts[f"raw_edi__{table}_lines"]["quantity"].to_list() == [0.0]
+    assert kept.rejects.is_empty() and whole(kept) == []
+    bare = told(kind, cancels, lines=False)
+    code = {"shipment": "shipped", "receipt": "received"}.get(table, table)
+    assert whole(bare) == [(code, "D1", date(2026, 1, 5), "cancel", "SF1")] and bare.rejects.is_empty()
+
+
+@pytest.mark.parametrize("kind", [k for k in NOTICES if k not in ("940",)])
+def test_a_replacement_takes_the_place_of_the_whole_document(kind: str) -> None:
+    _, replaces = CODES.get(kind, ("01", "05"))
+    batch = told(kind, replaces, lines=True)
+    assert [(row[1], row[3], row[4]) for row in whole(batch)] == [("D1", "replace", "SF1")]
+    assert batch.facts[f"raw_edi__{TABLES.get(kind, 'shipment')}_lines"]["quantity"].to_list() == [
+        {"861": 4.0, "RECADV": 4.0}.get(kind, 5.0)
+    ]
+    original = told(kind, "9" if kind.isalpha() else "00", lines=True)
+    assert whole(original) == []
+
+
+def test_a_replacement_that_cannot_be_read_whole_waits_for_a_person() -> None:
+    body = (
+        "BSN*05*D1*20260105*0900",
+        "HL*1**S",
+        "HL*2*1*I",
+        "LIN**IN*A",
+        "SN1**5*EA",
+        "HL*3*1*I",
+        "LIN**IN*B",
+        "SN1**X*EA",
+    )
+    batch = read_documents(frame(x12("856", *body)))
+    assert whole(batch) == [] and batch.facts["raw_edi__shipment_lines"].height == 1
+    assert sorted(batch.rejects["error_code"]) == ["AK4:6", "cancelled"]
+    waiting = batch.rejects.filter(error_code="cancelled").select(
+        "document_id", "interchange_no", "set_no", "segment_no"
+    )
+    assert [row[3] for row in whole(read_documents(frame(x12("856", *body)), releases=waiting))] == ["replace"]
+
+
+def test_a_cancellation_without_number_and_line_is_told() -> None:
+    batch = read_documents(frame(edifact("DESADV", "BGM+351++1", "DTM+137:20260105:102")))
+    assert batch.counts["facts"] == 0 and batch.rejects["error_code"].to_list() == ["cancelled"]
 
 
 def test_a_status_that_cancels_waits_for_a_person() -> None:

@@ -117,3 +117,21 @@ def test_a_refusal_of_the_whole_order_closes_its_lines() -> None:
 
 def test_nothing_known_is_nothing_open() -> None:
     assert order_findings(order_state({})).is_empty()
+
+
+def test_a_notice_taken_back_or_replaced_ships_nothing_that_it_no_longer_lists() -> None:
+    order = x12("850", "BEG*00*SA*P1**20260101", "PO1*1*10*EA*1**IN*A", "PO1*2*10*EA*1**IN*B")
+
+    def notice(purpose: str, items: str, control: int) -> bytes:
+        lines = [s for n, i in enumerate(items) for s in (f"HL*{n + 2}*1*I", f"LIN**IN*{i}", "SN1**10*EA")]
+        top = ("HL*1**O", "PRF*P1") if items else ()
+        return x12("856", f"BSN*{purpose}*H1*20260105*0900", *top, *lines, control=control)
+
+    def shipped(*notices: bytes) -> list[float]:
+        return order_state(facts(order, *notices)).sort("item_id")["shipped"].to_list()
+
+    first = notice("00", "AB", 2)
+    assert shipped(first) == [10, 10]
+    assert shipped(first, notice("05", "B", 3)) == [0, 10]
+    assert shipped(first, notice("01", "", 3)) == [0, 0]
+    assert shipped(first, notice("01", "", 3), notice("00", "A", 4)) == [10, 0]

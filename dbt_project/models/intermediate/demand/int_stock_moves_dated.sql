@@ -1,7 +1,7 @@
 -- What receiving advices, shipment notices and adjustments without a count add to and take from a site's stock, each from the
 -- moment it became known.
--- A notice sent again replaces the one of its number, on whatever day that said it was: what it said is taken back from then on. A notice
--- without a number replaces none.
+-- A notice sent again replaces the one of its number, on whatever day that said it was: what it said is taken back from then on, as is what
+-- a message took back with the whole document. A notice without a number replaces none.
 with
 
 sites as (
@@ -69,9 +69,17 @@ notices as (
         moves.move_code, moves.item_id, moves.site_id, moves.notice_id, moves.business_date, moves.set_rank, sets.available_at_utc
 ),
 
-versions as (
-    select *, {{ superseded_at('move_code, item_id, site_id, notice_id', 'range') }} as superseded_at_utc
+replaced as (
+    select *, {{ superseded_at('move_code, item_id, site_id, notice_id', 'range') }} as replaced_at_utc
     from notices
+),
+
+versions as (
+    select replaced.*, least(replaced.replaced_at_utc, withdrawn.taken_at_utc) as superseded_at_utc
+    from replaced
+    left join {{ ref('int_notices_withdrawn') }} as withdrawn
+        on replaced.move_code = withdrawn.event_code and replaced.item_id = withdrawn.item_id and replaced.notice_id = withdrawn.notice_id
+        and replaced.site_id = withdrawn.party_id and replaced.set_rank = withdrawn.set_rank
 ),
 
 best as (

@@ -23,7 +23,8 @@ received as (
     from {{ ref('int_receipts_matched') }} as receipts
     left join known_lines on receipts.order_number = known_lines.order_number and receipts.item_id = known_lines.item_id
     left join sets as shipped on receipts.shipment_rank = shipped.set_rank
-    where {{ in_window('receipts.received_date') }} and (receipts.order_number is null or exists (select 1 from known_lines))
+    where {{ in_window('receipts.received_date') }} and (receipts.quantity_ea <> 0 or receipts.refused_ea > 0)
+        and (receipts.order_number is null or exists (select 1 from known_lines))
     group by receipts.set_rank, receipts.segment_no, receipts.line_no
 ),
 
@@ -34,7 +35,7 @@ shipped as (
     from {{ ref('int_shipment_lines_conformed') }} as lines
     left join known_lines on lines.order_number = known_lines.order_number and lines.item_id = known_lines.item_id
     {{ join_replaced_shipments() }}
-    where lines.reject_code is null and {{ in_window('lines.shipped_date') }}
+    where lines.reject_code is null and lines.quantity_ea <> 0 and {{ in_window('lines.shipped_date') }}
         and (lines.order_number is null or exists (select 1 from known_lines))
 ),
 

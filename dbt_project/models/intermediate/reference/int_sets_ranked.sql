@@ -2,7 +2,7 @@
 with
 
 sets as (
-    {% for source in ['product_activity', 'inventory_positions', 'order_lines', 'whole_orders', 'order_responses', 'shipment_lines', 'receipt_lines', 'shipment_statuses'] %}
+    {% for source in ['product_activity', 'inventory_positions', 'order_lines', 'whole_orders', 'order_responses', 'shipment_lines', 'receipt_lines', 'whole_notices', 'shipment_statuses'] %}
     select distinct
         document_id, interchange_no, set_no, set_code, sender_id, receiver_id, control_number, sent_at_utc, available_at_utc
     from {{ ref('stg_edi__' ~ source) }}

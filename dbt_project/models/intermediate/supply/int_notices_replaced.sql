@@ -1,6 +1,6 @@
 -- Shipment notices and receiving advices that were sent again, per item and party that numbered them, with the moment from which the one
--- sent later was known: it takes the place of what the one before said, whichever order that named. A notice without a number
--- replaces none. Few notices are sent again: whoever reads them joins this.
+-- sent later was known: it takes the place of what the one before said, whichever order that named. What a message took back with the whole
+-- document stands no more either. A notice without a number replaces none. Few notices are sent again: whoever reads them joins this.
 with
 
 notices as (
@@ -25,10 +25,18 @@ sent as (
     from notices
     inner join several using (event_code, item_id, notice_id, party_id)
     inner join {{ ref('int_sets_ranked') }} as sets using (set_rank)
+),
+
+replaced as (
+    select
+        event_code, item_id, notice_id, party_id, set_rank,
+        {{ superseded_at('event_code, item_id, notice_id, party_id') }} as superseded_at_utc
+    from sent
+    qualify superseded_at_utc is not null
 )
 
 select
     event_code, item_id, notice_id, party_id, set_rank,
-    {{ superseded_at('event_code, item_id, notice_id, party_id') }} as superseded_at_utc
-from sent
-qualify superseded_at_utc is not null
+    least(replaced.superseded_at_utc, withdrawn.taken_at_utc) as superseded_at_utc
+from replaced
+full join {{ ref('int_notices_withdrawn') }} as withdrawn using (event_code, item_id, notice_id, party_id, set_rank)

@@ -79,7 +79,8 @@ shipped as (
         lines.set_rank, lines.segment_no, lines.line_no, null, null, replaced.superseded_at_utc
     from {{ ref('int_shipment_lines_conformed') }} as lines
     {{ join_replaced_shipments() }}
-    where lines.reject_code is null and lines.order_number is not null
+    -- A line of none, as of a notice that is cancelled, says that nothing was shipped.
+    where lines.reject_code is null and lines.order_number is not null and lines.quantity_ea <> 0
 ),
 
 received as (
@@ -88,8 +89,8 @@ received as (
         null, site_id, null, shipment_id, receipt_id, null,
         set_rank, segment_no, line_no, shipment_rank, null, superseded_at_utc
     from {{ ref('int_receipts_matched') }}
-    -- Of what was refused altogether nothing was received.
-    where order_number is not null and (quantity_ea <> 0 or refused_ea = 0)
+    -- Of what was refused altogether, never came or was taken back nothing was received.
+    where order_number is not null and quantity_ea <> 0
 ),
 
 refused as (
