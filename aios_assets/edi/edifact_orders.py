@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_RESPONSES
+from aios_assets.edi.packing import ORDERED, despatched, direct, grouped_quantities
 from aios_assets.edi.price_basis import edifact_per_unit
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, finish, with_number
 from aios_assets.edi.view import (
     BUYER,
     DESIGN,
@@ -24,6 +25,8 @@ from aios_assets.edi.view import (
 )
 from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
 
+_GROUPS = ("UNH", "UNS", "LIN", "RFF", "NAD", "PAT", "TDT", "TOD", "PAC", "LOC", "PRI", "SCC", "CNT", "UNT")
+_ENDS = ("UNH", "UNS", "CNT", "UNT")
 REQUESTED = ("2", "64", "63", "69", "10", "76", "75", "61")
 # Days of delivery before days of shipment (2005: 69, 67, 76 and 17 promised, scheduled and estimated delivery, 79 shipment).
 PROMISED = ("69", "67", "76", "17", "2", "79", "10", "44")
@@ -117,13 +120,6 @@ def zone() -> pl.Expr:
     ).str.to_uppercase()
 
 
-def with_number(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """EDIFACT numbers may use the comma as decimal mark."""
-    if not frame[column].str.contains(",", literal=True).any():
-        return frame
-    return frame.with_columns(pl.col(column).str.replace(",", ".", literal=True))
-
-
 def parties(view: View) -> pl.DataFrame:
     """NAD rows with who (3035) and party: the identification C082, else the first line of the name."""
     found = view.pick("NAD", who=1, number=(2, 1), plain=(3, 1), name=(4, 1))
@@ -157,8 +153,11 @@ def price(base: pl.DataFrame, view: View) -> pl.DataFrame:
 
 
 def currency(base: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Add currency_code: the reference currency (CUX, 6347 of 2) of the header, overridden by one inside the line."""
+    """Add currency_code: the reference currency (CUX, 6347 of 2) of the header, overridden by one inside the line; not that of an allowance."""
     cux = having(view.pick("CUX", kind=(1, 1), code=(1, 2)), "kind", "2")
+    if len(view.where("ALC")):
+        allowed = lines(view.relined(("ALC",), _GROUPS).places("CUX"))
+        cux = cux.join(allowed, on="row", how="anti", maintain_order="left")
     return scoped(base, cux.with_columns(pl.col("code").str.to_uppercase()), "currency_code", "code")
 
 
@@ -181,10 +180,10 @@ def orders(view: View, code: str) -> list[Typed]:
     """
     base = numbered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number", "purpose")
-    base = attach(base, having(quantities(view), "kind", *QUANTITY_SENT), "line", "quantity", "unit_code")
+    base = despatched(base, view, QUANTITY_SENT, ORDERED)
     found = dtm(view)
     base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "order_date"})
-    base = day(base, found, "requested_date", *REQUESTED)
+    base = _scheduled(base, view, "requested_date", *REQUESTED)
     nad = parties(view)
     for name, kinds in (
         ("buyer_id", ("BY", "OB")),
@@ -192,6 +191,7 @@ def orders(view: View, code: str) -> list[Typed]:
         ("ship_to_site_id", ("DP", "ST", "UC", "CN", "UD")),
     ):
         base = party(base, nad, name, *kinds)
+    base = base.with_columns(ship_to_site_id=pl.coalesce("store", "ship_to_site_id"))
     base = price(base, view)
     named = header(having(references(view), "kind", "ON"))
     base = attach(base, named, "set", "value")
@@ -207,7 +207,19 @@ def orders(view: View, code: str) -> list[Typed]:
     )
     typed = finish(RAW_EDI_ORDER_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
     head = opening(view).with_columns(action_code=says("purpose", "cancel", *EDIFACT_CANCELS))
+    typed = ask(typed, base, "row", "disputed", UNCLEAR)
     return [typed, _whole(view, head, named if code == "ORDCHG" else named.clear())]
+
+
+def _scheduled(base: pl.DataFrame, view: View, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a date of the line itself, else of its deliveries (SCC), else of the header."""
+    if not len(view.where("SCC")):
+        return day(base, dtm(view), name, *kinds)
+    inner = having(dtm(view.relined(("LIN", "SCC"), _ENDS)), "kind", *kinds)
+    base = attach(base, lines(inner), "line", "day", suffix="_own")
+    base = attach(base, lines(having(dtm(view), "kind", *kinds)), "line", "day", suffix="_planned")
+    base = attach(base, header(inner), "set", "day", suffix="_head")
+    return base.with_columns(pl.coalesce("day_own", "day_planned", "day_head").alias(name))
 
 
 def _whole(view: View, head: pl.DataFrame, named: pl.DataFrame) -> Typed:
@@ -246,12 +258,11 @@ def responses(view: View) -> list[Typed]:
     """
     base = numbered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number", "purpose", "answer")
-    base = attach(
-        base, having(quantities(view), "kind", "113", "12", "21", "1", "192"), "line", "quantity", "unit_code"
-    )
+    counted = direct(grouped_quantities(view, ORDERED), view, ("SCC", "LOC"))
+    base = attach(base, having(counted, "kind", "113", "12", "21", "1", "192", "11"), "line", "quantity", "unit_code")
     found = dtm(view)
     base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "response_date"})
-    base = day(base, found, "promised_date", *PROMISED)
+    base = _scheduled(base, view, "promised_date", *PROMISED)
     base = party(base, parties(view), "seller_id", "SU", "SE")
     rff = having(references(view), "kind", "ON", "CO")
     base = scoped(base, rff, "order_number", "value")

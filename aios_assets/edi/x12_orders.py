@@ -8,10 +8,13 @@ from aios_assets.contracts.edi_tables import RAW_EDI_ORDER_LINES, RAW_EDI_ORDER_
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
-from aios_assets.edi.view import View, attach, first_component, having, item, lines, numbered, scoped
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered, scoped
 from aios_assets.edi.whole_orders import X12_ACCEPTS, X12_CANCELS, X12_REFUSES, says, whole_orders
 
 REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
+_ENDS = ("ST", "CTT", "SE")
+# What follows these tells of a component, of a reference, of a part of the answer; or has an amount, whose currency is not the line's.
+_APART, _AMOUNTS = ("SLN", "N9", "ACK"), ("SLN", "SAC", "CTP")
 OPENERS = {"850": "PO1", "860": "POC", "875": "G68"}
 # Days of delivery before days of shipment (374: 067 and 017 scheduled and estimated delivery, 068 and 079 shipment).
 PROMISED = ("067", "017", "002", "068", "079", "010", "011", "038", "037", "063")
@@ -38,11 +41,26 @@ def dates(view: View) -> pl.DataFrame:
     return found.with_columns(day=pl.coalesce("plain", pl.col("period").str.head(8)))
 
 
-def with_currency(base: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Add currency_code: CUR02 of the header, overridden by one inside the line."""
-    return scoped(
-        base, view.pick("CUR", code=2).with_columns(pl.col("code").str.to_uppercase()), "currency_code", "code"
-    )
+def with_currency(base: pl.DataFrame, view: View, *openers: str) -> pl.DataFrame:
+    """Add currency_code: CUR02 of the header, overridden by one inside the line.
+
+    Args:
+        base: lines.
+        view: sets of one type.
+        openers: where lines have loops with amounts of their own, what opens lines and these loops: their CUR is not the line's.
+    """
+    inner = view.relined(openers, _ENDS) if openers else view
+    named = inner.pick("CUR", code=2).with_columns(pl.col("code").str.to_uppercase())
+    return scoped(base, named, "currency_code", "code")
+
+
+def _with_days(base: pl.DataFrame, view: View, opener: str, name: str, *kinds: str) -> pl.DataFrame:
+    """Add a date of the line itself, else of the header itself, else of a reference (N9) of the header."""
+    base = with_date(base, dates(view.relined((opener, *_APART), _ENDS)), name, *kinds)
+    if not len(view.where("N9")):
+        return base
+    base = attach(base, header(having(dates(view), "kind", *kinds)), "set", "day", suffix="_any")
+    return base.with_columns(pl.coalesce(name, "day_any").alias(name)).drop("day_any")
 
 
 def orders(view: View, code: str) -> list[Typed]:
@@ -68,13 +86,16 @@ def orders(view: View, code: str) -> list[Typed]:
         )
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(numbered(first_component(item(base), "unit_code"), view))
-    base = with_currency(attach(base, head, "set", "purpose", "order_number", "order_date", "changed"), view)
-    n1 = parties(view)
+    opener = OPENERS[code]
+    base = attach(base, head, "set", "purpose", "order_number", "order_date", "changed")
+    base = with_currency(base, view, opener, *_AMOUNTS)
+    own = view.relined((opener, "SLN"), _ENDS)
+    n1 = parties(own)
     base = with_party(base, n1, "buyer_id", "BY", "BO")
     base = with_party(base, n1, "seller_id", "SE", "SU", "VN")
     base = with_party(base, n1, "ship_to_site_id", "ST", "BS", "CN", "WH")
-    base = with_date(base, dates(view), "requested_date", *REQUESTED)
-    base = _scheduled(base, view)
+    base = _with_days(base, view, opener, "requested_date", *REQUESTED)
+    base = _scheduled(base, own)
     base = _for_stores(base, view)
     base = base.with_columns(
         order_date=pl.coalesce("order_date", "changed"),
@@ -91,7 +112,7 @@ def orders(view: View, code: str) -> list[Typed]:
     at = {"quantity": "quantity_at"} | (
         {"unit_price": 6, "item_id": 9} if code == "860" else {"unit_price": 4, "item_id": 7}
     )
-    return [finish(RAW_EDI_ORDER_LINES, base, at), _whole(view, OPENERS[code], head, n1)]
+    return [finish(RAW_EDI_ORDER_LINES, base, at), _whole(view, opener, head, n1)]
 
 
 def _whole(view: View, opener: str, head: pl.DataFrame, n1: pl.DataFrame) -> Typed:
@@ -187,10 +208,19 @@ def responses(view: View, code: str) -> list[Typed]:
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3)
     base = numbered(first_component(item(base), "unit_code"), view)
     base = attach(base, head, "set", "verdict", "order_number", "response_date", "changed")
-    n1 = parties(view)
+    opener = "POC" if code == "865" else "PO1"
+    own = view.relined((opener, "SLN"), _ENDS)
+    n1 = parties(own)
     base = with_party(base, n1, "seller_id", "SE", "SU", "VN")
-    base = with_date(base, dates(view), "promised_date", *PROMISED)
-    ack = lines(view.pick("ACK", response_code=1, ack_quantity=2, ack_unit=3, ack_kind=4, ack_day=5))
+    base = _with_days(base, view, opener, "promised_date", *PROMISED)
+    ack = lines(own.pick("ACK", response_code=1, ack_quantity=2, ack_unit=3, ack_kind=4, ack_day=5))
+    told = having(dates(view.relined((opener, *_APART), _ENDS)), "kind", *PROMISED).rename(
+        {"line": "row", "row": "dtm"}
+    )
+    ack = attach(ack, told, "row", "day")
+    # An order date, say, is no promise.
+    promises = pl.col("ack_kind").is_in(list(PROMISED)).fill_null(value=True)
+    ack = ack.with_columns(ack_day=pl.coalesce(pl.when(promises).then("ack_day"), "day")).drop("day", "ack_kind")
     base = base.join(ack.drop("set").rename({"row": "ack_row"}), on="line", how="left", maintain_order="left_right")
     refused = pl.col("verdict").is_in(list(X12_REFUSES))
     base = base.with_columns(
@@ -207,4 +237,4 @@ def responses(view: View, code: str) -> list[Typed]:
         said_date=pl.coalesce("changed", "response_date"),
     )
     head = with_party(head, n1, "seller_id", "SE", "SU", "VN")
-    return [typed, whole_orders(view, "POC" if code == "865" else "PO1", head)]
+    return [typed, whole_orders(view, opener, head)]
