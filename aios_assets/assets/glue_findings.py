@@ -75,7 +75,7 @@ def night_findings(world: World, day: date) -> pl.DataFrame:
     readings = world.lake.read(
         "raw_telemetry__readings", columns=list(_READ), where=(pl.col("available_at_utc") <= cutoff) & since
     )
-    judged = {(limit.asset_type, limit.measure_code) for limit in limits_of(world)}
+    judged = {(limit.asset_type, limit.measure_code) for limit in limits_of(world, cutoff)}
     excursions = excursions_as_known(world, cutoff)
     curated = world.lake.read("int_findings_detected", where=as_known.known_at(cutoff))
     orders = as_known.orders_as_known(world.lake, cutoff, include_closed=True)

@@ -1,5 +1,6 @@
 """Sensor readings as a night knows them: what of them is new, and the excursions found in what was known at a cut-off."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aios_assets.contracts.raw_tables import RAW_TELEMETRY_READINGS
+from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.raw_tables import RAW_TELEMETRY_LIMITS, RAW_TELEMETRY_READINGS
 from aios_assets.resources.handles import World
 
 if TYPE_CHECKING:
@@ -23,32 +25,72 @@ _HEARD = (
 LATE = " (late)"  # behind the subject of a stretch that is told again: it may have been told of this very day
 
 
-def limits_of(world: World) -> tuple["Limit", ...]:
-    """The shipped limits, and those of `telemetry_limits.yaml` in the home in their place or beside them.
+def limits_found(world: World, days: Sequence[date]) -> pl.DataFrame:
+    """Rows of `raw_telemetry__limits`: the person's own limits as the nights of these days find them.
+
+    An older night that is run again finds nothing new: what it found then is kept, and today's file is for nights to come.
 
     Raises:
         BadInputError: the file is no list of limits.
     """
+    newest = world.lake.scan(RAW_TELEMETRY_LIMITS).select(pl.col("available_at_utc").max()).collect().item()
+    to_come = [c for c in map(world.cutoff, days) if newest is None or c > newest]
+    if not to_come:
+        return RAW_TELEMETRY_LIMITS.empty()
+    content = _own_file(world)
+    _parsed(world, content)
+    digest = hashlib.sha256(content).hexdigest()
+    rows = [{"document_id": digest, "content": content, "available_at_utc": cutoff} for cutoff in to_come]
+    return pl.DataFrame(rows, schema=RAW_TELEMETRY_LIMITS.schema)
+
+
+def limits_of(world: World, cutoff: datetime | None = None) -> tuple["Limit", ...]:
+    """The shipped limits, and a person's own in their place or beside them, as the night of `cutoff` found them; the newest for None.
+
+    Before the first night that kept them those of that one hold, and the file where no night did.
+
+    Raises:
+        BadInputError: the file is no list of limits.
+    """
+    known = world.lake.read(RAW_TELEMETRY_LIMITS).sort("available_at_utc")
+    if known.is_empty():
+        return _parsed(world, _own_file(world))
+    then = known if cutoff is None else known.filter(pl.col("available_at_utc") <= cutoff)
+    return _parsed(world, then["content"][-1] if then.height else known["content"][0])
+
+
+def _own_file(world: World) -> bytes:
+    """The bytes of the person's own limits; none where there is no file."""
+    path = Path(world.home) / OWN_LIMITS
+    return path.read_bytes() if path.exists() else b""
+
+
+def _parsed(world: World, content: bytes) -> tuple["Limit", ...]:
     from aios_assets.telemetry import default_limits, parse_limits, with_own
 
-    path = Path(world.home) / OWN_LIMITS
-    if not path.exists():
+    if not content:
         return default_limits()
-    return with_own(parse_limits(path.read_text(encoding="utf-8"), str(path)))
+    where = str(Path(world.home) / OWN_LIMITS)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError("the limits are no text in UTF-8", where=where, todo="save the file as UTF-8") from error
+    return with_own(parse_limits(text, where))
 
 
 def excursions_as_known(world: World, cutoff: datetime) -> pl.DataFrame:
     """Rows of `raw_telemetry__excursions` as the night of `cutoff` had them.
 
-    The table holds what is found in all readings. Later ones make stretches longer and turn jumps into spikes, so a run of several
-    days, and an older night again, find anew what was to be seen then.
+    The table holds what is found in all readings with the newest limits. Later readings make stretches longer and turn jumps into
+    spikes, and limits change, so a run of several days, and an older night again, find anew what was to be seen then.
     """
     from aios_assets.telemetry import excursions
 
     newest = world.lake.scan(READINGS).select(pl.col("available_at_utc").max()).collect().item()
-    if newest is None or newest <= cutoff:
+    limits = limits_of(world, cutoff)
+    if (newest is None or newest <= cutoff) and limits == limits_of(world):
         return world.lake.read("raw_telemetry__excursions")
-    return excursions(world.lake.read(READINGS, where=pl.col("available_at_utc") <= cutoff), limits_of(world))
+    return excursions(world.lake.read(READINGS, where=pl.col("available_at_utc") <= cutoff), limits)
 
 
 def silent_as_known(world: World, day: date, orders: pl.DataFrame) -> pl.DataFrame:
@@ -69,7 +111,7 @@ def silent_as_known(world: World, day: date, orders: pl.DataFrame) -> pl.DataFra
     quiet = series.filter(pl.col("read_at_utc") < cutoff - LEAST).select("sensor_id").unique()
     readings = known.select(*_HEARD).join(quiet, on="sensor_id", how="semi").collect()
     values = value_on_board(orders.filter(pl.col("received_date").is_null())) if readings.height else {}
-    intervals = {(limit.asset_type, limit.measure_code): limit.gap_intervals for limit in limits_of(world)}
+    intervals = {(limit.asset_type, limit.measure_code): limit.gap_intervals for limit in limits_of(world, cutoff)}
     return silent_sensors(readings, intervals, as_of=day, available_at_utc=cutoff, shipment_value_usd=values)
 
 

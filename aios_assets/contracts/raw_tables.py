@@ -146,6 +146,20 @@ RAW_TELEMETRY_EXCURSIONS = Table(
     write="full",
     source="raw_telemetry__readings",
 )
+RAW_TELEMETRY_LIMITS = Table(
+    name="raw_telemetry__limits",
+    stage="s1_ingest",
+    grain="a person's own limits of sensors as one night found them; that there were none is kept too",
+    key=("available_at_utc",),
+    columns=(
+        Column("document_id", "str", "SHA-256 of the bytes, lower-case hex"),
+        Column("content", "bytes", "telemetry_limits.yaml of the home as it was; no bytes where there was none"),
+        Column("available_at_utc", "ts", "cut-off of the night: the readings of a night are judged by what it found"),
+    ),
+    known_clock="available_at_utc",
+    write="append",
+    source="telemetry_limits.yaml in the home",
+)
 
 
 def _master(name: str, grain: str, key: tuple[str, ...], columns: tuple[Column, ...]) -> Table:
@@ -300,4 +314,4 @@ MASTER_TABLES: tuple[Table, ...] = (
     RAW_MASTER_HOLIDAYS,
 )
 STORE_TABLES: tuple[Table, ...] = (RAW_EDI_DOCUMENTS, RAW_EDI_DELIVERIES, RAW_EDI_RELEASES, RAW_EDI_READS)
-TELEMETRY_TABLES: tuple[Table, ...] = (RAW_TELEMETRY_READINGS, RAW_TELEMETRY_EXCURSIONS)
+TELEMETRY_TABLES: tuple[Table, ...] = (RAW_TELEMETRY_READINGS, RAW_TELEMETRY_LIMITS, RAW_TELEMETRY_EXCURSIONS)

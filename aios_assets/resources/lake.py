@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 
     from aios_assets.contracts.table import Table
 
-# What cannot be derived from anything else is kept twice: received bytes, who delivered them, decisions, and what a model
+# What cannot be derived from anything else is kept twice: received bytes, who delivered them, decisions, limits, and what a model
 # was promoted on.
 MIRRORED = frozenset(
     {
         "raw_edi__documents",
         "raw_edi__deliveries",
         "raw_edi__releases",
+        "raw_telemetry__limits",
         "mon_retrain_requests",
         "mon_deployments",
         "mon_promotion_verdicts",

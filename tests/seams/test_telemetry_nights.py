@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from dagster import DagsterInstance, materialize
 
 from aios_assets.assets.glue_findings import finding_rows
-from aios_assets.assets.glue_telemetry import OWN_LIMITS
+from aios_assets.assets.glue_telemetry import OWN_LIMITS, limits_found
 from aios_assets.assets.s1_ingest_telemetry import read_telemetry
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS, RAW_TELEMETRY_READINGS
 from aios_assets.resources.handles import World
+from aios_assets.resources.lake_check import drop_derived
 from tests.unit.telemetry.plain import START, TRAILER, Row, plain_excursions, stream
 
 ZONE = "America/New_York"
@@ -184,4 +186,40 @@ def test_a_person_states_limits_of_their_own_in_the_home(tmp_path: Path) -> None
     assert now == [("f1", "high", -18.0), ("s0", "low", -2.0)]
     own.write_text("high: -18")
     with pytest.raises(BadInputError, match=r"telemetry_limits\.yaml"):
-        finding_rows(world, [START.date() + timedelta(days=2)])
+        limits_found(world, [START.date() + timedelta(days=2)])
+
+
+def test_an_older_night_judges_by_the_limits_that_stood_then(tmp_path: Path) -> None:
+    """Nights with one file, another, and none; then all of them again, from raw, with a fourth file in the home."""
+    known = START + timedelta(hours=20)
+    world = network(tmp_path, [reading(30 * n, -10.0 - n % 3 / 10, known) for n in range(4)])
+    own, days = tmp_path / OWN_LIMITS, [START.date() + timedelta(days=k) for k in range(4)]
+    files = ["- {asset_type: trailer, measure_code: temperature_c, high: -15}\n", "", None, None]
+    for day, text in zip(days, files, strict=True):
+        own.unlink(missing_ok=True) if text is None else own.write_text(text)
+        play(world, [day])
+    kept = world.lake.read("raw_telemetry__limits").sort("available_at_utc")
+    assert [bytes(c).decode() for c in kept["content"]] == [files[0], "", "", ""]
+    assert kept["available_at_utc"].to_list() == [world.cutoff(day) for day in days]
+    assert kept["document_id"][0] == hashlib.sha256(str(files[0]).encode()).hexdigest()
+    before = [told(world), world.lake.content_hash("raw_telemetry__excursions")]
+    own.write_text("- {asset_type: trailer, measure_code: temperature_c, high: 90}\n")
+    assert "raw_telemetry__limits" not in drop_derived(world.lake)
+    for day in days:
+        play(world, [day])
+    after = [told(world), world.lake.content_hash("raw_telemetry__excursions")]
+    assert after[0].equals(before[0]) and after[1] == before[1]
+    assert set(before[0].filter(kind_code="telemetry_excursion")["expected_value"]) == {-15.0, -2.0}
+    play(world, [days[-1] + timedelta(days=1)])
+    assert world.lake.read("raw_telemetry__excursions").is_empty()
+    assert world.lake.read("raw_telemetry__limits").height == 5
+
+
+def test_a_run_of_several_nights_keeps_what_each_of_them_found(tmp_path: Path) -> None:
+    known = START + timedelta(hours=20)
+    world = network(tmp_path, [reading(30 * n, -10.0, known) for n in range(4)])
+    days = [START.date() + timedelta(days=k) for k in range(3)]
+    (tmp_path / OWN_LIMITS).write_text("- {asset_type: trailer, measure_code: temperature_c, high: -15}\n")
+    play(world, days)
+    play(world, [START.date() - timedelta(days=3)])
+    assert world.lake.read("raw_telemetry__limits")["available_at_utc"].to_list() == [world.cutoff(day) for day in days]
