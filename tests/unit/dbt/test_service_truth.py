@@ -83,3 +83,33 @@ def test_dimensions_name_everything_that_was_stated_or_seen(made: dict[str, pl.D
     ]
     sites = made["dim_site"].select("site_id", "site_type", "is_in_master").rows()
     assert sites == [("DC", "dc", True), ("ELSEWHERE", "store", False), ("S1", "store", True), ("S2", "store", True)]
+
+
+def test_stock_is_worth_what_it_cost_on_its_day() -> None:
+    """A costs 2 from the day before, 3 from day 2 on, is unknown from day 4; B is first stated at day 3; C never with a cost."""
+    world = World(Path("worth"))
+    world.masters(at(day(-1)), {"A": 1}, {"S1": "store"}, ["SUP"])
+    for n in range(6):
+        for item in ("A", "B", "C"):
+            world.activity(day(n), "S1", item, QS=1, QA=10)
+    raw = raw_of(world)
+    first = raw["raw_master__items"]
+    stated = [
+        (2, 1, "A", 3.0),
+        (2, 2, "A", 3.0),
+        (4, 1, "A", None),
+        (3, 1, "B", 7.0),
+        (3, 2, "B", 5.0),
+        (5, 1, "B", 6.0),
+        (0, 1, "C", None),
+    ]
+    later = [
+        first.with_columns(
+            pl.lit(item).alias("item_id"), pl.lit(cost, pl.Float64).alias("unit_cost_usd"), pl.lit(f"m{n}").alias("document_id"),
+            pl.lit(at(day(when), hour)).cast(first.schema["available_at_utc"]).alias("available_at_utc"),
+        )
+        for n, (when, hour, item, cost) in enumerate(stated)
+    ]  # fmt: skip
+    raw["raw_master__items"] = pl.concat([first, *later])
+    worth = build(raw, "fct_service_daily")["fct_service_daily"].sort("service_date")["on_hand_value_usd"].to_list()
+    assert worth == [20 + 50, 20 + 50, 30 + 50, 30 + 50, 50, 60]

@@ -20,11 +20,12 @@ days as (
         count(stock.closing_qty_ea) as closed_items,
         -- Decimal sums do not depend on the order in which threads add up: the same input gives the same bytes.
         cast(sum(cast(coalesce(demand.sales_qty_ea, 0) as decimal(28, 6))) as double) as sales_qty_ea,
-        cast(sum(cast(stock.closing_qty_ea * items.unit_cost_usd as decimal(28, 6))) as double) as on_hand_value_usd,
+        cast(sum(cast(stock.closing_qty_ea * costs.unit_cost_usd as decimal(28, 6))) as double) as on_hand_value_usd,
         max(greatest(stock.available_at_utc, coalesce(demand.available_at_utc, stock.available_at_utc))) as available_at_utc
     from stock
     left join demand using (site_id, service_date, item_id)
-    left join {{ ref('int_items_current') }} as items using (item_id)
+    left join {{ ref('int_costs_dated') }} as costs
+        on stock.item_id = costs.item_id and stock.service_date >= costs.from_date and stock.service_date < costs.to_date
     group by stock.site_id, stock.service_date
 ),
 
