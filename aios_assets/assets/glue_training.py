@@ -86,10 +86,23 @@ def _is_refused(world: World, model: str, newest: pl.DataFrame, day: date) -> bo
     try:
         world.deployment(model, day)
     except RefusedError:
-        subject = f"{model}:{newest['model_version'][0]}"
-        judged = (pl.col("subject") == subject) & (pl.col("verdict_date") < day) & ~pl.col("is_passed")
-        return world.lake.read("mon_promotion_verdicts", columns=["subject"], where=judged).height > 0
+        version, columns = newest["model_version"][0], ["is_passed"]
+        judged = (pl.col("subject") == f"{model}:{version}") & (pl.col("verdict_date") < day)
+        verdicts = world.lake.read("mon_promotion_verdicts", columns=columns, where=judged)["is_passed"]
+        if verdicts.is_empty():
+            return model == DEMAND and _will_fail(newest.filter(pl.col("model_version") == version))
+        return not verdicts.all()
     return False
+
+
+def _will_fail(scores: pl.DataFrame) -> bool:
+    """Whether a first version that is not judged yet fails a gate: a run of several days trains all of them before it judges one."""
+    from ml.promotion.judge import judge_challenger
+    from monitoring.gates import load_thresholds
+
+    subject, trained = f"{DEMAND}:{scores['model_version'][0]}", scores["trained_on_date"][0]
+    verdict = judge_challenger(scores, subject=subject, as_of=trained, limits=load_thresholds().gates)
+    return not all(decision.is_passed for decision in verdict.decisions)
 
 
 def train_demand_if_due(world: World, day: date, force: bool, why: str, say: Callable[[str], None]) -> Outcome:

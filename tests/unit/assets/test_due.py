@@ -11,7 +11,9 @@ import pytest
 from aios_assets.assets.glue_training import DEMAND, due
 from aios_assets.contracts.registry import TABLES
 from aios_assets.resources.handles import World
+from ml.promotion.judge import score_rows
 from tests.seams.ladder_world import rows
+from tests.unit.promotion.test_judge import AS_OF, backtest
 
 TRAINED = date(2026, 3, 2)
 ANY = {
@@ -66,3 +68,26 @@ def test_where_a_version_is_live_a_refused_challenger_waits(world: World) -> Non
     )  # fmt: skip
     write(world, "mon_deployments", live)
     assert due(world, DEMAND, TRAINED + timedelta(days=20), 28, False, "") == ""
+
+
+def scored(world: World, day: date, version: str, noise: float) -> None:
+    """Scores of a version trained on `day` whose means are off by `noise`, beside what answers without it."""
+    spans = {"origin_date": pl.col("origin_date") + (day - AS_OF), "newest_date": pl.col("newest_date") + (day - AS_OF)}
+    roles = {"challenger": noise, "fallback": 0.3, "naive": 0.6}
+    scores = pl.concat(score_rows(backtest(off, seed=n), role) for n, (role, off) in enumerate(roles.items()))
+    named = scores.with_columns(
+        **spans, model_name=pl.lit(DEMAND), model_version=pl.lit(version), trained_on_date=pl.lit(day)
+    )
+    write(world, "mon_backtest_scores", named)
+
+
+def test_a_run_of_several_weeks_tries_as_often_as_its_nights_would(tmp_path: Path) -> None:
+    """It trains all of its days before it judges one: the fourth version is good, and what is good is not followed."""
+    world = World(home=str(tmp_path), inbox_path=str(tmp_path / "inbox"), business_tz="UTC", cutoff_hour=2)
+    trained = []
+    for k in range(42):
+        day = TRAINED + timedelta(days=k)
+        if due(world, DEMAND, day, 28, False, ""):
+            scored(world, day, str(len(trained) + 1), 0.1 if len(trained) == 3 else 0.5)
+            trained.append(k)
+    assert trained == [0, 7, 14, 21]
