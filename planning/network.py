@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, timedelta
-from typing import Any
 
 import polars as pl
 
@@ -327,8 +326,3 @@ def _cycles(frame: pl.DataFrame, inputs: PlanInputs, spec: PlanSpec) -> pl.DataF
     return frame.join(lane, on=["source_id", "site_id"], how="left").with_columns(
         pl.max_horizontal(review.cast(pl.Float64), longest).cast(pl.Int64).alias("cycle_days")
     ).drop("daily", "served_daily")  # fmt: skip
-
-
-def as_arrays(book: pl.DataFrame, columns: list[str]) -> dict[str, Any]:
-    """Numeric columns of the book as float64 arrays; null becomes NaN, which only rows with `missing` may carry."""
-    return {c: book[c].cast(pl.Float64).to_numpy() for c in columns}

@@ -28,8 +28,6 @@ from planning.sampling import (
 )
 from planning.unreported import WEEK, sold_since, spread_over_weeks, taken_from
 
-LEAD_QUANTILES = 7
-
 
 @dataclass(slots=True)
 class World:
