@@ -19,11 +19,10 @@ from aios_assets.edi.edifact_orders import (
     parties,
     party,
     price,
-    quantities,
     references,
     zone,
 )
-from aios_assets.edi.packing import ENDS, despatched, of_message, of_package
+from aios_assets.edi.packing import ENDS, ORDERED, despatched, direct, grouped_quantities, of_message, of_package
 from aios_assets.edi.refusals import ask_about_units, edifact_taken
 from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, below_zero, finish
 from aios_assets.edi.view import View, attach, having, header, lines, scoped
@@ -130,9 +129,8 @@ def invoices(view: View) -> list[Typed]:
     """
     base = _ordered(lin_items(view), view)
     base = attach(base, opening(view), "set", "document", "number").rename({"number": "invoice_number"})
-    base = attach(
-        base, having(quantities(view), "kind", "47", "46", "12", "21", "1", "136"), "line", "quantity", "unit_code"
-    )
+    counted = direct(grouped_quantities(view, ORDERED), view, ("SCC", "LOC"))
+    base = attach(base, having(counted, "kind", "47", "46", "12", "21", "1", "136"), "line", "quantity", "unit_code")
     base = base.with_columns(quantity=below_zero("quantity", pl.col("document").is_in(list(CREDITS))))
     base = price(base, view)
     base = day(base, header(dtm(view)), "invoice_date", "137", "3", "263")

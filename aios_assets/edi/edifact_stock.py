@@ -9,7 +9,7 @@ import polars as pl
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
 from aios_assets.edi.edifact_orders import dtm, lin_items, opening, parties, price, quantities
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
-from aios_assets.edi.view import View, attach, having, header, lines
+from aios_assets.edi.view import Rows32, View, attach, behind, having, header, lines
 from aios_assets.edi.withdrawn import EDIFACT_PURPOSES, withdrawn
 
 PLACES = ("162", "14", "18", "7", "198")
@@ -37,10 +37,15 @@ def _sites(view: View) -> pl.DataFrame:
 
 
 def _sited(base: pl.DataFrame, view: View, sender: pl.DataFrame) -> pl.DataFrame:
-    """site_id: a place inside the line, else the last place named before it, else a party of the header, else the sender."""
+    """site_id: a party behind the quantity, else a place of the line, else its party, else the last place named before it, else a party of the
+    header, else the sender."""
     found = _sites(view)
     loc = found.filter(pl.col("rank") == 0)
-    base = attach(base, lines(found).sort("rank", "row"), "line", "site", suffix="_own")
+    named = parties(view.relined(("LIN", "QTY"), _ENDS, also=_grouping(view))).rename({"party": "site"})
+    inside = lines(having(named, "who", *SITES).filter(pl.col("site").is_not_null()))
+    base = behind(base.with_columns(own="row"), inside, "site").rename({"site": "site_party"})
+    base = attach(base, inside.rename({"line": "own"}), "own", "site", suffix="_counted")
+    base = attach(base, lines(loc), "line", "site", suffix="_own")
     groups = view.pick("LOC", who=1, group=(2, 1)).filter(pl.col("who").is_in(list(PLACES)) & (pl.col("line") < 0))
     base = (
         attach(base, header(loc), "set", "site", suffix="_loc")
@@ -54,7 +59,9 @@ def _sited(base: pl.DataFrame, view: View, sender: pl.DataFrame) -> pl.DataFrame
         base = base.with_columns(group=pl.lit(None, dtype=pl.String))
     base = attach(base, header(found.filter(pl.col("rank") == 1)), "set", "site", suffix="_nad")
     base = base.join(sender, on="set", how="left", maintain_order="left")
-    return base.with_columns(site_id=pl.coalesce("site_own", "group", "site_loc", "site_nad", "sender_id"))
+    return base.with_columns(
+        site_id=pl.coalesce("site_counted", "site_own", "site_party", "group", "site_loc", "site_nad", "sender_id")
+    )
 
 
 def grouped(view: View) -> View:
@@ -62,8 +69,12 @@ def grouped(view: View) -> View:
 
     Without this the LOC of the next store would be read as part of the last line of this one.
     """
-    places = view.pick("LOC", who=1).filter(pl.col("who").is_in(["162", "198"]))["row"].to_numpy()
-    return view.relined(("LIN",), _ENDS, also=places)
+    return view.relined(("LIN",), _ENDS, also=_grouping(view))
+
+
+def _grouping(view: View) -> Rows32:
+    """Rows that open a group of lines."""
+    return view.pick("LOC", who=1).filter(pl.col("who").is_in(["162", "198"]))["row"].to_numpy()
 
 
 def sales(view: View, sender: pl.DataFrame) -> list[Typed]:

@@ -228,11 +228,16 @@ def invoices(view: View) -> list[Typed]:
     base = x12_per_unit(first_component(item(base), "unit_code"))
     head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4, kind=7)
     base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number", "kind")
-    base = with_currency(base, view).with_columns(quantity=below_zero("quantity", pl.col("kind").is_in(list(CREDITS))))
-    base = scoped(base, having(view.pick("REF", kind=1, value=2), "kind", "PO"), "ref_order", "value")
-    base = with_party(base, parties(view), "seller_id", "SE", "SU", "VN", "RI", "RE")
+    base = with_currency(base, view, "IT1", "SLN", "SAC", "CTP")
+    base = base.with_columns(quantity=below_zero("quantity", pl.col("kind").is_in(list(CREDITS))))
+    # What stands behind SLN is about a component.
+    own = view.relined(("IT1", "SLN"), ("ST", "TDS", "CTT", "SE"))
+    ordered = having(own.pick("REF", kind=1, value=2), "kind", "PO").filter(pl.col("value").is_not_null())
+    base = attach(base, lines(ordered), "line", "value", suffix="_line")
+    base = attach(base, header(ordered), "set", "value", suffix="_head")
+    base = with_party(base, parties(own), "seller_id", "SE", "SU", "VN", "RI", "RE")
     base = base.with_columns(
-        order_number=pl.coalesce("order_number", "ref_order"),
+        order_number=pl.coalesce("value_line", "order_number", "value_head"),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
     return [finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 2, "unit_price": 4, "item_id": 7}, may_be_negative=True)]

@@ -19,6 +19,8 @@ SITE = ("ST", "RL", "WH", "BY", "SU", "SF", "DC", "SN", "RS", "BS")
 # Sold, adjusted, returned and transferred may be net negative; stock on hand or received may not.
 NET_ACTIVITIES = ("QS", "QT", "QU", "QZ", "TS", "QO", "QI", "QG", "NS")
 NET_POSITIONS = ("02", "33", "QA", "A5", "AV", "QT")
+# 236: price on the shelf, price for resale.
+_SHELF = {"RTL": 0, "RES": 1}
 _DAY = ("405", "371", "007", "097", "090", "091", "009", "017", "050", "371")
 
 
@@ -58,7 +60,9 @@ def activity(view: View, sender: pl.DataFrame) -> list[Typed]:
     base = pl.concat([facts, silent], how="diagonal")
     base = attach(base, items, "line", "item_id", "item_gtin")
     base = current_site(base, sites(view)).join(sender, on="set", how="left", maintain_order="left")
-    price = view.pick("CTP", unit_price=3, price_basis=9).filter(pl.col("unit_price").is_not_null())
+    price = view.pick("CTP", kind=2, unit_price=3, price_basis=9).filter(pl.col("unit_price").is_not_null())
+    # What it sells for goes before what it costs.
+    price = price.sort(pl.col("kind").replace_strict(_SHELF, default=len(_SHELF), return_dtype=pl.Int8), "row")
     base = x12_per_unit(attach(base, lines(price), "line", "unit_price", "price_basis"))
     base = with_currency(base, view)
     base = _period(base, view)
