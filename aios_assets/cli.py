@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from datetime import date
 from pathlib import Path
@@ -379,6 +380,9 @@ def ui(
 
 def main() -> None:
     """Entry point of the `aios` command."""
+    # The libraries of a night hold some three million objects and make hardly a cycle: at Python's own thresholds, looking
+    # for cycles takes 5 of 33 CPU-seconds (measured); peak memory is the same.
+    gc.set_threshold(100_000, 20, 20)
     try:
         app()
     except BrokenPipeError:

@@ -220,6 +220,7 @@ def log_path(settings: Settings) -> Path:
 def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: date) -> Any:
     from dagster import DagsterInstance
 
+    from aios_assets.automation.event_log import held_open
     from aios_assets.resources.one_run import NO_RETRY, UNDER_LOCK, end_killed_runs
 
     job, run_id = defs.resolve_job_def(job_name), str(uuid4())
@@ -235,7 +236,11 @@ def _execute(settings: Settings, defs: Any, job_name: str, first: date, last: da
             }
         print(f"night of {last}" if first == last else f"days {first} to {last}", file=sys.stderr)
         # dbt speaks on standard output, which belongs to the summary and to `--json`.
-        with log_path(settings).open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+        with (
+            held_open(instance, run_id),
+            log_path(settings).open("a", encoding="utf-8") as log,
+            contextlib.redirect_stdout(log),
+        ):
             return job.execute_in_process(
                 instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {"config": {}}}}, **scope
             )

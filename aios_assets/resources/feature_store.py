@@ -1,6 +1,6 @@
 """Features for models: point-in-time frames for training, the newest known row for serving; Feast behind one plain class.
 
-Feast takes five seconds to import, so it is imported by what needs it, never by this module.
+Feast takes a second and more to import, so it is imported by what needs it, never by this module.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Features:
     @cached_property
     def store(self) -> FeatureStore:
         """Feast's store, configured for this home, with entities and views applied."""
+        import feature_repo  # noqa: F401 - imports Feast without the checks that take most of its time
         from feast import FeatureStore, RepoConfig
 
         self.home.mkdir(parents=True, exist_ok=True)
