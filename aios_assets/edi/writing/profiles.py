@@ -11,6 +11,7 @@ import yaml
 
 from aios_assets.contracts.errors import BadInputError, UsageError
 from aios_assets.contracts.flags import as_flags
+from aios_assets.edi.writing.units import USUAL
 
 DEFAULT_FILE = Path(__file__).with_name("partners.yaml")
 
@@ -40,7 +41,8 @@ class Partner:
         item_qualifier: how our item numbers are named (IN, BP, SK; EDIFACT IN).
         party_qualifier: how sites and parties are numbered (N103: 92 by buyer; EDIFACT 3055: 92).
         gtin_qualifier: X12 qualifier of the GTIN (UP, EN, UK).
-        units: our unit codes in the partner's words; EDIFACT partners read PCE for EA and CT for CA unless named otherwise.
+        units: our unit codes in the partner's words; those of X12 355 and of Recommendation 20 are written in the standard's own unless named
+            otherwise (`units.py`; EDIFACT partners read PCE for EA and CT for CA).
     """
 
     name: str
@@ -67,8 +69,7 @@ class Partner:
 
     def unit_codes(self, standard: str) -> dict[str, str]:
         """Our unit codes in the partner's words."""
-        usual = {"EA": "PCE", "CA": "CT"} if standard == "EDIFACT" else {}
-        return {**usual, **self.units}
+        return {**USUAL[standard], **self.units}
 
     def delimiters(self, standard: str) -> tuple[str, str, str]:
         """Element separator, component separator and terminator; the standard's own where the profile names none."""
