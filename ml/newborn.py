@@ -18,6 +18,7 @@ import polars as pl
 F64 = npt.NDArray[np.float64]
 # Days in which a history counts as young: the longest window that means are taken over.
 YOUNG_DAYS = 180
+WEEK = 7
 # Grid of the fit, and the weak prior of its two figures: median and spread of their logarithms.
 SHAPES = np.geomspace(0.02, 8.0, 40)
 DAYS = np.geomspace(0.5, 3000.0, 48)
@@ -96,11 +97,20 @@ def newborn_of(features: pl.DataFrame, births: Births | None) -> Newborn | None:
 
 
 def _young(features: pl.DataFrame) -> tuple[F64, F64]:
-    """Days since the sale that a history began with (NaN where it did not), and days with a sale since then, that one among them."""
+    """Days since the sale that a history began with (NaN where it did not), and days with a sale since then, that one among them.
+
+    A shop that is closed on Sundays tells six days of seven, one that tells weeks one: so many of its days can hold a sale.
+    """
     names = ("days_on_sale", "days_reported", "zero_frac_180d")
-    age, told, zero = (features[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names)
-    age = np.where((age == told) & (age < YOUNG_DAYS), age, np.nan)
-    sales = np.maximum(np.round((1 - zero) * (age + 1)), 1.0)
+    age, begun, zero = (features[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names)
+    age = np.where((age == begun) & (age < YOUNG_DAYS), age, np.nan)
+    told = (
+        features.select(pl.sum_horizontal(pl.col(f"sales_qty_ea_lag_{k}").is_not_null() for k in range(WEEK)))
+        .to_series()
+        .to_numpy()
+    )
+    days = (age + 1) * np.where(told > 0, told, WEEK) / WEEK
+    sales = np.maximum(np.round((1 - zero) * days), 1.0)
     return age, sales
 
 

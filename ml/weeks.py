@@ -25,6 +25,8 @@ def told_days_before(reports: pl.DataFrame, ends: Mapping[str, date]) -> list[st
         reports: site_id, demand_date of days of which sales were reported.
         ends: by site the last day of its newest week.
     """
+    if not ends:
+        return []
     known = reports.filter(pl.col("site_id").is_in(list(ends))).with_columns(_end(ends))
     return sorted(known.filter(pl.col("demand_date") != pl.col("end"))["site_id"].unique().to_list())
 
@@ -40,6 +42,8 @@ def as_weeks(sales: pl.DataFrame, ends: Mapping[str, date]) -> pl.DataFrame:
         The same columns, demand_date the last day of a week: units of the week, whether stock ran out on any of its days, the last price.
         A week that the site told as one figure is as it was told.
     """
+    if not ends:
+        return sales.clear()
     known = sales.filter(pl.col("sales_qty_ea").is_not_null() & pl.col("site_id").is_in(list(ends))).with_columns(
         _end(ends)
     )

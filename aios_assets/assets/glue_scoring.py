@@ -56,31 +56,31 @@ def covariates(world: World, day: date, reports: pl.DataFrame | None = None) -> 
     )
 
 
-def known_and_stretches(world: World, day: date) -> tuple[Any, pl.DataFrame]:
+def known_and_stretches(world: World, day: date, reports: pl.DataFrame) -> tuple[Any, pl.DataFrame]:
     """`covariates` of a day, and the sites that told stretches of several days then (`ml.gaps.told_in_stretches`)."""
     from ml.gaps import told_in_stretches
 
-    reports = sales_reports(world, day)
     known = covariates(world, day, reports)
     return known, told_in_stretches(reports, known.closed, day)
 
 
-def newest_weeks(world: World, day: date, reports: pl.DataFrame) -> dict[str, date]:
+def newest_weeks(day: date, reports: pl.DataFrame) -> dict[str, date]:
     """Sites that report whole weeks, with the last day of the newest one."""
     from planning.unreported import WEEK, week_ends
 
     return {site: day + timedelta(days=left - WEEK) for site, left in week_ends(reports, day).items()}
 
 
-def changed_to_weeks(world: World, day: date) -> list[str]:
+def changed_to_weeks(day: date, reports: pl.DataFrame) -> list[str]:
     """Sites that report whole weeks, and told days within the last eight weeks: nothing is learned from both side by side."""
     from ml.weeks import told_days_before
 
-    reports = sales_reports(world, day)
-    return told_days_before(reports, newest_weeks(world, day, reports))
+    return told_days_before(reports, newest_weeks(day, reports))
 
 
-def features_in_weeks(world: World, day: date, features: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def features_in_weeks(
+    world: World, day: date, features: pl.DataFrame, reports: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
     """Feature rows in which those of sites that changed from days to weeks are made of weeks alone, and these sites.
 
     A series of which no whole week is known has no sales known then, and is not forecast.
@@ -89,10 +89,10 @@ def features_in_weeks(world: World, day: date, features: pl.DataFrame) -> tuple[
     from ml.own_features import YEAR, own_feature_names
     from ml.weeks import WEEK, as_weeks, told_days_before
 
-    ends, cutoff, first = newest_weeks(world, day, sales_reports(world, day)), world.cutoff(day), day - timedelta(days=YEAR + WEEK)  # fmt: skip
+    ends, first = newest_weeks(day, reports), day - timedelta(days=YEAR + WEEK)
     if not ends:
         return features, []
-    sales = as_known.site_sales_as_known(world.lake, sorted(ends), first, day, cutoff)
+    sales = as_known.site_sales_as_known(world.lake, sorted(ends), first, day, world.cutoff(day))
     sites = told_days_before(sales.drop_nulls("sales_qty_ea"), ends)
     if not sites:
         return features, []
@@ -190,8 +190,9 @@ def series_to_score(world: World, day: date) -> Asked:
     from ml.gaps import known_of_too_few_days
     from ml.newborn import fit_births
 
-    known, stretches = known_and_stretches(world, day)
-    rows, summed = features_in_weeks(world, day, scoring_features(world, day, day))
+    reports = sales_reports(world, day)
+    known, stretches = known_and_stretches(world, day, reports)
+    rows, summed = features_in_weeks(world, day, scoring_features(world, day, day), reports)
     answered = rows.filter(is_answered()).join(stretches, on="site_id", how="anti")
     first = (pl.lit(day) - pl.duration(days=pl.col("days_on_sale"))).alias("first_date")
     begun = answered.select("item_id", "site_id", first)

@@ -10,7 +10,7 @@ import polars as pl
 
 from aios_assets.assets.common import settled
 from aios_assets.assets.glue_cards import demand_papers, file_papers, lead_time_papers
-from aios_assets.assets.glue_scoring import changed_to_weeks, covariates, known_and_stretches
+from aios_assets.assets.glue_scoring import changed_to_weeks, covariates, known_and_stretches, sales_reports
 from aios_assets.contracts.decision_tables import MON_BACKTEST_SCORES
 from aios_assets.contracts.errors import AiosError, RefusedError
 from aios_assets.contracts.mart_tables import FEAT_ITEM_SITE_DEMAND
@@ -156,9 +156,10 @@ def _train_demand(world: World, day: date, say: Callable[[str], None]) -> tuple[
             todo=f"{MIN_HISTORY_DAYS} days are needed",
         )
     # What is known only of the days on which it sold would teach that it sells every day, and of months that a day sells as much.
-    known, stretches = known_and_stretches(world, day)
+    reports = sales_reports(world, day)
+    known, stretches = known_and_stretches(world, day, reports)
     first = first.join(stretches, on="site_id", how="anti").filter(
-        ~pl.col("site_id").is_in(changed_to_weeks(world, day))
+        ~pl.col("site_id").is_in(changed_to_weeks(day, reports))
     )
     too_few = known_of_too_few_days(labels, first, known.closed, day)
     first = first.join(too_few, on=["item_id", "site_id"], how="anti")

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from aios_assets.assets.glue_scoring import changed_to_weeks, demand_rows, series_to_score
+from aios_assets.assets.glue_scoring import changed_to_weeks, demand_rows, sales_reports, series_to_score
 from aios_assets.resources.handles import World
 from ml.features import demand_features
 from tests.seams.ladder_world import rows
@@ -57,7 +57,7 @@ def test_from_its_third_whole_week_on(tmp_path: Path, weeks: int, is_forecast: b
     assert forecast.filter(pl.col("site_id") == "D")["demand_qty_ea_mean"].sum() == pytest.approx(28 * DAILY)
     assert site.is_empty() is not is_forecast
     if is_forecast:
-        assert asked.summed == ["W"] and changed_to_weeks(world, SUNDAY) == ["W"]
+        assert asked.summed == ["W"] and changed_to_weeks(SUNDAY, sales_reports(world, SUNDAY)) == ["W"]
         sold = site.filter(pl.col("demand_qty_ea_mean") > 0)
         assert set(sold["target_date"].dt.weekday()) == {7}
         assert sold["demand_qty_ea_mean"].to_list() == pytest.approx([WEEKLY] * 4)

@@ -43,6 +43,9 @@ def network(seed: int, series: int = 1500) -> tuple[np.ndarray, np.ndarray]:
     return sold[known], chance[known]
 
 
+LAGS = {f"sales_qty_ea_lag_{k}": 0.0 for k in range(7)}
+
+
 def forecast(features: pl.DataFrame, births: Births | None) -> pl.DataFrame:
     """What answers without a model."""
     return score_demand(Scorer.fallback("no model"), features, Covariates(births=births))
@@ -99,6 +102,7 @@ def test_the_fit_is_the_likeliest_negative_binomial() -> None:
     frame = pl.DataFrame({
         "feature_date": [date(2026, 1, 1)] * 400, "days_on_sale": age, "days_reported": age, "zero_frac_180d": 1 - sales / (age + 1),
     })  # fmt: skip
+    frame = frame.with_columns(**{k: pl.lit(v) for k, v in LAGS.items()})
     best, where = -np.inf, (0.0, 0.0)
     for shape in SHAPES:
         for days in DAYS:
@@ -117,5 +121,25 @@ def test_without_young_series_the_weak_prior_answers() -> None:
     frame = pl.DataFrame(
         {"days_on_sale": [364.0, None, 90.0], "days_reported": [364.0, 100.0, 91.0], "zero_frac_180d": [0.5, 1.0, 0.9]}
     )
+    frame = frame.with_columns(**{k: pl.lit(v) for k, v in LAGS.items()})
     law = fit_births(frame)
     assert law.shape == pytest.approx(0.3, rel=0.1) and law.days == pytest.approx(30, rel=0.1)
+
+
+def test_a_site_that_tells_weeks_sells_once_in_a_week_it_tells() -> None:
+    """One sale nine weeks ago, told in weeks, in days, and in all days but Sundays: one sale each time."""
+    sunday = TODAY - timedelta(days=(TODAY.weekday() + 1) % 7)
+    days = [sunday - timedelta(days=k) for k in range(64)]
+    kept = {
+        "W": [d for d in days if d.weekday() == 6],
+        "D": days,
+        "M": [d for d in days if d.weekday() != 6 or d == days[-1]],
+    }
+    rows = [(item, d, 1.0 if d == days[-1] else 0.0) for item, told in kept.items() for d in told]
+    frame = pl.DataFrame(rows, schema=["item_id", "demand_date", "sales_qty_ea"], orient="row").with_columns(
+        site_id=pl.lit("S"), available_at_utc=pl.lit(cutoff(days[-1])), superseded_at_utc=pl.lit(None, pl.Datetime("us", "UTC")),
+        is_stockout=False, price_usd=pl.lit(None, pl.Float64),
+    )  # fmt: skip
+    young = newborn_of(demand_features(frame, (sunday, sunday), cutoff), Births(0.5, 100.0))
+    assert young is not None and young.age.tolist() == [63.0] * 3
+    np.testing.assert_allclose(young.discount, 0.5 / 163 * 64)

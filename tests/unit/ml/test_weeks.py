@@ -81,3 +81,9 @@ def test_who_always_told_weeks_told_no_days_before() -> None:
     rows = [*weeks(9, site="always"), *weeks(3, site="now"), *days(55, 21, site="now"), *days(55, 0, site="days")]
     reports = pl.DataFrame(rows, schema=SCHEMA, orient="row").select("site_id", "demand_date")
     assert told_days_before(reports, {"always": SUNDAY, "now": SUNDAY}) == ["now"]
+
+
+def test_where_nobody_tells_weeks_nothing_is_summed() -> None:
+    sales = pl.DataFrame(days(20, 0), schema=SCHEMA, orient="row")
+    assert told_days_before(sales.select("site_id", "demand_date"), {}) == []
+    assert as_weeks(sales, {}).is_empty()
