@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_EDI_PRODUCT_ACTIVITY
 from aios_assets.edi.edifact_orders import dtm, lin_items, opening, parties, price, quantities
 from aios_assets.edi.typing_rules import Typed, below_zero, finish
-from aios_assets.edi.view import Rows32, View, attach, behind, having, header, lines
+from aios_assets.edi.view import Rows32, View, attach, behind, beside, having, header, lines
 from aios_assets.edi.withdrawn import EDIFACT_PURPOSES, withdrawn
 
 PLACES = ("162", "14", "18", "7", "198")
@@ -118,11 +116,7 @@ def _with_inv(qty: pl.DataFrame, view: View) -> pl.DataFrame:
         return qty.with_columns(direction=pl.lit(None, dtype=pl.String), stock=pl.lit(None, dtype=pl.String))
     first = inv.group_by("line").agg(first_inv=pl.col("inv_row").min())
     qty = qty.join(first, on="line", how="left", maintain_order="left").sort("row")
-    sides: tuple[Literal["backward"], Literal["forward"]] = ("backward", "forward")
-    before, after = (
-        qty.join_asof(inv, left_on="row", right_on="inv_row", by="line", strategy=side, check_sortedness=False)
-        for side in sides
-    )
+    before, after = beside(qty, inv, "row", "inv_row")
     next_qty = pl.col("row").shift(-1).over("line")
     is_own = after.select(((pl.col("inv_row") < next_qty) | next_qty.is_null()).fill_null(value=False)).to_series()
     leads = pl.col("first_inv") < pl.col("row").min().over("line")

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aios_assets.edi.delims import EL
+from aios_assets.edi.packing import split_by_place
 from aios_assets.edi.tokens import Tokens
 from aios_assets.edi.typing_rules import read_number
 from aios_assets.edi.view import View, clean, lines
@@ -50,6 +51,20 @@ def by_store(view: View) -> pl.DataFrame:
     split = split.with_columns(line_no=pl.int_range(pl.len()).over("row").add(1).cast(pl.Int32))
     wanted = ("row", "set", "line", "line_no", "store", "amount", "store_unit", "amount_at")
     return view.restore(split.select(wanted))
+
+
+def for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Lines that SDQ splits as one row per store, which is their receiving site; of an item with several SN1 it splits none of them."""
+    base = base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in ("store", "disputed"))
+    if not len(view.where("SDQ")):
+        return base
+    once = base.filter(pl.len().over("line") == 1).select("line")
+    given = lines(by_store(view)).rename({"amount": "quantity", "store_unit": "unit_code"})
+    given = given.join(once, on="line", how="semi", maintain_order="left")
+    if given.is_empty():
+        return base
+    base = split_by_place(base, given)
+    return base.with_columns(ship_to_site_id=pl.coalesce("store", "ship_to_site_id"))
 
 
 def differs(said: pl.Expr, summed: pl.Expr) -> pl.Expr:

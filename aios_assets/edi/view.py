@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -215,9 +216,13 @@ def lined(rows: Ints, opens: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_])
     return np.where(opens[last], rows[last], -1).astype(np.int32) if len(rows) else np.empty(0, dtype=np.int32)
 
 
-def first_by(frame: pl.DataFrame, key: str, *columns: str) -> pl.DataFrame:
-    """First row of each key, in order."""
-    return frame.unique(key, keep="first", maintain_order=True).select(key, *columns)
+def outside_of_loops(view: View) -> View:
+    """The view without what stands between LS and LE: LX and N1 there are those of an inner loop."""
+    if not len(view.where("LS")):
+        return view
+    bounds = view.relined(("LS",), ("LE", "ST", "SE"))
+    out = bounds.line < 0
+    return replace(view, rows=view.rows[out], sets=view.sets[out], line=view.line[out])
 
 
 def attach(base: pl.DataFrame, found: pl.DataFrame, key: str, *columns: str, suffix: str = "") -> pl.DataFrame:
@@ -302,6 +307,29 @@ def behind(base: pl.DataFrame, found: pl.DataFrame, *names: str) -> pl.DataFrame
     last = attach(last.filter("alone"), own.rename({"own": "last"}), "last", *names)
     base = attach(base, last, "line", *names, suffix="_last")
     return base.with_columns(pl.coalesce(n, f"{n}_line", f"{n}_last").alias(n) for n in names)
+
+
+def beside(base: pl.DataFrame, found: pl.DataFrame, at: str, found_at: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What stands nearest before each row, and nearest at or behind it, in the same line.
+
+    Args:
+        base: rows with line and `at`, sorted by it.
+        found: rows with line and `found_at`, sorted by it.
+        at: place of a row.
+        found_at: place of what is looked for.
+
+    Returns:
+        line, `at` and the columns of `found`, null where there is none: what stands before, and what stands behind.
+    """
+    sides: tuple[Literal["backward"], Literal["forward"]] = ("backward", "forward")
+    before, behind = (
+        base.select("line", at).join_asof(
+            found, left_on=at, right_on=found_at, by="line", strategy=side, allow_exact_matches=side == "forward",
+            check_sortedness=False,
+        )
+        for side in sides
+    )  # fmt: skip
+    return before, behind
 
 
 def first_component(frame: pl.DataFrame, name: str) -> pl.DataFrame:

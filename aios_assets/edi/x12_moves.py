@@ -12,10 +12,9 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_SHIPMENT_STATUSES,
 )
 from aios_assets.edi.delims import COMP
-from aios_assets.edi.packing import split_by_place
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.refusals import ask_about_units, x12_taken
-from aios_assets.edi.stores import by_store
+from aios_assets.edi.stores import for_stores
 from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, below_zero, finish
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, scoped
 from aios_assets.edi.withdrawn import X12_PURPOSES, heading, nothing_left, whole_notices
@@ -128,25 +127,11 @@ def shipments(view: View) -> list[Typed]:
         shipped_date=pl.coalesce("shipped_date", "noticed"),
         unit_code=pl.col("unit_code").str.split(COMP).list.get(0, null_on_oob=True).fill_null("EA"),
     )
-    base = nothing_left(_for_stores(base, inner), head, X12_PURPOSES)
+    base = nothing_left(for_stores(base, inner), head, X12_PURPOSES)
     typed = finish(RAW_EDI_SHIPMENT_LINES, base, {"quantity": 2, "item_id": 3, "shipped_date": 2})
     head = head.rename({"shipment_id": "number", "noticed": "day"})
     head = heading(head, head, having(parties(view), "who", *_SHIPPERS))
     return whole_notices(ask(typed, base, "row", "disputed", UNCLEAR), head, X12_PURPOSES, "shipped", items["set"])
-
-
-def _for_stores(base: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Lines that SDQ splits as one row per store, which is their receiving site; of an item with several SN1 it splits none of them."""
-    base = base.with_columns(pl.lit(None, dtype=pl.String).alias(n) for n in ("store", "disputed"))
-    if not len(view.where("SDQ")):
-        return base
-    once = base.filter(pl.len().over("line") == 1).select("line")
-    given = lines(by_store(view)).rename({"amount": "quantity", "store_unit": "unit_code"})
-    given = given.join(once, on="line", how="semi", maintain_order="left")
-    if given.is_empty():
-        return base
-    base = split_by_place(base, given)
-    return base.with_columns(ship_to_site_id=pl.coalesce("store", "ship_to_site_id"))
 
 
 def _order_of_item(base: pl.DataFrame, view: View) -> pl.DataFrame:

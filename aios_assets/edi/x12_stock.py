@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import polars as pl
 
@@ -11,7 +9,7 @@ from aios_assets.contracts.edi_tables import RAW_EDI_INVENTORY_POSITIONS, RAW_ED
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
-from aios_assets.edi.view import View, attach, behind, first_component, having, header, item, lines
+from aios_assets.edi.view import View, attach, behind, beside, first_component, having, header, item, lines
 from aios_assets.edi.withdrawn import X12_PURPOSES, withdrawn
 from aios_assets.edi.x12_orders import dates, parties, with_currency
 
@@ -179,19 +177,7 @@ def _held_at(base: pl.DataFrame, view: View, inner: View) -> pl.DataFrame:
     inside = inside.select("at", "site").with_columns(line=line)
     leads = inside.group_by("line").agg(leads=pl.col("at").min() == pl.col("line").first())
     base = base.join(leads, on="line", how="left", maintain_order="left").sort("own")
-    sides: tuple[Literal["backward"], Literal["forward"]] = ("backward", "forward")
-    before, after = (
-        base.join_asof(
-            inside,
-            left_on="own",
-            right_on="at",
-            by="line",
-            strategy=side,
-            allow_exact_matches=side == "forward",
-            check_sortedness=False,
-        )["site_right"]
-        for side in sides
-    )
+    before, after = (side["site"] for side in beside(base, inside, "own", "at"))
     said = pl.when("leads").then(pl.coalesce(before, after)).otherwise(pl.coalesce(after, before))
     return base.with_columns(site=pl.coalesce(said, "site"))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_DELIVERY_SCHEDULES, RAW_EDI_WAREHOUSE_LINES
-from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
+from aios_assets.edi.refusals import NOT_TAKEN
+from aios_assets.edi.stores import for_stores
+from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, finish, read_number
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, outside_of_loops
 from aios_assets.edi.withdrawn import X12_PURPOSES, Purposes, heading, nothing_left, whole_notices
+from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_party
 
 
@@ -78,8 +81,10 @@ def warehouse(view: View, code: str) -> list[Typed]:
     base = first_component(item(base), "unit_code")
     head = _warehouse_head(view, code)
     base = attach(base, head, "set", "document_number", "order_number", "movement_date", "shipment_id")
-    base = _parties_of_loop(base, view, tag, "warehouse_id", *_KEEPERS)
-    base = _parties_of_loop(base, view, tag, "ship_to_site_id", "ST", "CN")
+    outer = outside_of_loops(view)
+    base = _parties_of_loop(base, outer, tag, "warehouse_id", *_KEEPERS)
+    base = _parties_of_loop(base, outer, tag, "ship_to_site_id", "ST", "CN")
+    base = _excepted(for_stores(base, view), view)
     day = having(view.pick("G62", kind=1, day=2), "kind", "11", "09", "10", "37", "86", "07", "02")
     base = attach(base, header(day), "set", "day")
     when = header(dates(view)).rename({"day": "dtm"})
@@ -92,8 +97,10 @@ def warehouse(view: View, code: str) -> list[Typed]:
     )
     if code in _PURPOSES:
         base = nothing_left(base, head, _PURPOSES[code])
+    asked = base.with_columns(asks=pl.coalesce("disputed", "excepted_in"))
     place = {"quantity": at["quantity"], "item_id": first + 1}
     typed = finish(RAW_EDI_WAREHOUSE_LINES, base, place, may_be_negative=code == "947")
+    typed = ask(typed, asked, "row", "asks", UNCLEAR)
     if code not in _PURPOSES:
         return [typed]
     said = attach(attach(head, header(day), "set", "day"), when, "set", "dtm")
@@ -101,6 +108,34 @@ def warehouse(view: View, code: str) -> list[Typed]:
     who = having(parties(view), "who", *_KEEPERS)
     head = heading(head.rename({"document_number": "number"}), said, who)
     return whole_notices(typed, head, _PURPOSES[code], "warehouse", base["set"])
+
+
+def _excepted(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add `excepted_in`, and make the quantity of a 944 what was taken in, its reason_code the condition of the first exception (W13).
+
+    What was received (W07) includes what came damaged, wrong, rejected … (412, as in an 861), unless that is more than was received. Exceptions in
+    another unit cannot be taken from it: `excepted_in` says so.
+    """
+    none = pl.lit(None, dtype=pl.String)
+    if not len(view.where("W13")):
+        return base.with_columns(excepted_in=none)
+    found = lines(first_component(view.pick("W13", amount=1, unit=2, condition=3), "unit"))
+    bad = pl.col("condition").is_in(list(NOT_TAKEN)).fill_null(value=False)
+    per = found.group_by("line", maintain_order=True).agg(
+        pl.col("condition").first(),
+        excepted=read_number(pl.col("amount")).filter(bad).sum(),
+        excepted_unit=pl.col("unit").filter(bad).first(),
+    )
+    base = base.join(per, on="line", how="left", maintain_order="left")
+    other = (pl.col("excepted_unit") != pl.col("unit_code")).fill_null(value=False) & (pl.col("excepted") > 0)
+    received = read_number(pl.col("quantity"))
+    includes = (pl.col("excepted") > 0) & (received >= pl.col("excepted")) & ~other
+    words = say("received in {}, excepted in {}: release it to take in all of it", "unit_code", "excepted_unit")
+    return base.with_columns(
+        quantity=pl.when(includes).then((received - pl.col("excepted")).cast(pl.String)).otherwise("quantity"),
+        reason_code=pl.coalesce("reason_code", "condition") if "reason_code" in base.columns else pl.col("condition"),
+        excepted_in=pl.when(other).then(words),
+    )
 
 
 def _parties_of_loop(base: pl.DataFrame, view: View, tag: str, name: str, *kinds: str) -> pl.DataFrame:

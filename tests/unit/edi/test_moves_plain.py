@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -189,34 +190,67 @@ def an_iftsta(draw: random.Random) -> tuple[str, ...]:
 
 
 def read_warehouse(code: str, body: tuple[str, ...]) -> list[Row]:
-    tag, amount, unit, first = ("W01", 1, 2, 4) if code == "940" else ("W12", 3, 5, 7)
+    tag, amount, unit, first = WAREHOUSES[code]
     parties = (("WH", "SF"), ("ST", "CN"))
-    head, *loops = cut([s.split("*") for s in body], "LX")
+    every = [s.split("*") for s in body]
+    # What stands between LS and LE is a loop of its own.
+    begins, ends = ([n for n, s in enumerate(every) if s[0] == tag] for tag in ("LS", "LE"))
+    inner = {n for a, b in zip(begins, ends, strict=True) for n in range(a, b + 1)}
+    head, *loops = cut([s for n, s in enumerate(every) if n not in inner], "LX")
     rows: list[Row] = []
     for loop in loops:
         around, *lines = cut(loop, tag)
-        rows += [
-            (
-                line[0][first + 1],
-                float(line[0][amount]),
-                line[0][unit],
-                *(next(filter(None, (best(s, "N1", who, 4) for s in (line, around, head))), None) for who in parties),
-            )
-            for line in lines
-        ]
+        for line in lines:
+            keeper, to = (next(filter(None, (best(s, "N1", who, 4) for s in (line, around, head))), None) for who in parties)  # fmt: skip
+            refused = sum(float(s[1]) for s in line if s[0] == "W13" and s[3] in NOT_TAKEN)
+            whole = float(line[0][amount]) - (refused if refused <= float(line[0][amount]) else 0)
+            stores = [(s[n], float(s[n + 1])) for s in line if s[0] == "SDQ" for n in range(3, len(s), 2)]
+            rest = whole - sum(units for _, units in stores)
+            rows += [(line[0][first + 1], rest, line[0][unit], keeper, to)] if rest or not stores else []
+            rows += [(line[0][first + 1], units, line[0][unit], keeper, store) for store, units in stores]
     return rows
+
+
+# Item segment, and where its quantity, its unit and its first item number's qualifier stand.
+WAREHOUSES = {
+    "940": ("W01", 1, 2, 4),
+    "943": ("W04", 1, 2, 4),
+    "944": ("W07", 1, 2, 4),
+    "945": ("W12", 3, 5, 7),
+    "947": ("W19", 2, 3, 5),
+}
+HEADS = {
+    "940": "W05*N*D1*PO1",
+    "943": "W06*F*D1*20260105*SH1",
+    "944": "W17*F*20260105*R1*D1",
+    "945": "W06*F*D1*20260105*SH1",
+    "947": "W15*20260105*D1",
+}
+LINES = {
+    "940": "W01*{0}*EA**IN*{1}",
+    "943": "W04*{0}*EA**IN*{1}",
+    "944": "W07*{0}*EA**IN*{1}",
+    "945": "W12*CC*99*{0}**EA**IN*{1}",
+    "947": "W19*AC*{0}*EA**IN*{1}",
+}
 
 
 def a_warehouse(code: str, draw: random.Random) -> tuple[str, ...]:
     def parties(chance: float) -> list[str]:
         return [f"N1*{who}*X*92*{who}{draw.randrange(9)}" for who in ("WH", "SF", "ST", "CN") if draw.random() < chance]
 
-    body = ["W05*N*D1*PO1" if code == "940" else "W06*F*D1*20260105*SH1", *parties(0.4)]
+    body = [HEADS[code], *parties(0.4)]
     for n in range(draw.randrange(1, 4)):
         body += [f"LX*{n + 1}", *parties(0.3)]
         for _ in range(draw.randrange(1, 3)):
-            line = "W01*{0}*EA**IN*{1}" if code == "940" else "W12*CC*99*{0}**EA**IN*{1}"
-            body += [line.format(draw.randrange(1, 50), f"I{draw.randrange(9)}"), "G69*NAME", *parties(0.15)]
+            units = draw.randrange(10, 50)
+            body += [LINES[code].format(units, f"I{draw.randrange(9)}"), "G69*NAME", *parties(0.15)]
+            if code == "940" and draw.random() < 0.3:
+                body += [f"SDQ*EA*92*S1*4*S2*{draw.choice([units - 4, 3])}"]
+            if code == "944":
+                conditions = draw.sample(["01", "02", "03", "07", "08", "12"], draw.choice([0, 0, 1, 2]))
+                body += [f"W13*{draw.randrange(1, 12)}*EA*{c}" for c in conditions]
+            body += ["LS*0330", "LX*1", *parties(0.8), "LE*0330"] if draw.random() < 0.2 else []
     return (*body, "W76*9" if code == "940" else "W03*9")
 
 
@@ -232,8 +266,10 @@ KINDS: dict[str, tuple[str, tuple[str, ...], Callable[..., tuple[str, ...]], Cal
         an_iftsta,
         read_iftsta,
     ),
-    "940": ("warehouse_lines", WAREHOUSE, lambda d: a_warehouse("940", d), lambda b: read_warehouse("940", b)),
-    "945": ("warehouse_lines", WAREHOUSE, lambda d: a_warehouse("945", d), lambda b: read_warehouse("945", b)),
+    **{
+        code: ("warehouse_lines", WAREHOUSE, partial(a_warehouse, code), partial(read_warehouse, code))
+        for code in WAREHOUSES
+    },
 }
 
 
@@ -323,6 +359,15 @@ def test_a_replacement_that_cannot_be_read_whole_waits_for_a_person() -> None:
 def test_a_cancellation_without_number_and_line_is_told() -> None:
     batch = read_documents(frame(edifact("DESADV", "BGM+351++1", "DTM+137:20260105:102")))
     assert batch.counts["facts"] == 0 and batch.rejects["error_code"].to_list() == ["cancelled"]
+
+
+def test_exceptions_in_another_unit_and_stores_that_add_up_to_more_wait_for_a_person() -> None:
+    other = read_documents(frame(x12("944", HEADS["944"], "LX*1", "W07*9*CA**IN*A", "W13*2*EA*01")))
+    more = read_documents(frame(x12("940", HEADS["940"], "LX*1", "W01*9*EA**IN*A", "SDQ*EA*92*S1*4*S2*6")))
+    for batch in (other, more):
+        assert batch.counts["facts"] == 0 and batch.rejects["error_code"].to_list() == ["unclear_quantity"]
+    kept = read_documents(frame(x12("944", HEADS["944"], "LX*1", "W07*9*EA**IN*A", "W13*2*EA*02"))).facts
+    assert kept["raw_edi__warehouse_lines"].select("quantity", "reason_code").rows() == [(9.0, "02")]
 
 
 def test_a_status_that_cancels_waits_for_a_person() -> None:
