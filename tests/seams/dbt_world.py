@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import itertools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -301,11 +305,28 @@ def frame_of(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in table.names} for row in rows], schema=table.schema)
 
 
+@cache
+def parsed_project() -> tuple[Path, str]:
+    """The project as dbt parsed it, once for all homes of a test process, and the folder to spill to that it was parsed with."""
+    from aios_assets.resources.dbt import dbt_environment as real
+    from aios_assets.resources.dbt import ensure_manifest
+
+    home = Path(tempfile.mkdtemp(prefix="aios-parsed-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return ensure_manifest(home).with_name("partial_parse.msgpack"), real(home, home)["AIOS_DBT_SPILL"]
+
+
 def dbt_environment(lake: Path, home: Path, window: tuple[date, date] | None = None) -> dict[str, str]:
-    """Environment of a dbt process."""
+    """Environment of a dbt process; a home without a parsed project is given the common one."""
     from aios_assets.resources.dbt import dbt_environment as real
 
-    return dict(os.environ) | real(home, lake, window=window)
+    parsed, spill = parsed_project()
+    environment = dict(os.environ) | real(home, lake, window=window) | {"AIOS_DBT_SPILL": spill}
+    own = Path(environment["DBT_TARGET_PATH"]) / parsed.name
+    if not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(parsed, own)
+    return environment
 
 
 def build(lake: Path, home: Path, window: tuple[date, date] | None = None) -> str:
