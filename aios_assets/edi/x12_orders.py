@@ -15,6 +15,9 @@ REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
 _ENDS = ("ST", "CTT", "SE")
 # What follows these tells of a component, of a reference, of a part of the answer; or has an amount, whose currency is not the line's.
 _APART, _AMOUNTS = ("SLN", "N9", "ACK"), ("SLN", "SAC", "CTP")
+# 473 of G5001 in 353 terms: cancelled, deleted, changed. 432 of G62: delivery requested, at the latest, not before, then shipment.
+_STATUSES = {"F": "01", "D": "03", "R": "04", "L": "04", "G": "04"}
+_GROCERY_REQUESTED = ("02", "54", "53", "10", "38", "37")
 OPENERS = {"850": "PO1", "860": "POC", "875": "G68"}
 # Days of delivery before days of shipment (374: 067 and 017 scheduled and estimated delivery, 068 and 079 shipment).
 PROMISED = ("067", "017", "002", "068", "079", "010", "011", "038", "037", "063")
@@ -76,8 +79,9 @@ def orders(view: View, code: str) -> list[Typed]:
             "POC", first=8, order_line=1, change=2, quantity=3, left=4, unit_code=5, unit_price=6, price_basis=7
         )
     elif code == "875":
-        head = view.pick("G50", purpose=1, order_number=3, order_date=2).with_columns(
-            changed=pl.lit(None, dtype=pl.String)
+        head = view.pick("G50", status=1, order_number=3, order_date=2).with_columns(
+            changed=pl.lit(None, dtype=pl.String),
+            purpose=pl.col("status").replace_strict(_STATUSES, default=None, return_dtype=pl.String),
         )
         base = _grocery(view)
     else:
@@ -95,6 +99,9 @@ def orders(view: View, code: str) -> list[Typed]:
     base = with_party(base, n1, "seller_id", "SE", "SU", "VN")
     base = with_party(base, n1, "ship_to_site_id", "ST", "BS", "CN", "WH")
     base = _with_days(base, view, opener, "requested_date", *REQUESTED)
+    if code == "875":
+        g62 = view.pick("G62", kind=1, day=2)
+        base = with_date(base.drop("requested_date"), g62, "requested_date", *_GROCERY_REQUESTED)
     base = _scheduled(base, own)
     base = _for_stores(base, view)
     base = base.with_columns(
@@ -182,7 +189,9 @@ def _action(code: str) -> pl.Expr:
     """What a line does, from the purpose (353) and the change code (670)."""
     cancels = pl.when(pl.col("purpose").is_in(["01", "03"])).then(pl.lit("cancel"))
     if code != "860":
-        return cancels.otherwise(pl.lit("new"))
+        return (
+            cancels.when((pl.col("purpose") == "04") & (code == "875")).then(pl.lit("change")).otherwise(pl.lit("new"))
+        )
     change = pl.col("change")
     return (
         cancels.when(change == "DI")

@@ -85,6 +85,27 @@ def read_x12_orders(code: str, body: tuple[str, ...]) -> list[Row]:
     return rows
 
 
+def read_875(body: tuple[str, ...]) -> list[Row]:
+    """G50 says by 473 what the order is, G62 by 432 when it is wanted."""
+    head, *lines = cut([s.split("*") for s in body], "G68")
+    action = {"F": "cancel", "D": "cancel", "R": "change"}.get(head[0][1], "new")
+    when = best(head, "G62", ("02", "54", "53", "10", "38", "37"))
+    parties = [best(head, "N1", who, 4) for who in (SHIP_TO, BUYER, SELLER)]
+    return [(s[0][6], float(s[0][1]), s[0][2], float(s[0][3]), None, *parties, when, action) for s in lines]
+
+
+def an_875(draw: random.Random) -> tuple[str, ...]:
+    body = [f"G50*{draw.choice('NNFDR')}*20260105*PO1", "N9*DP*1"]
+    body += [
+        f"G62*{draw.choice(['02', '10', '54', '38', '11'])}*202602{draw.randrange(10, 28)}"
+        for _ in range(draw.randrange(3))
+    ]
+    body += [f"N1*{draw.choice(['ST', 'BY', 'VN', 'BT'])}*X*92*P{draw.randrange(9)}" for _ in range(3)]
+    for n in range(draw.randrange(1, 5)):
+        body += [f"G68*{draw.randrange(1, 99)}*CA*2.5**IN*I{n}", "G69*NAME"]
+    return (*body, "G76*9*CA")
+
+
 def read_x12_answers(code: str, body: tuple[str, ...]) -> list[Row]:
     head, lines = x12_lines(body, "PO1" if code == "855" else "POC")
     at = 2 if code == "855" else 3
@@ -235,7 +256,7 @@ def edifact_body(kind: str, draw: random.Random) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("window", [400, 1 << 20])
-@pytest.mark.parametrize("kind", ["850", "860", "855", "865", "ORDERS", "ORDCHG", "ORDRSP"])
+@pytest.mark.parametrize("kind", ["850", "860", "875", "855", "865", "ORDERS", "ORDCHG", "ORDRSP"])
 def test_every_line_has_what_its_loop_says(kind: str, window: int) -> None:
     answers = kind in ("855", "865", "ORDRSP")
     draws = [random.Random(seed) for seed in range(200 if window > 400 else 30)]
@@ -244,9 +265,10 @@ def test_every_line_has_what_its_loop_says(kind: str, window: int) -> None:
         contents = [edifact(kind, *b, control=f"{n}") for n, b in enumerate(bodies)]
         plain = [read_edifact(kind, b) for b in bodies]
     else:
-        bodies = [x12_body(kind, draw) for draw in draws]
+        bodies = [an_875(draw) if kind == "875" else x12_body(kind, draw) for draw in draws]
         contents = [x12(kind, *b, control=n + 1) for n, b in enumerate(bodies)]
-        plain = [(read_x12_answers if answers else read_x12_orders)(kind, b) for b in bodies]
+        read = read_x12_answers if answers else read_x12_orders
+        plain = [read_875(b) if kind == "875" else read(kind, b) for b in bodies]
     table, columns = ("order_responses", ANSWER) if answers else ("order_lines", ORDER)
     facts = facts_of_each(f"raw_edi__{table}", contents, window)
     assert sum(own.height for own in facts) > len(bodies)
