@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aios_assets.contracts.errors import UsageError
+from aios_assets.resources.clock import closed_day
 
 Profile = Literal["tiny", "fast", "full"]
 PREFIX = "AIOS_"
@@ -147,9 +148,7 @@ class Settings(BaseSettings):
 
     def day_of(self, instant: datetime) -> str:
         """The newest business day (ISO) that is closed at `instant`: its cut-off has passed."""
-        local = instant.astimezone(ZoneInfo(self.business_tz))
-        day = local.date() - timedelta(days=1 if local.time() >= self.cutoff else 2)
-        return day.isoformat()
+        return closed_day(instant, self.business_tz, self.cutoff).isoformat()
 
 
 def check_variables(names: Iterable[str]) -> list[str]:

@@ -30,3 +30,7 @@ def _import_feast_unchecked() -> None:
 
 if "feast" not in sys.modules:
     _import_feast_unchecked()
+
+from feast import FeatureStore, RepoConfig  # noqa: E402 - only now
+
+__all__ = ["FeatureStore", "RepoConfig"]

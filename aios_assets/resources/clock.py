@@ -24,3 +24,16 @@ def business_cutoff(day: date, tz: str, at: time = time(2, 0)) -> datetime:
     '2026-01-15T07:00:00+00:00'
     """
     return datetime.combine(day + timedelta(days=1), at, ZoneInfo(tz)).astimezone(UTC)
+
+
+def closed_day(instant: datetime, tz: str, at: time = time(2, 0)) -> date:
+    """The newest business day that is closed at `instant`: its cut-off has come.
+
+    Said by the cut-offs themselves, so that clocks put back or forward cannot close a day twice or never.
+
+    >>> closed_day(datetime(2026, 1, 15, 7, tzinfo=UTC), "America/New_York").isoformat()
+    '2026-01-14'
+    """
+    today = instant.astimezone(ZoneInfo(tz)).date()
+    yesterday = today - timedelta(days=1)
+    return yesterday if business_cutoff(yesterday, tz, at) <= instant else yesterday - timedelta(days=1)

@@ -37,8 +37,7 @@ class Features:
     @cached_property
     def store(self) -> FeatureStore:
         """Feast's store, configured for this home, with entities and views applied."""
-        import feature_repo  # noqa: F401 - imports Feast without the checks that take most of its time
-        from feast import FeatureStore, RepoConfig
+        from feature_repo import FeatureStore, RepoConfig
 
         self.home.mkdir(parents=True, exist_ok=True)
         config = RepoConfig(

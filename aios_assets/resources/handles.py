@@ -10,7 +10,6 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 from dagster import ConfigurableResource, InitResourceContext
@@ -20,7 +19,7 @@ from aios_assets.contracts.edi_tables import RAW_EDI_REJECTS
 from aios_assets.contracts.errors import AiosError, IntegrityError, RefusedError
 from aios_assets.contracts.faults import contract_faults
 from aios_assets.contracts.registry import TABLES
-from aios_assets.resources.clock import business_cutoff
+from aios_assets.resources.clock import business_cutoff, closed_day
 from aios_assets.resources.unread import BY_INBOX
 
 if TYPE_CHECKING:
@@ -276,8 +275,7 @@ class World(ConfigurableResource[Any]):
 
     def business_day_of(self, instant: datetime) -> date:
         """Newest business day that was closed at `instant`."""
-        local = instant.astimezone(ZoneInfo(self.business_tz))
-        return local.date() - timedelta(days=1 if local.time() >= self._closing_time else 2)
+        return closed_day(instant, self.business_tz, self._closing_time)
 
     def artifact(self, deployment: dict[str, Any]) -> bytes:
         """Bytes of the deployed version, verified by its digest before anything reads them.

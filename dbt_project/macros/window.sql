@@ -15,12 +15,23 @@
 )
 {%- endmacro %}
 
-{# The business day whose cut-off is the first at or after an instant: what arrives at the cut-off itself still belongs to it. #}
-{% macro known_day(instant) -%}
-cast(timezone(getvariable('business_tz'), {{ instant }}) - getvariable('cutoff') - interval 1 microsecond as date)
+{# The instant of a wall time. Where clocks are put back it comes twice: the first counts, as in the nights' own clock (PEP 495), where
+   DuckDB takes the second. Three hours before, the old offset still holds: from there it is the first if it shows that time at all. #}
+{% macro first_instant_at(wall) -%}
+{%- set first = "(timezone(getvariable('business_tz'), " ~ wall ~ " - interval 3 hours) + interval 3 hours)" -%}
+case
+    when timezone(getvariable('business_tz'), {{ first }}) = {{ wall }} then {{ first }}
+    else timezone(getvariable('business_tz'), {{ wall }})
+end
 {%- endmacro %}
 
 {# The instant at which the knowledge of a business day is closed: the cut-off time on the next day. #}
 {% macro cutoff_of(day) -%}
-timezone(getvariable('business_tz'), cast({{ day }} + 1 as timestamp) + getvariable('cutoff'))
+{{ first_instant_at("cast(" ~ day ~ " + 1 as timestamp) + getvariable('cutoff')") }}
+{%- endmacro %}
+
+{# The business day whose cut-off is the first at or after an instant: what arrives at the cut-off itself still belongs to it. #}
+{% macro known_day(instant) -%}
+{%- set local_day = "cast(timezone(getvariable('business_tz'), " ~ instant ~ ") as date)" -%}
+({{ local_day }} - case when {{ instant }} <= {{ cutoff_of(local_day ~ " - 1") }} then 1 else 0 end)
 {%- endmacro %}

@@ -25,16 +25,13 @@ SQL = {
 Frames = Mapping[str, pl.DataFrame]
 
 
-@cache
-def rendered() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Every model's SQL, and the models it reads."""
-    asked: list[str] = []
+def _environment(asked: list[str]) -> Environment:
+    """What models and macros are made with; a source is a table of the lake, as the plugin shows it to dbt."""
 
     def ref(name: str) -> str:
         asked.append(name)
         return name
 
-    # What models and macros are made with; a source is a table of the lake, as the plugin shows it to dbt.
     env = Environment(autoescape=False)
     given: dict[str, Any] = {
         "ref": ref,
@@ -48,6 +45,19 @@ def rendered() -> dict[str, tuple[str, tuple[str, ...]]]:
         if "materialization" not in text:
             made = vars(env.from_string(text).module)
             env.globals.update({name: macro for name, macro in made.items() if not name.startswith("_")})
+    return env
+
+
+def macro(name: str, *arguments: str) -> str:
+    """What a macro makes of its arguments."""
+    return str(_environment([]).globals[name](*arguments))
+
+
+@cache
+def rendered() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Every model's SQL, and the models it reads."""
+    asked: list[str] = []
+    env = _environment(asked)
     found = {}
     for path in (PROJECT / "models").rglob("*.sql"):
         asked.clear()
