@@ -222,7 +222,13 @@ FCT_SERVICE_DAILY = Table(
         Column("items", "i32", "items reported"),
         Column("stockout_items", "i32", "items with nothing on hand at close"),
         Column("sales_qty_ea", "f64", "units sold", unit="ea", low=0),
-        Column("on_hand_value_usd", "f64", "closing stock at the cost known at the cut-off of the day, of an item stated later the first one", unit="usd", null_means="no cost known"),
+        Column(
+            "on_hand_value_usd",
+            "f64",
+            "closing stock at the cost known at the cut-off of the day, of an item stated later the first one",
+            unit="usd",
+            null_means="no cost known",
+        ),
         Column(
             "in_stock_frac",
             "f64",
