@@ -12,7 +12,6 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_REMITTANCE_LINES,
 )
 from aios_assets.edi.edifact_orders import (
-    currency,
     day,
     dtm,
     lin_items,
@@ -23,7 +22,7 @@ from aios_assets.edi.edifact_orders import (
 )
 from aios_assets.edi.price_basis import edifact_per_unit
 from aios_assets.edi.typing_rules import Typed, finish, with_number
-from aios_assets.edi.view import View, attach, having, header, lines, numbered, scoped
+from aios_assets.edi.view import View, attach, having, header, lines, numbered, priced, scoped
 
 _WANTED = ("2", "64", "63", "10", "69", "17", "61", "194", "158")
 # Cumulated and received quantities of a call-off repeat what other messages said.
@@ -87,13 +86,17 @@ def prices(view: View) -> list[Typed]:
     """PRICAT to price lines: one row per PRI of an item."""
     base = lines(view.pick("PRI", kind=(1, 1), unit_price=(1, 2), price_count=(1, 5), unit_code=(1, 6)))
     base = with_number(base.filter(pl.col("unit_price").is_not_null()), "unit_price")
-    base = edifact_per_unit(base.with_columns(price_unit="unit_code"))
-    base = currency(attach(base, lin_items(view), "line", "item_id", "item_gtin"), view)
+    base = edifact_per_unit(base.with_columns(price_unit="unit_code", own="row"))
+    # What stands behind a price is its own.
+    inner = view.relined(("LIN", "PRI"), ("UNH", "UNS", "CNT", "UNT"))
+    base = priced(base, inner.pick("CUX", kind=(1, 1), code=(1, 2)), "currency_code", "code", "2")
+    base = base.with_columns(pl.col("currency_code").str.to_uppercase())
+    base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
     base = attach(base, lines(view.pick("IMD", description=(3, 4))), "line", "description")
     base = attach(base, opening(view), "set", "number")
     found = dtm(view)
     base = day(base, header(found), "catalogue_date", "137")
-    base = day(base, found, "effective_date", "157", "7", "193", "194")
+    base = priced(base, dtm(inner), "effective_date", "day", "157", "7", "193", "194")
     base = base.with_columns(
         catalogue_id=pl.col("number").fill_null("unnumbered"),
         price_code=pl.col("kind"),

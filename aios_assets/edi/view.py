@@ -309,6 +309,21 @@ def behind(base: pl.DataFrame, found: pl.DataFrame, *names: str) -> pl.DataFrame
     return base.with_columns(pl.coalesce(n, f"{n}_line", f"{n}_last").alias(n) for n in names)
 
 
+def priced(base: pl.DataFrame, found: pl.DataFrame, name: str, value: str, *kinds: str) -> pl.DataFrame:
+    """Add what is said behind each price (`behind`), else the header's, as `name`.
+
+    Args:
+        base: prices with set, line and `own`, the row that says the price.
+        found: set, row, line, kind and `value` of a view whose lines are opened by items and prices.
+        name: column to add.
+        value: column of `found`.
+        kinds: which kinds count, the best first.
+    """
+    named = having(found, "kind", *kinds).filter(pl.col(value).is_not_null())
+    base = attach(behind(base, lines(named), value), header(named), "set", value, suffix="_head")
+    return base.with_columns(pl.coalesce(value, f"{value}_head").alias(name)).drop(value, f"{value}_head")
+
+
 def beside(base: pl.DataFrame, found: pl.DataFrame, at: str, found_at: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What stands nearest before each row, and nearest at or behind it, in the same line.
 

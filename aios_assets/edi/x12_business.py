@@ -15,7 +15,7 @@ from aios_assets.contracts.edi_tables import (
 )
 from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.typing_rules import Typed, finish
-from aios_assets.edi.view import View, attach, first_component, having, header, item, lines
+from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, priced
 from aios_assets.edi.x12_orders import dates, parties, with_currency, with_party
 
 
@@ -70,13 +70,17 @@ def prices(view: View) -> list[Typed]:
     """832 to price lines: one row per CTP of an item."""
     base = lines(view.pick("CTP", price_code=2, unit_price=3, unit_code=5, price_basis=9))
     base = x12_per_unit(first_component(base.filter(pl.col("unit_price").is_not_null()), "unit_code"))
-    base = with_currency(attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin"), view)
+    base = attach(base.with_columns(own="row"), item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin")
+    # What stands behind a price is its own.
+    inner = view.relined(("LIN", "CTP"), ("ST", "CTT", "SE"))
+    named = inner.pick("CUR", code=2).with_columns(kind=pl.lit("CUR"))
+    base = priced(base, named, "currency_code", "code", "CUR")
+    base = base.with_columns(pl.col("currency_code").str.to_uppercase())
     base = attach(base, lines(view.pick("PID", description=5)), "line", "description")
     base = attach(base, view.pick("BCT", catalogue_id=2), "set", "catalogue_id")
     found = dates(view)
     base = attach(base, header(found).rename({"day": "catalogue_date"}), "set", "catalogue_date")
-    starts = lines(having(found, "kind", "007", "036", "129")).rename({"day": "effective_date"})
-    base = attach(base, starts, "line", "effective_date")
+    base = priced(base, lines(dates(inner)), "effective_date", "day", "007", "036", "129")
     base = base.with_columns(pl.col("catalogue_id").fill_null("unnumbered"), pl.col("unit_code").fill_null("EA"))
     return [finish(RAW_EDI_PRICE_LINES, base, {"unit_price": 3, "item_id": 3})]
 
