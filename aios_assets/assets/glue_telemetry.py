@@ -40,7 +40,7 @@ def limits_found(world: World, days: Sequence[date]) -> pl.DataFrame:
     content = _own_file(world)
     _parsed(world, content)
     digest = hashlib.sha256(content).hexdigest()
-    rows = [{"document_id": digest, "content": content, "available_at_utc": cutoff} for cutoff in to_come]
+    rows = [{"content_digest": digest, "content": content, "available_at_utc": cutoff} for cutoff in to_come]
     return pl.DataFrame(rows, schema=RAW_TELEMETRY_LIMITS.schema)
 
 

@@ -152,7 +152,7 @@ RAW_TELEMETRY_LIMITS = Table(
     grain="a person's own limits of sensors as one night found them; that there were none is kept too",
     key=("available_at_utc",),
     columns=(
-        Column("document_id", "str", "SHA-256 of the bytes, lower-case hex"),
+        Column("content_digest", "str", "SHA-256 of the bytes, lower-case hex"),
         Column("content", "bytes", "telemetry_limits.yaml of the home as it was; no bytes where there was none"),
         Column("available_at_utc", "ts", "cut-off of the night: the readings of a night are judged by what it found"),
     ),

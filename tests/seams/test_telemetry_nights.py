@@ -201,7 +201,7 @@ def test_an_older_night_judges_by_the_limits_that_stood_then(tmp_path: Path) -> 
     kept = world.lake.read("raw_telemetry__limits").sort("available_at_utc")
     assert [bytes(c).decode() for c in kept["content"]] == [files[0], "", "", ""]
     assert kept["available_at_utc"].to_list() == [world.cutoff(day) for day in days]
-    assert kept["document_id"][0] == hashlib.sha256(str(files[0]).encode()).hexdigest()
+    assert kept["content_digest"][0] == hashlib.sha256(str(files[0]).encode()).hexdigest()
     before = [told(world), world.lake.content_hash("raw_telemetry__excursions")]
     own.write_text("- {asset_type: trailer, measure_code: temperature_c, high: 90}\n")
     assert "raw_telemetry__limits" not in drop_derived(world.lake)
