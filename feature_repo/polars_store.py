@@ -206,12 +206,19 @@ def scan(source: DataSource, config: RepoConfig) -> pl.LazyFrame:
     features = set(table.protocol().reader_features or ()) - {"timestampNtz"}
     if features:
         raise NotSupportedError(f"the Delta table uses features {sorted(features)}", where=str(path))
+    # The table's own schema: files written before it gained a column do not have that column.
+    schema = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([], pa.schema(table.schema().to_arrow())))).schema
     files = sorted(table.file_uris())
     if not files:
-        schema = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([], pa.schema(table.schema().to_arrow())))).schema
         return pl.LazyFrame(schema=schema)
+    parts = {name: schema[name] for name in table.metadata().partition_columns}
     return pl.scan_parquet(
-        files, hive_partitioning=bool(table.metadata().partition_columns), try_parse_hive_dates=False
+        files,
+        schema={name: dtype for name, dtype in schema.items() if name not in parts},
+        hive_partitioning=bool(parts),
+        hive_schema=parts or None,
+        try_parse_hive_dates=False,
+        missing_columns="insert",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,25 @@ def test_master_data_is_as_stated_at_the_moment(features: Features) -> None:
         asked(*(("A", "S1", datetime(2026, 1, d, tzinfo=UTC)) for d in (9, 10, 11))), [f"{ATTRIBUTES}:pack_ea"]
     )
     assert got["pack_ea"].to_list() == [6, 12, 12]
+
+
+def test_a_table_that_gained_a_column_has_nothing_in_it_for_the_days_before(tmp_path: Path) -> None:
+    table, rows = TABLES[DEMAND], demand_rows()
+    gained = "days_reported"
+    before = replace(table, columns=tuple(c for c in table.columns if c.name != gained))
+    month = date(2026, 1, 1)
+    old, new = rows.filter(pl.col("feature_date") < month), rows.filter(pl.col("feature_date") >= month)
+    Lake(tmp_path / "lake").write(before, old.select(before.names), window=(FIRST, month))
+    Lake(tmp_path / "lake").write(DEMAND, new, window=(month, FIRST + timedelta(days=DAYS)))
+    ask = asked(("A", "S1", cutoff(date(2025, 12, 28))), ("A", "S1", cutoff(date(2026, 1, 8))))
+    got = Features(lake_root=tmp_path / "lake", home=tmp_path / "feast").training_frame(
+        ask, [LAG, f"{DEMAND}:{gained}"]
+    )
+    held = rows.filter(item_id="A", site_id="S1").filter(
+        pl.col("feature_date").is_in([date(2025, 12, 28), date(2026, 1, 8)])
+    )
+    assert got[LAG.split(":")[1]].to_list() == held[LAG.split(":")[1]].to_list()
+    assert got[gained].to_list() == [None, held[gained][1]]
 
 
 def test_a_row_older_than_its_time_to_live_is_missing(features: Features) -> None:
