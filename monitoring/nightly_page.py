@@ -12,6 +12,7 @@ from datetime import date
 
 import polars as pl
 
+_LETTER = 6.6  # width of a letter of 12 px, roughly
 _INK, _GOOD, _BAD, _SOFT, _BLUE = "#1d2733", "#2e7d4f", "#b3361e", "#d5dbe1", "#2a5f9e"
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;color:#1d2733;max-width:1060px;margin:24px auto;padding:0 16px}"
@@ -33,7 +34,7 @@ def bars(
 ) -> str:
     """Horizontal bars with the limit as a line; red are those that the verdict calls bad, by default those beyond the limit."""
     top = max([v for v in values if math.isfinite(v)] + [limit or 0.0, 1e-9]) * 1.1
-    left, row = 190, 20
+    left, row = round(12 + _LETTER * max(map(len, names), default=0)), 20
     scale = (width - left - 60) / top
     parts = [f'<text x="0" y="14" font-weight="600">{html.escape(title)}</text>']
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
@@ -42,7 +43,7 @@ def bars(
         is_bad = beyond if bad is None else bad[i]
         shown = min(value, top) if math.isfinite(value) else top
         label = f"{value:.3g}" if math.isfinite(value) else "not measurable"
-        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{html.escape(name[:30])}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{html.escape(name)}</text>')
         parts.append(
             f'<rect x="{left}" y="{y + 2}" width="{max(shown * scale, 1):.1f}" height="13" fill="{_BAD if is_bad else _BLUE}"/>'
         )
@@ -101,6 +102,9 @@ def lines(
             continue
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+        parts.append(
+            f'<circle cx="{xy[-1][0]:.1f}" cy="{xy[-1][1]:.1f}" r="2.5" fill="{colour}"/>'
+        )  # one night alone is a dot
         y = xy[-1][1]
         while any(abs(y - t) < 13 for t in taken):
             y += 13

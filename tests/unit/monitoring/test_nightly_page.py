@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from aios_assets.contracts.decision_tables import MON_DRIFT, MON_FORECAST_QUALITY, MON_GATE_VERDICTS
-from monitoring.nightly_page import nightly_page
+from monitoring.nightly_page import bars, lines, nightly_page
 
 NIGHT = date(2026, 1, 5)
 NOW = datetime(2026, 1, 6, 7, tzinfo=UTC)
@@ -32,7 +32,7 @@ def page(rows: list[dict[str, object]], **extra: pl.DataFrame) -> str:
     )
 
 
-def bars(html: str) -> list[tuple[float, str]]:
+def bars_of(html: str) -> list[tuple[float, str]]:
     return [(float(w), c) for w, c in re.findall(r'<rect [^>]*width="([\d.]+)" height="13" fill="(#\w+)"', html)]
 
 
@@ -41,7 +41,7 @@ def test_a_bar_beyond_its_named_limit_is_red_only_when_the_verdict_says_drifted(
         [drift_row("noisy", 0.3, 0.9, False), drift_row("moved", 0.8, 0.4, True), drift_row("gone", None, None, True)]
     )
     line = float(re.findall(r'<line x1="([\d.]+)"', html)[0]) - 190
-    shown = bars(html)
+    shown = bars_of(html)
     assert [colour for _, colour in shown].count("#b3361e") == 2
     assert all((width > line) == (colour == "#b3361e") for width, colour in shown)
     assert "quiet windows" in html and "No column drifted" not in html
@@ -49,7 +49,7 @@ def test_a_bar_beyond_its_named_limit_is_red_only_when_the_verdict_says_drifted(
 
 def test_the_limit_alone_decides_where_quiet_windows_say_nothing() -> None:
     html = page([drift_row("steady", 0.05, None, False), drift_row("moved", 0.2, None, True)])
-    assert sorted(colour for _, colour in bars(html)) == ["#2a5f9e", "#b3361e"]
+    assert sorted(colour for _, colour in bars_of(html)) == ["#2a5f9e", "#b3361e"]
 
 
 def test_canary_against_control_is_on_the_page() -> None:
@@ -65,3 +65,11 @@ def test_findings_beyond_the_budget_are_counted_by_kind() -> None:
     page = nightly_page(night=night, findings=shown, findings_left={"demand_anomaly": 1091, "sensor_gap": 2}, **empty)
     assert "Not shown: 1,091 demand_anomaly, 2 sensor_gap. All of them are in mon_findings." in page
     assert "Not shown" not in nightly_page(night=night, findings=shown, findings_left={}, **empty)
+
+
+def test_one_night_alone_is_a_dot_and_names_are_whole() -> None:
+    assert lines({"demand": [(1.0, 0.6)]}, title="t", x_label="nights").count("<circle") == 1
+    name = "site_sales_qty_ea_mean_28d · intermittent"
+    picture = bars([name], [0.3], limit=1.0, title="t", width=640)
+    place = re.search(r'<text x="(\d+)" y="38" text-anchor="end">([^<]+)<', picture)
+    assert place and place[2] == name and int(place[1]) > 6 * len(name)
