@@ -149,7 +149,9 @@ def _report(conf: Settings, results: list[Any], as_json: bool) -> None:
     render(summary, str(conf.home))
     for r in results:
         for step, cause in zip(r.failed_steps, r.causes, strict=True):
-            _say(f"{r.last}: step {step} FAILED: {cause}. To do: see {log_path(conf)}, or run {r.run_id} in `make ui`")
+            _say(
+                f"{r.last}: step {step} FAILED: {cause.rstrip('.')}. To do: see {log_path(conf)}, or run {r.run_id} in `make ui`"
+            )
         for check in r.failed_checks:
             said = f": {check['said']}" if check["said"] else ""
             _say(
