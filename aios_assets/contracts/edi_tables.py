@@ -134,12 +134,17 @@ RAW_EDI_ORDER_LINES = _fact(
 )
 RAW_EDI_WHOLE_ORDERS = _fact(
     "raw_edi__whole_orders",
-    "one message that speaks of one whole order and names no line of it",
+    "one message that speaks of one whole order: without a line, or in its place",
     "X12 850, 860, 875, 855, 865; EDIFACT ORDERS, ORDCHG, ORDRSP",
     (
         Column("order_number", "str", "purchase order number given by the buyer"),
         Column("said_date", "date", "date of the message"),
-        Column("action_code", "str", "what it does to every line", codes=("cancel", "refuse", "accept")),
+        Column(
+            "action_code",
+            "str",
+            "what it does to every line, replace: to those it does not list",
+            codes=("cancel", "refuse", "accept", "replace"),
+        ),
         Column("buyer_id", "str", "buying party", null_means="not named"),
         Column("seller_id", "str", "selling party", null_means="not named"),
     ),

@@ -23,7 +23,15 @@ from aios_assets.edi.view import (
     numbered,
     scoped,
 )
-from aios_assets.edi.whole_orders import EDIFACT_ACCEPTS, EDIFACT_CANCELS, EDIFACT_REFUSES, says, whole_orders
+from aios_assets.edi.whole_orders import (
+    EDIFACT_ACCEPTS,
+    EDIFACT_CANCELS,
+    EDIFACT_REFUSES,
+    EDIFACT_REPLACES,
+    says,
+    waiting,
+    whole_orders,
+)
 
 _GROUPS = ("UNH", "UNS", "LIN", "RFF", "NAD", "PAT", "TDT", "TOD", "PAC", "LOC", "PRI", "SCC", "CNT", "UNT")
 _ENDS = ("UNH", "UNS", "CNT", "UNT")
@@ -172,7 +180,7 @@ def opening(view: View) -> pl.DataFrame:
 
 
 def orders(view: View, code: str) -> list[Typed]:
-    """ORDERS and ORDCHG to order lines, one row per LIN; without a line to whole orders.
+    """ORDERS and ORDCHG to order lines, one row per LIN; without a line, or in place of another ORDERS, to whole orders.
 
     Args:
         view: messages of one type; lines opened by LIN.
@@ -206,9 +214,11 @@ def orders(view: View, code: str) -> list[Typed]:
         .otherwise("quantity")
     )
     typed = finish(RAW_EDI_ORDER_LINES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
-    head = opening(view).with_columns(action_code=says("purpose", "cancel", *EDIFACT_CANCELS))
+    replaces = EDIFACT_REPLACES if code == "ORDERS" else ()
+    said = says("purpose", "cancel", *EDIFACT_CANCELS), says("purpose", "replace", *replaces)
+    head = opening(view).with_columns(action_code=pl.coalesce(said))
     typed = ask(typed, base, "row", "disputed", UNCLEAR)
-    return [typed, _whole(view, head, named if code == "ORDCHG" else named.clear())]
+    return [typed, waiting(_whole(view, head, named if code == "ORDCHG" else named.clear()), typed)]
 
 
 def _scheduled(base: pl.DataFrame, view: View, name: str, *kinds: str) -> pl.DataFrame:
@@ -223,7 +233,7 @@ def _scheduled(base: pl.DataFrame, view: View, name: str, *kinds: str) -> pl.Dat
 
 
 def _whole(view: View, head: pl.DataFrame, named: pl.DataFrame) -> Typed:
-    """Messages without a line: what they do to all of an order, which RFF names or else BGM."""
+    """What messages do to all of an order, which RFF names or else BGM."""
     head = attach(head, named, "set", "value").with_columns(order_number=pl.coalesce("value", "number"))
     head = attach(head, header(having(dtm(view), "kind", "137", "4")), "set", "day").rename({"day": "said_date"})
     nad = parties(view)
@@ -232,8 +242,8 @@ def _whole(view: View, head: pl.DataFrame, named: pl.DataFrame) -> Typed:
 
 
 def _action(code: str) -> pl.Expr:
-    """1229 of the line (1 added, 2 deleted, 3 changed) under 1225 of the message (1 cancellation)."""
-    cancels = pl.when(pl.col("purpose") == "1").then(pl.lit("cancel"))
+    """1229 of the line (1 added, 2 deleted, 3 changed) under 1225 of the message (1, 3, 17 cancellation)."""
+    cancels = pl.when(pl.col("purpose").is_in(list(EDIFACT_CANCELS))).then(pl.lit("cancel"))
     change = pl.col("change")
     if code == "ORDERS":
         return cancels.when(change == "2").then(pl.lit("delete")).otherwise(pl.lit("new"))

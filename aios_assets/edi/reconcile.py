@@ -99,18 +99,31 @@ def _newest(*key: str) -> pl.Expr:
 
 
 def _ordered(orders: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
-    """What is ordered after all changes; the cancellation of a whole order speaks of each of its lines, and what goes counts nothing."""
+    """What is ordered after all changes; the cancellation of a whole order speaks of each of its lines, a replacement of those of its
+    sender that it does not list, and what goes counts nothing."""
     shared = (*_LINE, *_MESSAGE, "set_code", "action_code", "quantity", "unit", "known")
-    cancels = whole.filter(pl.col("action_code") == "cancel").with_columns(
-        quantity=pl.lit(0.0), unit=pl.lit(None, dtype=pl.String)
+    sent = orders.select(*_LINE, "sender_id").unique()
+    message = ["document_id", "interchange_no", "set_no"]
+    again = whole.filter(pl.col("action_code") == "replace")
+    dropped = again.join(sent, on=[*_LINE, "sender_id"], how="semi").join(orders, on=[*message, *_LINE], how="anti")
+    cancels = pl.concat([whole.filter(pl.col("action_code") == "cancel"), dropped]).with_columns(
+        action_code=pl.lit("cancel"), quantity=pl.lit(0.0), unit=pl.lit(None, dtype=pl.String)
     )
     said = _by_message(pl.concat([orders.select(shared), cancels.select(shared)]))
+    said = said.join(
+        again.select(*message, pl.lit(value=True).alias("replaces")).unique(),
+        on=message,
+        how="left",
+        maintain_order="left",
+    )
     ends = pl.col("action_code").is_in(["cancel", "delete"])
     said = said.with_columns(
         ends=ends,
         unit=pl.when(~ends).then("unit"),
         quantity=pl.when(ends).then(0.0).otherwise("quantity"),
-        original=~pl.col("set_code").is_in(list(_CHANGES)) & (pl.col("action_code") == "new"),
+        original=~pl.col("set_code").is_in(list(_CHANGES))
+        & (pl.col("action_code") == "new")
+        & pl.col("replaces").is_null(),
     )
     per = said.group_by(*_LINE, "message").agg(
         pl.col("quantity").sum(), pl.col("ends", "original").all(), pl.col("unit").unique(), pl.col("known").last()
@@ -132,7 +145,7 @@ def _answered(responses: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
     """The newest answer: what it confirms, whether it refuses; an acceptance of the whole order confirms no figure."""
     shared = (*_LINE, *_MESSAGE, "known", "quantity", "unit", "response_code", "action_code")
     lines = responses.with_columns(action_code=pl.lit(None, dtype=pl.String))
-    orders = whole.filter(pl.col("action_code") != "cancel").with_columns(
+    orders = whole.filter(pl.col("action_code").is_in(["refuse", "accept"])).with_columns(
         quantity=pl.lit(None, dtype=pl.Float64),
         **dict.fromkeys(("unit", "response_code"), pl.lit(None, dtype=pl.String)),
     )

@@ -1,15 +1,18 @@
-"""Messages that speak of a whole order and name no line: a cancellation, a refusal, an acceptance."""
+"""Messages that speak of a whole order: a cancellation, a refusal, an acceptance that names no line; an order sent in place of another."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_WHOLE_ORDERS
-from aios_assets.edi.typing_rules import Typed, finish
+from aios_assets.edi.typing_rules import CANCELLED, Typed, ask, finish
 from aios_assets.edi.view import View, header
+from aios_assets.edi.words import say
 
 # X12 353 of BEG01 and BCH01, 587 of BAK02 and BCA02; EDIFACT 1225 and 4343 of BGM (NA asks for no answer, and is none).
-X12_CANCELS, EDIFACT_CANCELS = ("01", "03"), ("1",)
+X12_CANCELS, EDIFACT_CANCELS = ("01", "03", "17"), ("1", "3", "17")
+# Of an order (850, ORDERS) alone: a change that replaces takes the place of a change, not of the order.
+X12_REPLACES, EDIFACT_REPLACES = ("05",), ("5", "21")
 X12_REFUSES, EDIFACT_REFUSES = ("RD", "RF", "RJ", "RO"), ("27", "RE")
 X12_ACCEPTS, EDIFACT_ACCEPTS = ("AC", "AD", "AE", "AK", "AT"), ("6", "29", "AP", "AC", "AD")
 
@@ -20,14 +23,28 @@ def says(column: str, action: str, *codes: str) -> pl.Expr:
 
 
 def whole_orders(view: View, opener: str, head: pl.DataFrame, standard: str = "X12") -> Typed:
-    """Messages without a line that cancel, refuse or accept; one that does none of these says nothing of a whole order.
+    """Messages that cancel, refuse or accept and name no line, and those that name the lines which replace all others of the order.
 
     Args:
         view: sets of one type.
-        opener: the tag of the lines that such a message lacks.
+        opener: the tag of the lines.
         head: one row per set: row, set, action_code (null for none), order_number, said_date, and any of buyer_id, seller_id.
         standard: whose error codes to give.
     """
     lined = view.places(opener)["set"].unique()
-    spoken = head.filter(pl.col("action_code").is_not_null() & ~pl.col("set").is_in(lined.implode()))
+    has_lines, replaces = pl.col("set").is_in(lined.implode()), pl.col("action_code") == "replace"
+    spoken = head.filter(pl.col("action_code").is_not_null(), has_lines == replaces)
     return finish(RAW_EDI_WHOLE_ORDERS, header(spoken), {}, standard=standard)
+
+
+def waiting(whole: Typed, typed: Typed) -> Typed:
+    """Replacements of which a line was set aside wait for a person: what cannot be read would be ordered no more.
+
+    Args:
+        whole: what `whole_orders` returns.
+        typed: the lines of the same messages.
+    """
+    broken = pl.concat([typed.rejects["set"], typed.facts.filter(pl.col("soft").is_not_null())["set"]]).unique()
+    waits = whole.facts.filter(pl.col("set").is_in(broken.implode()), pl.col("action_code") == "replace")
+    words = "lines of the replacement of order {} were set aside: what it no longer lists stays on order, release it to order it no more"
+    return ask(whole, waits.with_columns(asks=say(words, "order_number")), "set", "asks", CANCELLED)

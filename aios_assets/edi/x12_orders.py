@@ -9,7 +9,15 @@ from aios_assets.edi.price_basis import x12_per_unit
 from aios_assets.edi.stores import by_store, differs
 from aios_assets.edi.typing_rules import Typed, finish, read_number
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, numbered, scoped
-from aios_assets.edi.whole_orders import X12_ACCEPTS, X12_CANCELS, X12_REFUSES, says, whole_orders
+from aios_assets.edi.whole_orders import (
+    X12_ACCEPTS,
+    X12_CANCELS,
+    X12_REFUSES,
+    X12_REPLACES,
+    says,
+    waiting,
+    whole_orders,
+)
 
 REQUESTED = ("002", "067", "106", "074", "064", "010", "038", "063", "037")
 _ENDS = ("ST", "CTT", "SE")
@@ -119,14 +127,15 @@ def orders(view: View, code: str) -> list[Typed]:
     at = {"quantity": "quantity_at"} | (
         {"unit_price": 6, "item_id": 9} if code == "860" else {"unit_price": 4, "item_id": 7}
     )
-    return [finish(RAW_EDI_ORDER_LINES, base, at), _whole(view, opener, head, n1)]
+    typed = finish(RAW_EDI_ORDER_LINES, base, at)
+    return [typed, waiting(_whole(view, code, head, n1), typed)]
 
 
-def _whole(view: View, opener: str, head: pl.DataFrame, n1: pl.DataFrame) -> Typed:
-    """Messages without a line: the cancellation of all of an order."""
-    head = head.with_columns(
-        action_code=says("purpose", "cancel", *X12_CANCELS), said_date=pl.coalesce("changed", "order_date")
-    )
+def _whole(view: View, code: str, head: pl.DataFrame, n1: pl.DataFrame) -> Typed:
+    """What sets do to all of an order: cancel it without a line, or replace it."""
+    opener, replaces = OPENERS[code], X12_REPLACES if code == "850" else ()
+    said = says("purpose", "cancel", *X12_CANCELS), says("purpose", "replace", *replaces)
+    head = head.with_columns(action_code=pl.coalesce(said), said_date=pl.coalesce("changed", "order_date"))
     head = with_party(head, n1, "buyer_id", "BY", "BO")
     return whole_orders(view, opener, with_party(head, n1, "seller_id", "SE", "SU", "VN"))
 
@@ -187,7 +196,7 @@ def _scheduled(base: pl.DataFrame, view: View) -> pl.DataFrame:
 
 def _action(code: str) -> pl.Expr:
     """What a line does, from the purpose (353) and the change code (670)."""
-    cancels = pl.when(pl.col("purpose").is_in(["01", "03"])).then(pl.lit("cancel"))
+    cancels = pl.when(pl.col("purpose").is_in(list(X12_CANCELS))).then(pl.lit("cancel"))
     if code != "860":
         return (
             cancels.when((pl.col("purpose") == "04") & (code == "875")).then(pl.lit("change")).otherwise(pl.lit("new"))

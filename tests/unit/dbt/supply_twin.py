@@ -146,6 +146,10 @@ class Supply:
                 price=row["unit_price"] / factor if dollars else None, order_line=row["order_line"],
             )  # fmt: skip
         for row in self.raw.get("raw_edi__whole_orders", []):
+            if row["action_code"] == "replace":
+                for key, known in self._taken_back(row).items():
+                    yield key, self._said(row, "cancelled", row["said_date"], quantity=0.0, known=known)
+                continue
             cancels = row["action_code"] == "cancel"
             teller = self.names.party(row["seller_id"] or (None if cancels else row["sender_id"]))
             lines = {key for key in first if key[0] == row["order_number"]}
@@ -158,6 +162,17 @@ class Supply:
                 )
                 known = max(first[key], row["available_at_utc"])
                 yield key, self._said(row, code, row["said_date"], quantity=figure, known=known)
+
+    def _taken_back(self, whole: Row) -> dict[tuple[str, str], datetime]:
+        """Lines that its sender had ordered under the number before and that it does not list, and since when that is known."""
+        listed = {self.names.item(r) for r in self.raw["raw_edi__order_lines"] if rank(r) == rank(whole)}
+        gone: dict[tuple[str, str], datetime] = {}
+        for row, item, _ in self._lines("order_lines"):
+            mine = row["order_number"] == whole["order_number"] and row["sender_id"] == whole["sender_id"]
+            if mine and rank(row) < rank(whole) and item not in listed:
+                key, known = (row["order_number"], item), max(row["available_at_utc"], whole["available_at_utc"])
+                gone[key] = min(gone.get(key, known), known)
+        return gone
 
     def _answers(self) -> Iterable[tuple[tuple[str, str], Said]]:
         for row, item, factor in self._lines("order_responses"):

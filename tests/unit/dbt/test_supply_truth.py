@@ -43,6 +43,7 @@ KINDS = (
     ["order"] * 3
     + ["change"] * 3
     + ["whole"]
+    + ["replace"]
     + ["answer"] * 3
     + ["ship"] * 4
     + ["receive"] * 4
@@ -51,7 +52,7 @@ KINDS = (
     + ["stores"] * 2
 )
 TABLE_OF = {
-    "order": "order_lines", "change": "order_lines", "whole": "whole_orders", "answer": "order_responses", "ship": "shipment_lines",
+    "order": "order_lines", "change": "order_lines", "replace": "order_lines", "whole": "whole_orders", "answer": "order_responses", "ship": "shipment_lines",
     "receive": "receipt_lines", "status": "shipment_statuses", "stores": "product_activity",
     "take_back": "whole_notices",
 }  # fmt: skip
@@ -123,7 +124,7 @@ class Cell:
         }
         actions = (
             ["new"]
-            if kind == "order"
+            if kind in ("order", "replace")
             else draw.choice([["change"], ["change", "delete"], ["delete"], ["new", "change"], ["cancel"]])
         )
         for number in range(draw.choice([1, 1, 2, 3])):
@@ -207,9 +208,24 @@ class Cell:
             sent = self.draw.choice(
                 [known - timedelta(minutes=3), known - timedelta(days=self.draw.randrange(9), hours=2), self.known[0]]
             )
-            make = {"change": self.order}.get(kind) or getattr(self, kind)
-            codes = {"order": self.draw.choice(["850", "850", "orders"]), "change": "860"}
-            world.message(f"raw_edi__{TABLE_OF[kind]}", known, *make(kind), set_code=codes.get(kind, "856"), sent=sent)
+            make = {"change": self.order, "replace": self.order}.get(kind) or getattr(self, kind)
+            codes = {"order": self.draw.choice(["850", "850", "orders"]), "change": "860", "replace": "850"}
+            lines = make(kind)
+            if kind in ("order", "replace"):
+                buyer = self.draw.choice(["SENDER", "SENDER", "ELSE"])
+                lines = [line | {"sender_id": buyer} for line in lines]
+            document = world.message(
+                f"raw_edi__{TABLE_OF[kind]}", known, *lines, set_code=codes.get(kind, "856"), sent=sent
+            )
+            if kind == "replace":
+                in_place_of_all(world, document)
+
+
+def in_place_of_all(world: World, document: str) -> None:
+    """Say of the lines of a document that they take the place of all that was ordered under their number."""
+    line = next(r for r in world.rows["raw_edi__order_lines"] if r["document_id"] == document)
+    said = {"said_date": line["order_date"], "action_code": "replace", "line_no": 1, "segment_no": 1}
+    world.rows.setdefault("raw_edi__whole_orders", []).append(line | said)
 
 
 def a_world(seed: int, cells: int = CELLS) -> World:

@@ -42,6 +42,25 @@ spoken as (
     left join parties as sellers
         on coalesce(whole.seller_id, if(whole.action_code = 'cancel', null, whole.sender_id)) = sellers.alias
         and {{ held_at('sellers') }}
+    where whole.action_code <> 'replace'
+    group by all
+),
+
+-- An order sent in place of one takes back what its sender ordered before under the number and it lists no more, whatever became of the
+-- lines that it lists.
+dropped as (
+    select
+        whole.order_number, before.item_id, 'cancelled', whole.said_date, 0, null, null, null, null, null, null, null,
+        sets.set_rank, whole.segment_no, whole.line_no, arg_min(before.set_rank, (earlier.available_at_utc, before.set_rank)), null, null
+    from {{ ref('stg_edi__whole_orders') }} as whole
+    inner join {{ ref('int_sets_ranked') }} as sets
+        on whole.document_id = sets.document_id and whole.interchange_no = sets.interchange_no and whole.set_no = sets.set_no
+    inner join {{ ref('int_order_lines_conformed') }} as before
+        on whole.order_number = before.order_number and before.set_rank < sets.set_rank and before.reject_code is null
+    inner join {{ ref('int_sets_ranked') }} as earlier on before.set_rank = earlier.set_rank and sets.sender_id = earlier.sender_id
+    left join {{ ref('int_order_lines_conformed') }} as listed
+        on sets.set_rank = listed.set_rank and before.order_number = listed.order_number and before.item_id = listed.item_id
+    where whole.action_code = 'replace' and listed.item_id is null
     group by all
 ),
 
@@ -133,6 +152,7 @@ travelled as (
 events as (
     select * from ordered
     union all select * from wholly where also_rank is not null
+    union all select * from dropped
     union all select * from confirmed
     union all select * from shipped
     union all select * from received
