@@ -25,7 +25,7 @@ from aios_assets import (
 )
 from aios_assets.cli_common import emit, handle_errors, note, parse_day
 from aios_assets.contracts.errors import UsageError
-from aios_assets.settings import Settings
+from aios_assets.settings import Settings, quiet_libraries
 
 SHOWN_LINES = 20
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
@@ -62,6 +62,7 @@ def settings() -> Settings:
     """
     from pydantic import ValidationError
 
+    quiet_libraries()
     try:
         return Settings()
     except ValidationError as error:
@@ -198,11 +199,10 @@ def ingest(
 ) -> None:
     """Take documents into the raw store now; the next run reads them."""
     from aios_assets.night import only_one, prepare_home
+    from aios_assets.resources.handles import world_of
 
     conf = settings()
     prepare_home(conf)
-    from aios_assets.definitions import world_of  # writes into the home, so it comes after the check of it
-
     with only_one(conf):
         emit(world_of(conf).take_paths(paths, as_sent=as_sent), as_json)
 
@@ -217,11 +217,10 @@ def import_file(
 ) -> None:
     """Import sales, stock, orders, receipts or items from a CSV or Parquet file."""
     from aios_assets.night import only_one, prepare_home
+    from aios_assets.resources.handles import world_of
 
     conf = settings()
     prepare_home(conf)
-    from aios_assets.definitions import world_of  # writes into the home, so it comes after the check of it
-
     with only_one(conf):
         result = world_of(conf).import_file(kind, file, mapping)
     lines = [] if as_json else result.pop("lines")

@@ -180,9 +180,9 @@ def _register(
     from aios_assets.assets.glue_promotion import judge_registered
     from aios_assets.cli import settings
     from aios_assets.cli_model import instant_of_change
-    from aios_assets.definitions import world_of
     from aios_assets.night import only_one
     from aios_assets.nights import newest_night
+    from aios_assets.resources.handles import world_of
 
     def recipe(since: date) -> TrainedModel:
         return _train(replace(experiment, as_of=since), conf, lake, versions)

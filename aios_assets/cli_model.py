@@ -292,7 +292,7 @@ def _settings() -> Settings:
 
 
 def _world() -> World:
-    from aios_assets.definitions import world_of
+    from aios_assets.resources.handles import world_of
 
     return world_of(_settings())
 

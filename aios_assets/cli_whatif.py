@@ -117,7 +117,7 @@ def _parent() -> Path:
 
 def _world() -> World:
     from aios_assets.cli import settings
-    from aios_assets.definitions import world_of
+    from aios_assets.resources.handles import world_of
 
     return world_of(settings())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from aios_assets.settings import Settings, check_variables, quiet_libraries
@@ -33,7 +32,7 @@ from aios_assets.automation.schedules import nightly_schedule  # noqa: E402
 from aios_assets.automation.sensors import inbox_sensor, killed_runs_sensor, retrain_sensor, rollback_sensor  # noqa: E402
 from aios_assets.checks import ALL_CHECKS  # noqa: E402
 from aios_assets.resources.dbt import dbt_resource  # noqa: E402
-from aios_assets.resources.handles import World  # noqa: E402
+from aios_assets.resources.handles import world_of  # noqa: E402
 
 STAGES = [
     s1_ingest_documents,
@@ -49,29 +48,6 @@ STAGES = [
     s7_shadow,
     s8_monitor,
 ]
-
-
-def world_of(settings: Settings) -> World:
-    """The handles that assets hold, from settings."""
-    return World(
-        home=str(settings.home.resolve()),
-        inbox_path=str(Path(settings.inbox_path).resolve()),
-        business_tz=settings.business_tz,
-        cutoff_hour=settings.cutoff.hour,
-        cutoff_minute=settings.cutoff.minute,
-        tracking_uri=settings.tracking_uri,
-        seed=settings.seed,
-        document_cap_mb=settings.document_cap_mb,
-        edi_max_segment_kb=settings.edi_max_segment_kb,
-        edi_max_sets=settings.edi_max_sets,
-        pages_url=settings.pages_url,
-        retrain_every_days=settings.retrain_every_days,
-        training_days=settings.training_days,
-        engine=settings.engine,
-        sandbox_root=str(settings.sandbox_root.resolve()) if settings.is_sandbox else "",
-        training_stride_days=settings.training_stride_days,
-        own_ids=settings.own_ids,
-    )
 
 
 def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -> Definitions:

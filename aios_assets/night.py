@@ -166,12 +166,14 @@ def run_night(
         ConflictError: another run is under way.
     """
     with only_one(settings):
-        from aios_assets.definitions import build_defs, world_of
+        from aios_assets.resources.handles import world_of
 
         world = world_of(settings)
         waiting = world.waiting_documents(last.isoformat())
         if not force and first == last and is_complete(settings, last, waiting.fingerprint):
             return NightResult(first, last, "", True)
+        from aios_assets.definitions import build_defs  # the models are parsed for it where nobody did so before
+
         before = table_versions(settings)
         if job_name == "nightly":
             _note_begun(settings, last, None)

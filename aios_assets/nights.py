@@ -56,7 +56,7 @@ def business_day(settings: Settings) -> date:
     closed = _closed_day(settings)
     if settings.is_sandbox:
         return closed
-    from aios_assets.definitions import world_of
+    from aios_assets.resources.handles import world_of
 
     world = world_of(settings)
     cutoff = world.cutoff(closed)

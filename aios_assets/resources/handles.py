@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aios_assets.resources.feature_store import Features
     from aios_assets.resources.inbox import Inbox
     from aios_assets.resources.lake import Lake
+    from aios_assets.settings import Settings
     from ml.tracking import Tracking
 
 
@@ -38,7 +39,7 @@ class Waiting:
 
 
 class World(ConfigurableResource[Any]):
-    """Every handle an asset may hold, built from settings by `definitions` alone.
+    """Every handle an asset may hold, built from settings by `world_of` alone.
 
     Attributes:
         home: folder of lake, registry, feature store and reports.
@@ -304,3 +305,26 @@ class World(ConfigurableResource[Any]):
         """Delta version of every table a model is made from."""
         names = ("fct_demand_daily", "fct_order_events", "feat_item_site__demand", "feat_item__attributes")
         return {name: self.lake.version(name) for name in names}
+
+
+def world_of(settings: Settings) -> World:
+    """The handles that assets hold, from settings."""
+    return World(
+        home=str(settings.home.resolve()),
+        inbox_path=str(Path(settings.inbox_path).resolve()),
+        business_tz=settings.business_tz,
+        cutoff_hour=settings.cutoff.hour,
+        cutoff_minute=settings.cutoff.minute,
+        tracking_uri=settings.tracking_uri,
+        seed=settings.seed,
+        document_cap_mb=settings.document_cap_mb,
+        edi_max_segment_kb=settings.edi_max_segment_kb,
+        edi_max_sets=settings.edi_max_sets,
+        pages_url=settings.pages_url,
+        retrain_every_days=settings.retrain_every_days,
+        training_days=settings.training_days,
+        engine=settings.engine,
+        sandbox_root=str(settings.sandbox_root.resolve()) if settings.is_sandbox else "",
+        training_stride_days=settings.training_stride_days,
+        own_ids=settings.own_ids,
+    )

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from aios_assets.cli_experiment import app
 from aios_assets.cli_model import app as model_app
 from aios_assets.contracts.mart_tables import FCT_DEMAND_DAILY
-from aios_assets.definitions import world_of
 from aios_assets.resources.clock import business_cutoff
+from aios_assets.resources.handles import world_of
 from aios_assets.resources.lake import Lake
 from aios_assets.settings import Settings
 from ml.features import demand_features
