@@ -34,7 +34,9 @@ FCT_DEMAND_DAILY = Table(
         Column("returns_qty_ea", "f64", "units returned by customers", unit="ea", low=0),
         Column("closing_qty_ea", "f64", "on hand at close", unit="ea", low=0, null_means="not reported"),
         Column("is_stockout", "bool", "closing stock is zero: sales may understate demand"),
-        Column("price_usd", "f64", "selling price reported", unit="usd", null_means="not reported"),
+        Column(
+            "price_usd", "f64", "selling price reported", unit="usd", null_means="not reported, or in another currency"
+        ),
         Column(
             "is_suspect", "bool", "the report looks off by the item's pack (see int_findings_detected); kept as sent"
         ),
@@ -141,7 +143,7 @@ FCT_PURCHASE_ORDER_LINES = Table(
             unit="ea",
             low=0,
         ),
-        Column("unit_price_usd", "f64", "price per each", unit="usd", null_means="not stated"),
+        Column("unit_price_usd", "f64", "price per each", unit="usd", null_means="not stated, or in another currency"),
         Column("carrier_id", "str", "carrier", null_means="not shipped"),
         Column("shipment_id", "str", "latest shipment", null_means="not shipped"),
         Column("is_cancelled", "bool", "cancelled or deleted, or no longer ordered for this site"),
@@ -190,7 +192,7 @@ FCT_ORDER_EVENTS = Table(
             "number of the shipment notice or receipt: a later notice of that number supersedes it",
             null_means="no such notice",
         ),
-        Column("unit_price_usd", "f64", "price per each", unit="usd", null_means="not stated"),
+        Column("unit_price_usd", "f64", "price per each", unit="usd", null_means="not stated, or in another currency"),
         Column("document_id", "str", "raw document"),
         Column("set_no", "i32", "its transaction set"),
         Column("segment_no", "i32", "its segment"),

@@ -223,6 +223,9 @@ def test_a_price_in_another_currency_is_no_price_in_ours(lake: Lake) -> None:
     assert {r["demand_date"]: r["price_usd"] for r in sold} == {day(0): None, day(3): 9.0, day(4): None}
     raw = lake.read("raw_edi__order_lines").drop_nulls("currency_code")
     assert sorted(raw["currency_code"]) == ["EUR", "USD"] and raw["unit_price"].to_list() == [2.0, 2.0]
+    told = sorted(rows(lake, "int_findings_detected", kind_code="foreign_currency"), key=lambda r: r["finding_date"])
+    assert [(r["finding_date"], r["subject"], r["value"]) for r in told] == [(day(0), "EUR", 1.0), (day(4), "EUR", 1.0)]
+    assert "prices in EUR (lines: 1, senders: 1) are left out" in told[0]["reason"]
 
 
 def test_what_is_said_of_a_whole_order_is_said_of_each_line_once_both_are_known(lake: Lake) -> None:

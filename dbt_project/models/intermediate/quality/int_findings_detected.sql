@@ -274,6 +274,36 @@ tests as (
     group by sender_id, {{ known_day('available_at_utc') }}
 ),
 
+-- Of every order line and sale: staging holds what messages are about to count, test interchanges left out.
+priced as (
+    {% for source in ['order_lines', 'product_activity'] %}
+    select sender_id, document_id, available_at_utc, currency_code
+    from {{ ref('stg_edi__' ~ source) }}
+    where unit_price is not null and {{ is_foreign() }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+-- One line per currency and night: a network that trades in it says so with every message.
+foreign_currency as (
+    select
+        'foreign_currency' as kind_code,
+        {{ known_day('available_at_utc') }} as finding_date,
+        cast(null as varchar) as item_id,
+        cast(null as varchar) as site_id,
+        currency_code as subject,
+        cast(count(*) as double) as value,
+        cast(null as double) as expected_value,
+        cast(null as double) as money_at_risk_usd,
+        concat('prices in ', currency_code, ' (lines: ', count(*), ', senders: ', count(distinct sender_id),
+            ') are left out, for no rate of exchange is known here; money is counted with costs and prices of the master files alone') as reason,
+        arg_min(document_id, (available_at_utc, document_id)) as document_id,
+        max(available_at_utc) as available_at_utc,
+        cast(null as timestamptz) as superseded_at_utc
+    from priced
+    group by currency_code, {{ known_day('available_at_utc') }}
+),
+
 found as (
     select * from rejected
     union all select * from suspected
@@ -284,6 +314,7 @@ found as (
     union all select * from spread
     union all select * from stores_differ
     union all select * from tests
+    union all select * from foreign_currency
 )
 
 select
