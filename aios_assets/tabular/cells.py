@@ -17,6 +17,9 @@ _SPACES = (
 )
 _FIRST_YEAR = 1900
 _TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
+_REAL = ("f64", "f32")
+_COMMA = r"^[+-]?\d+,\d+$"
+_COMMA_TODO = "write it with a decimal point, or import the file with `decimal_comma: true` in its mapping"
 _WANTED = {
     "i32": "a whole number", "i64": "a whole number", "f64": "a number", "f32": "a number", "date": "a date",
     "ts": "an instant", "bool": "true or false", "str": "text",
@@ -56,7 +59,10 @@ def typed(
     """
     text = rows.get_column(source)
     values = _parse(text, column, mapping).alias(column.name)
-    faults = _faults(rows, source, text.is_not_null() & values.is_null(), "wrong_type", _reads(column, mapping))
+    wrong, reads = text.is_not_null() & values.is_null(), _reads(column, mapping)
+    comma = wrong & text.str.contains(_COMMA).fill_null(False) & (column.type in _REAL and not mapping.decimal_comma)
+    faults = _faults(rows, source, wrong & ~comma, "wrong_type", reads)
+    faults += _faults(rows, source, comma, "wrong_type", f"{reads}; {_COMMA_TODO}")
     if column.type == "date":
         early = (values.dt.year() < _FIRST_YEAR).fill_null(False)
         why = f"is a day before {_FIRST_YEAR}; write years with four digits, or use %y in date_format"

@@ -92,6 +92,10 @@ def test_master_rows_conform() -> None:
         (",6,1,", "column 'item_id': is empty"),
         ("C,6,-1,", "column 'unit_cost_usd': '-1' is negative"),
         ("C,6,nan,", "'nan' is not a number"),
+        (
+            'C,6,"4,28",',
+            "'4,28' is not a number; write it with a decimal point, or import the file with `decimal_comma: true`",
+        ),
         ("C,6,1e400,", "'1e400' is not a number"),
         ("C,6,1,31.01.2026", "'31.01.2026' is no date of the form %Y-%m-%d"),
         ("C,6,1,2026-02-30", "no date"),
