@@ -83,19 +83,23 @@ def _further_numbers(view: View) -> pl.DataFrame:
 
 _TIMED = ("203", "204", "205", "303", "304")
 _SHORT = ("201", "202", "301", "302")
+# Periods whose ends are CCYYMMDD, with a time in 719, and YYMMDD, with a time in 713.
+_SPANS, _SHORT_SPANS = ("711", "718", "719"), ("713", "717")
 
 
 def dtm(view: View) -> pl.DataFrame:
     """DTM rows with kind, day (CCYYMMDD or YYMMDD), until (end of a period) and instant (CCYYMMDDHHMM…), zone left out.
 
-    Source: UN/EDIFACT 2379: 101 YYMMDD, 102 CCYYMMDD, 201 to 205 with time, 301 to 304 and 205 with time and zone, 718 a period, 610 a month.
+    Source: UN/EDIFACT 2379: 101 YYMMDD, 102 CCYYMMDD, 201 to 205 with time, 301 to 304 and 205 with time and zone, 711 to 719 a period,
+    610 a month.
     """
     found = view.pick("DTM", kind=(1, 1), value=(1, 2), form=(1, 3))
     value, form = pl.col("value"), pl.col("form")
     long = form.is_in(list(_TIMED)) | form.is_null() & (value.str.len_bytes() >= 12)
     short = form.is_in(list(_SHORT))
-    span = form.is_in(["718", "713"])
+    span, short_span = form.is_in(list(_SPANS)), form.is_in(list(_SHORT_SPANS))
     plain = value.str.replace_all("-", "")
+    end = plain.str.tail(plain.str.len_bytes() // 2)
     return found.with_columns(
         day=pl.when(long)
         .then(value.str.head(8))
@@ -103,10 +107,12 @@ def dtm(view: View) -> pl.DataFrame:
         .then(value.str.head(6))
         .when(span)
         .then(plain.str.head(8))
+        .when(short_span)
+        .then(plain.str.head(6))
         .when(form == "610")
         .then(value + "01")
         .otherwise("value"),
-        until=pl.when(span).then(plain.str.tail(plain.str.len_bytes() // 2).str.head(8)),
+        until=pl.when(span).then(end.str.head(8)).when(short_span).then(end.str.head(6)),
         instant=pl.when(form.is_in(["203", "205", "303"]))
         .then(value.str.head(12))
         .when(form.is_in(["204", "304"]))

@@ -134,7 +134,7 @@ def _directed(qty: pl.DataFrame, view: View) -> pl.DataFrame:
 
 def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
     """Day or period: of the line, else of its place (what stands between LOC and LIN), else of the message."""
-    found = dtm(view).select("row", "set", "line", "kind", "day", "until")
+    found = _with_ends(dtm(view).select("row", "set", "line", "kind", "day", "until"))
     for scope, frame in (("line", lines(found)), ("set", header(found))):
         for kind in ("356", "357", "90", "91", "137"):
             hit = frame.filter(pl.col("kind") == kind)
@@ -154,13 +154,25 @@ def _sold_on(base: pl.DataFrame, view: View) -> pl.DataFrame:
     end = pl.coalesce("line_357", "line_91", single, "set_357", "set_91", "until", "set_137")
     start = pl.coalesce(
         "line_90",
+        "line_356",
         pl.when(pl.col("set_357").is_not_null()).then("set_356"),
-        pl.when(single.is_null()).then("set_90"),
-        "day",
+        pl.when(single.is_null()).then(pl.coalesce("set_90", "day")),
     )
     return base.with_columns(activity_date=end).with_columns(
         period_start_date=pl.when(start != pl.col("activity_date")).then(start)
     )
+
+
+def _with_ends(found: pl.DataFrame) -> pl.DataFrame:
+    """DTM rows, and of each sales period in one piece (356 with 711 to 719) its end as a row of its own (357).
+
+    A single day behind such a period ends it: there the end is null.
+    """
+    sold = found.filter(pl.col("kind") == "356")
+    spans = sold.filter(pl.col("until").is_not_null())["set"].unique()
+    ends = sold.filter(pl.col("set").is_in(spans.implode()))
+    ends = ends.with_columns(kind=pl.lit("357"), day="until").filter(pl.col("day").is_not_null() | (pl.col("line") < 0))
+    return pl.concat([found, ends]).sort("row", maintain_order=True)
 
 
 def _held_at(base: pl.DataFrame, inner: View, sender: pl.DataFrame) -> pl.DataFrame:

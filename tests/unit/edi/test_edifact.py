@@ -411,3 +411,57 @@ def test_a_credit_note_takes_back(document: str, stated: str, want: float) -> No
 def test_a_credit_memo_takes_back(kind: str, stated: str, want: float) -> None:
     said = x12("810", f"BIG*20260103*I1**P1***{kind}", f"IT1*1*{stated}*EA*2**IN*A", "TDS*1000")
     assert [r["quantity"] for r in one(said, "invoice_lines")] == [want]
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("711", "2026101220261018"),
+        ("713", "26101205302610181200"),
+        ("717", "261012261018"),
+        ("718", "20261012-20261018"),
+        ("719", "202610120530202610181200"),
+    ],
+)
+def test_a_period_begins_and_ends_on_the_days_it_names(form: str, value: str) -> None:
+    """UN/EDIFACT 2379; read as CCYYMMDD, a 713 of 12 October, half past five, was the fifth of December 2610."""
+    sold = edifact(
+        "SLSRPT",
+        "BGM+73+S1+9",
+        "DTM+137:20261019:102",
+        "LOC+162+S1::9",
+        f"DTM+356:{value}:{form}",
+        "LIN+1++A:IN",
+        "QTY+153:3",
+    )
+    sent = edifact(
+        "DESADV",
+        "BGM+351+D1+9",
+        "DTM+137:20261011:102",
+        f"DTM+17:{value}:{form}",
+        "RFF+ON:P1",
+        "LIN+1++A:IN",
+        "QTY+12:3",
+        control="2",
+    )
+    batch = read_documents(frame(sold, sent))
+    assert batch.rejects.is_empty()
+    days = batch.facts["raw_edi__product_activity"].select("period_start_date", "activity_date").rows()
+    assert days == [(date(2026, 10, 12), date(2026, 10, 18))]
+    assert batch.facts["raw_edi__shipment_lines"]["expected_date"].to_list() == [date(2026, 10, 12)]
+
+
+def test_a_place_or_line_with_a_day_of_its_own_is_not_of_the_period_before_it() -> None:
+    week, one_day, other = "DTM+356:2026101220261018:718", "DTM+356:20261019:102", "DTM+356:2026100520261011:718"
+    said = edifact(
+        "SLSRPT", "BGM+73+S1+9", "DTM+137:20261020:102", week, "LOC+162+S1::9", "LIN+1++A:IN", "QTY+153:1",
+        "LOC+162+S2::9", one_day, "LIN+2++A:IN", "QTY+153:2", "LIN+3++B:IN", other, "QTY+153:3", "LIN+4++C:IN", "QTY+153:4",
+    )  # fmt: skip
+    batch = read_documents(frame(said))
+    columns = ("site_id", "quantity", "period_start_date", "activity_date")
+    assert batch.facts["raw_edi__product_activity"].select(columns).sort("quantity").rows() == [
+        ("S1", 1.0, date(2026, 10, 12), date(2026, 10, 18)),
+        ("S2", 2.0, None, date(2026, 10, 19)),
+        ("S2", 3.0, date(2026, 10, 5), date(2026, 10, 11)),
+        ("S2", 4.0, None, date(2026, 10, 19)),
+    ]
