@@ -195,16 +195,22 @@ def ingest(
     as_sent: Annotated[
         bool, typer.Option("--as-sent", help="before the first night: EDI counts as known when its envelope was sent")
     ] = False,
+    sent_in: Annotated[
+        str | None,
+        typer.Option(help="with --as-sent: time zone of the clocks in the envelopes, such as Europe/Berlin; else UTC"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Take documents into the raw store now; the next run reads them."""
     from aios_assets.night import only_one, prepare_home
     from aios_assets.resources.handles import world_of
 
+    if sent_in is not None and not as_sent:
+        raise UsageError("--sent-in says how to read envelopes, which --as-sent asks for", todo="give both, or neither")
     conf = settings()
     prepare_home(conf)
     with only_one(conf):
-        emit(world_of(conf).take_paths(paths, as_sent=as_sent), as_json)
+        emit(world_of(conf).take_paths(paths, sent_in=(sent_in or "UTC") if as_sent else None), as_json)
 
 
 @app.command(name="import")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import polars as pl
 
@@ -69,13 +70,24 @@ def to_utc(frame: pl.DataFrame, at: str, zone: str) -> pl.DataFrame:
     moved = pl.col(at) - pl.duration(minutes=minutes)
     naive = pl.col(at).dt.replace_time_zone(None)
     for code in sorted(set(frame[zone].drop_nulls()) & set(PLACES)):
-        here = naive.dt.replace_time_zone(PLACES[code], ambiguous="earliest", non_existent="null")
-        before = (naive - pl.duration(hours=2)).dt.replace_time_zone(
-            PLACES[code], ambiguous="earliest", non_existent="null"
-        )
-        there = pl.coalesce(here, before + pl.duration(hours=2)).dt.convert_time_zone("UTC")
+        there = shown_in(PLACES[code], naive)
         moved = pl.when(pl.col(zone) == code).then(there).otherwise(moved)
     return frame.with_columns(moved.alias(at))
+
+
+def shown_in(place: str, naive: pl.Expr, twice: Literal["earliest", "latest"] = "earliest") -> pl.Expr:
+    """Instants (UTC) at which the clocks of a place showed a time; one that they skip is taken with the offset from before the change.
+
+    Args:
+        place: name of the time zone.
+        naive: times without a zone.
+        twice: which is meant of an hour that they show twice.
+    """
+    here, before = (
+        at.dt.replace_time_zone(place, ambiguous=twice, non_existent="null")
+        for at in (naive, naive - pl.duration(hours=2))
+    )
+    return pl.coalesce(here, before + pl.duration(hours=2)).dt.convert_time_zone("UTC")
 
 
 def in_utc(typed: Typed, base: pl.DataFrame) -> Typed:

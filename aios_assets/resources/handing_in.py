@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
@@ -23,27 +24,30 @@ if TYPE_CHECKING:
     from aios_assets.tabular import Mapping
 
 
-def take_paths(lake: Lake, paths: list[Path], cap_bytes: int, *, as_sent: bool = False) -> list[dict[str, Any]]:
+def take_paths(lake: Lake, paths: list[Path], cap_bytes: int, *, sent_in: str | None = None) -> list[dict[str, Any]]:
     """Store files and folders now, whatever inbox is set.
 
     Args:
         lake: where they go.
         paths: files and folders.
         cap_bytes: largest document taken.
-        as_sent: an archive of before the first night: EDI documents count as known when their envelopes say they were sent.
+        sent_in: an archive of before the first night: EDI documents count as known when their envelopes say they were sent, by the
+            clocks of this time zone. None: they count as known when they came.
 
     Returns:
-        One row per path: files, documents new, problems; with `as_sent` also how many were dated by their envelopes.
+        One row per path: files, documents new, problems; with `sent_in` also how many were dated by their envelopes.
 
     Raises:
         BadInputError: a path does not exist or cannot be read, a file is larger than is taken, or an archive comes after the
             first night.
+        UsageError: there is no such time zone.
     """
-    if as_sent:
+    if sent_in is not None:
+        _check_zone(sent_in)
         _refuse_after_a_night(lake, str(paths[0]), "leave out --as-sent")
     result = []
     for path in paths:
-        dating = _Dating() if as_sent else None
+        dating = None if sent_in is None else _Dating(sent_in)
         row: dict[str, Any] = {"path": str(path)}
         if path.is_dir():
             taken = Inbox(path, cap_bytes=cap_bytes).take(lake, now_utc(), known_as=dating)
@@ -57,26 +61,37 @@ def take_paths(lake: Lake, paths: list[Path], cap_bytes: int, *, as_sent: bool =
 class _Dating:
     """`dated_by_envelope`, and how many documents it dated so far."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, sent_in: str) -> None:
+        self.sent_in, self.count = sent_in, 0
 
     def __call__(self, documents: pl.DataFrame) -> pl.DataFrame:
-        dated = dated_by_envelope(documents)
+        dated = dated_by_envelope(documents, self.sent_in)
         self.count += int((dated["available_at_utc"] != documents["available_at_utc"]).sum())
         return dated
 
 
-def dated_by_envelope(documents: pl.DataFrame) -> pl.DataFrame:
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise UsageError(f"there is no time zone '{name}'", todo="write it as Europe/Berlin or UTC") from error
+
+
+def dated_by_envelope(documents: pl.DataFrame, sent_in: str = "UTC") -> pl.DataFrame:
     """Documents, each EDI one known when the newest of its envelopes was sent, and none later than its file came.
 
     Args:
         documents: rows of `raw_edi__documents`; a document without a date in its envelope, and every other kind, stays as it is.
+        sent_in: time zone whose clocks the envelopes show; of an hour that these show twice the second is meant, so that nothing
+            counts as known too early.
     """
     from aios_assets.edi import read_documents
+    from aios_assets.edi.zones import shown_in
 
     edi = documents.filter(pl.col("kind_code").is_in(["x12", "edifact"]))
     sent = read_documents(edi, apart=True).interchanges.group_by("document_id").agg(pl.col("sent_at_utc").max())
-    known = pl.min_horizontal("available_at_utc", "sent_at_utc")
+    at = shown_in(sent_in, pl.col("sent_at_utc").dt.replace_time_zone(None), twice="latest")
+    known = pl.min_horizontal("available_at_utc", at)
     return (
         documents.join(sent, on="document_id", how="left", maintain_order="left")
         .with_columns(available_at_utc=known, available_month=known.dt.strftime("%Y-%m"))

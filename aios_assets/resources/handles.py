@@ -194,11 +194,11 @@ class World(ConfigurableResource[Any]):
         later = self.lake.scan("raw_edi__documents").filter(pl.col("available_at_utc") > instant)
         return bool(later.select(pl.len()).collect().item())
 
-    def take_paths(self, paths: list[Path], *, as_sent: bool = False) -> list[dict[str, Any]]:
+    def take_paths(self, paths: list[Path], *, sent_in: str | None = None) -> list[dict[str, Any]]:
         """Store files and folders that a person names; see `handing_in.take_paths`."""
         from aios_assets.resources.handing_in import take_paths
 
-        return take_paths(self.lake, paths, self.document_cap_mb * 1_000_000, as_sent=as_sent)
+        return take_paths(self.lake, paths, self.document_cap_mb * 1_000_000, sent_in=sent_in)
 
     def import_file(self, kind: str, path: Path, mapping: Path | None) -> dict[str, Any]:
         """Store a file with its mapping; see `handing_in.import_file`."""

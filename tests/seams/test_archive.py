@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from aios_assets.contracts.errors import BadInputError
+from aios_assets.contracts.errors import BadInputError, UsageError
 from aios_assets.contracts.gates import Evidence, Limit, judge, verdict_frame
 from aios_assets.resources.handing_in import take_paths
 from aios_assets.resources.lake import Lake
@@ -42,7 +42,7 @@ def test_documents_of_an_archive_were_known_when_they_were_sent_and_masters_when
     put(archive / "master/items/items.csv", "item_id,pack_ea\nA,6\n")
     put(tmp_path / "single/5.edi", interchange(5, "260108 0900"))
     put(tmp_path / "single/other.edi", interchange(6, "260109 0900"))
-    told = take_paths(lake, [archive, tmp_path / "single/5.edi"], 1_000_000, as_sent=True)
+    told = take_paths(lake, [archive, tmp_path / "single/5.edi"], 1_000_000, sent_in="UTC")
     assert [(t["files"], t["new"], t["dated"]) for t in told] == [(5, 5, 2), (1, 1, 1)]
     documents = lake.read("raw_edi__documents").sort("source_uri")
     assert dict(documents.select("source_uri", "available_at_utc").iter_rows()) == {
@@ -51,8 +51,23 @@ def test_documents_of_an_archive_were_known_when_they_were_sent_and_masters_when
     }  # fmt: skip
     assert (documents["available_month"] == documents["available_at_utc"].dt.strftime("%Y-%m")).all()
     assert lake.read("raw_edi__deliveries")["available_at_utc"].unique().to_list() == [COPIED]
-    again = take_paths(lake, [archive], 1_000_000, as_sent=True)
+    again = take_paths(lake, [archive], 1_000_000, sent_in="UTC")
     assert [(t["files"], t["new"]) for t in again] == [(5, 0)]
+
+
+def test_clocks_of_an_archive_may_show_local_time(tmp_path: Path) -> None:
+    """Winter, summer, an hour that is skipped, and one that comes twice: nothing counts as known before it was."""
+    lake, shown = Lake(tmp_path / "lake"), ("260105 0300", "260605 0300", "260308 0230", "251102 0130")
+    for n, when in enumerate(shown, 1):
+        put(tmp_path / f"archive/{n}.edi", interchange(n, when))
+    take_paths(lake, [tmp_path / "archive"], 1_000_000, sent_in="America/New_York")
+    documents = lake.read("raw_edi__documents").sort("source_uri")
+    assert documents["available_at_utc"].to_list() == [
+        datetime(2026, 1, 5, 8, tzinfo=UTC), min(COPIED, datetime(2026, 6, 5, 7, tzinfo=UTC)),
+        datetime(2026, 3, 8, 7, 30, tzinfo=UTC), datetime(2025, 11, 2, 6, 30, tzinfo=UTC),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="there is no time zone 'Berlin'"):
+        take_paths(lake, [tmp_path / "archive"], 1_000_000, sent_in="Berlin")
 
 
 def test_an_archive_is_refused_once_a_night_could_have_known_it(tmp_path: Path) -> None:
@@ -62,6 +77,6 @@ def test_an_archive_is_refused_once_a_night_could_have_known_it(tmp_path: Path) 
     verdict = judge(limit, Evidence(0.0, 1, day), subject="actuals", as_of=day)
     lake.write("mon_gate_verdicts", verdict_frame([verdict], available_at_utc=COPIED), window=(day, day + timedelta(1)))
     with pytest.raises(BadInputError, match="a night was run already"):
-        take_paths(lake, [tmp_path / "archive"], 1_000_000, as_sent=True)
+        take_paths(lake, [tmp_path / "archive"], 1_000_000, sent_in="UTC")
     assert take_paths(lake, [tmp_path / "archive"], 1_000_000)[0]["new"] == 1
     assert lake.read("raw_edi__documents").select(pl.col("available_at_utc").max()).item() == COPIED
