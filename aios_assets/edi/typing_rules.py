@@ -201,6 +201,20 @@ def ask(typed: Typed, asked: pl.DataFrame, key: str, words: str, code: str) -> T
     return replace(typed, facts=facts.drop("asks"))
 
 
+def wait_for_lines(whole: Typed, typed: Typed, number: str, words: str) -> Typed:
+    """Replacements of which a line was set aside wait for a person: what cannot be read would count no more.
+
+    Args:
+        whole: what messages do to all of a document; those with action_code `replace` put their lines in the place of all of it.
+        typed: the lines of the same messages.
+        number: column with the document's number.
+        words: why it waits, with a place for the number.
+    """
+    broken = pl.concat([typed.rejects["set"], typed.facts.filter(pl.col("soft").is_not_null())["set"]]).unique()
+    waits = whole.facts.filter(pl.col("set").is_in(broken.implode()), pl.col("action_code") == "replace")
+    return ask(whole, waits.with_columns(asks=say(words, number)), "set", "asks", CANCELLED)
+
+
 def _reject(bad: pl.DataFrame, checks: list[_Check], standard: str) -> pl.DataFrame:
     out = []
     for n, check in enumerate(checks if bad.height else ()):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_WHOLE_ORDERS
-from aios_assets.edi.typing_rules import CANCELLED, Typed, ask, finish
+from aios_assets.edi.typing_rules import Typed, finish, wait_for_lines
 from aios_assets.edi.view import View, header
-from aios_assets.edi.words import say
 
 # X12 353 of BEG01 and BCH01, 587 of BAK02 and BCA02; EDIFACT 1225 and 4343 of BGM (NA asks for no answer, and is none).
 X12_CANCELS, EDIFACT_CANCELS = ("01", "03", "17"), ("1", "3", "17")
@@ -38,13 +37,6 @@ def whole_orders(view: View, opener: str, head: pl.DataFrame, standard: str = "X
 
 
 def waiting(whole: Typed, typed: Typed) -> Typed:
-    """Replacements of which a line was set aside wait for a person: what cannot be read would be ordered no more.
-
-    Args:
-        whole: what `whole_orders` returns.
-        typed: the lines of the same messages.
-    """
-    broken = pl.concat([typed.rejects["set"], typed.facts.filter(pl.col("soft").is_not_null())["set"]]).unique()
-    waits = whole.facts.filter(pl.col("set").is_in(broken.implode()), pl.col("action_code") == "replace")
+    """What `whole_orders` returns, of which replacements with a line set aside (`typed`) wait for a person."""
     words = "lines of the replacement of order {} were set aside: what it no longer lists stays on order, release it to order it no more"
-    return ask(whole, waits.with_columns(asks=say(words, "order_number")), "set", "asks", CANCELLED)
+    return wait_for_lines(whole, typed, "order_number", words)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from aios_assets.contracts.edi_tables import RAW_EDI_WHOLE_NOTICES
-from aios_assets.edi.typing_rules import CANCELLED, REJECT_CANDIDATES, Typed, ask, finish
+from aios_assets.edi.typing_rules import CANCELLED, REJECT_CANDIDATES, Typed, ask, finish, wait_for_lines
 from aios_assets.edi.view import attach
 from aios_assets.edi.words import say
 
@@ -102,10 +102,8 @@ def whole_notices(
     typed = _told(typed, bare.filter(pl.col("number").is_null()))
     said = said.with_columns(notice_code=pl.lit(notice_code)).rename({"number": "notice_id"})
     whole = finish(RAW_EDI_WHOLE_NOTICES, said, {}, standard=purposes.standard)
-    broken = pl.concat([typed.rejects["set"], typed.facts.filter(pl.col("soft").is_not_null())["set"]]).unique()
     words = "lines of the replacement of {} were set aside: what it no longer lists still counts, release it to count it no more"
-    waits = said.filter(pl.col("set").is_in(broken.implode()), action_code="replace")
-    return [typed, ask(whole, waits.with_columns(asks=say(words, "notice_id")), "set", "asks", CANCELLED)]
+    return [typed, wait_for_lines(whole, typed, "notice_id", words)]
 
 
 def _told(typed: Typed, bare: pl.DataFrame) -> Typed:
