@@ -298,6 +298,13 @@ RAW_EDI_DELIVERY_SCHEDULES = _fact(
     (
         Column("schedule_id", "str", "number of the schedule or release"),
         Column("issued_date", "date", "date of the schedule"),
+        Column(
+            "action_code",
+            "str",
+            "what the schedule does with it (X12 353; EDIFACT 1225 and 1229)",
+            codes=("new", "change", "replace", "delete", "cancel"),
+            null_means="read before it was kept",
+        ),
         Column("ship_to_site_id", "str", "receiving site", null_means="not named"),
         *_ITEM,
         *_QTY,

@@ -1,4 +1,4 @@
-"""More EDIFACT messages to facts: DELFOR, DELJIT, IFTMIN, PRICAT, REMADV, APERAK."""
+"""More EDIFACT messages to facts: IFTMIN, PRICAT, REMADV, APERAK."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import polars as pl
 
 from aios_assets.contracts.edi_tables import (
     RAW_EDI_APPLICATION_ADVICES,
-    RAW_EDI_DELIVERY_SCHEDULES,
     RAW_EDI_LOAD_STOPS,
     RAW_EDI_PRICE_LINES,
     RAW_EDI_REMITTANCE_LINES,
@@ -23,39 +22,6 @@ from aios_assets.edi.edifact_orders import (
 from aios_assets.edi.price_basis import edifact_per_unit
 from aios_assets.edi.typing_rules import Typed, finish, with_number
 from aios_assets.edi.view import View, attach, having, header, lines, numbered, priced, scoped
-
-_WANTED = ("2", "64", "63", "10", "69", "17", "61", "194", "158")
-# Cumulated and received quantities of a call-off repeat what other messages said.
-_NOT_WANTED = ("70", "71", "78", "79", "12", "48", "3", "194")
-
-
-def schedules(view: View) -> list[Typed]:
-    """DELFOR and DELJIT to delivery schedules: one row per QTY that asks for goods, its date in the DTM that follows.
-
-    Args:
-        view: messages of one type; lines opened by LIN.
-    """
-    inner = view.relined(("QTY",), ("UNH", "UNS", "LIN", "SCC", "SEQ", "CNT", "UNT"))
-    base = lines(view.pick("QTY", kind=(1, 1), quantity=(1, 2), unit_code=(1, 3)))
-    base = base.filter(~pl.col("kind").is_in(list(_NOT_WANTED))).with_columns(own=pl.col("row"))
-    base = with_number(base, "quantity")
-    found = lines(having(dtm(inner), "kind", *_WANTED)).rename({"line": "own", "day": "wanted", "until": "until_date"})
-    base = attach(base, found, "own", "wanted", "until_date")
-    base = attach(base, lines(having(dtm(view), "kind", *_WANTED)), "line", "day", suffix="_line")
-    scc = lines(view.pick("SCC", commitment_code=1, period_code=(3, 1)))
-    scc = scc.select("row", "line", "commitment_code", "period_code").sort("row")
-    base = base.sort("row").join_asof(scc, on="row", by="line", strategy="backward", check_sortedness=False)
-    base = attach(base, lin_items(view), "line", "item_id", "item_gtin")
-    base = attach(base, opening(view), "set", "number")
-    base = day(base, header(dtm(view)), "issued_date", "137")
-    base = party(base, parties(view), "ship_to_site_id", "CN", "DP", "ST", "BY")
-    base = scoped(base, having(references(view), "kind", "ON", "AAN", "ADE"), "order_number", "value")
-    base = base.with_columns(
-        schedule_id=pl.col("number").fill_null("unnumbered"),
-        wanted_date=pl.coalesce("wanted", "day_line"),
-        unit_code=pl.col("unit_code").fill_null("EA"),
-    )
-    return [finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
 
 
 def loads(view: View) -> list[Typed]:

@@ -9,40 +9,74 @@ from aios_assets.edi.refusals import NOT_TAKEN
 from aios_assets.edi.stores import for_stores
 from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, finish, read_number
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, outside_of_loops
+from aios_assets.edi.whole_orders import X12_CANCELS, X12_REPLACES, says
 from aios_assets.edi.withdrawn import X12_PURPOSES, Purposes, heading, nothing_left, whole_notices
 from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_party
 
+_SHIP_TO = ("ST", "BS", "BY", "FR")
+# What in a schedule has references of its own, and what ends the quantities of an item.
+_LOOPS, _ENDS_OF_LINES = ("LIN", "N1", "LM", "FST", "SDP", "JIT", "SHP"), ("ST", "CTT", "SE")
+
 
 def schedules(view: View, code: str) -> list[Typed]:
-    """830 and 862 to delivery schedules: one row per FST of an item.
+    """830 and 862 to delivery schedules: one row per FST of an item, per store where SDQ splits it.
 
     Args:
         view: sets of one type; lines opened by LIN.
         code: the set type.
+
+    Source: X12 830 and 862, 004010: loops LIN, FST (SDQ, JIT), SDP, SHP.
     """
     head = (
-        view.pick("BFR", first=2, second=3, issued=8, start=6, quantity_basis_code=5)
+        view.pick("BFR", purpose=1, first=2, second=3, issued=8, start=6, quantity_basis_code=5, order=11)
         if code == "830"
-        else view.pick("BSS", first=2, second=2, issued=3, start=5, quantity_basis_code=11)
+        else view.pick("BSS", purpose=1, first=2, second=7, issued=3, start=5, quantity_basis_code=11, order=10)
     )
     base = lines(
         view.pick("FST", quantity=1, commitment_code=2, period_code=3, wanted_date=4, until_date=5, kind=8, reference=9)
     )
     base = attach(base, item(view.pairs("LIN", first=2)), "line", "item_id", "item_gtin")
-    base = attach(base, head, "set", "first", "second", "issued", "start", "quantity_basis_code")
-    unit = view.pick("UIT", unit_code=1)
-    base = first_component(attach(base, lines(unit), "line", "unit_code"), "unit_code")
-    base = with_party(base, parties(view), "ship_to_site_id", "ST", "BS", "BY", "FR")
-    order = having(view.pick("REF", ref=1, value=2), "ref", "PO")
-    base = attach(base, lines(order), "line", "value")
+    base = attach(base, head, "set", *(c for c in head.columns if c not in ("row", "set", "line")))
+    base = first_component(attach(base, lines(view.pick("UIT", unit_code=1)), "line", "unit_code"), "unit_code")
+    base = with_party(base, parties(view), "ship_to_site_id", *_SHIP_TO)
+    base = _by_store(_ordered(base, view), view)
     base = base.with_columns(
         schedule_id=pl.coalesce("first", "second", pl.lit("unnumbered")),
         issued_date=pl.coalesce("issued", "start"),
         unit_code=pl.col("unit_code").fill_null("EA"),
-        order_number=pl.coalesce(pl.when(pl.col("kind") == "PO").then("reference"), "value"),
+        action_code=pl.coalesce(
+            says("purpose", "cancel", *X12_CANCELS),
+            says("purpose", "change", "04"),
+            says("purpose", "replace", *X12_REPLACES),
+            pl.lit("new"),
+        ),
     )
-    return [finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "wanted_date": 4, "until_date": 5, "item_id": 3})]
+    typed = finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "wanted_date": 4, "until_date": 5, "item_id": 3})
+    return [ask(typed, base, "row", "disputed", UNCLEAR)]
+
+
+def _by_store(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Quantities that SDQ gives to stores, one row per store; SDQ names the unit where the item does not."""
+    inner = view.relined(("FST",), ("LIN", "SDP", "SHP", *_ENDS_OF_LINES))
+    base = attach(base.with_columns(line="row"), lines(inner.pick("SDQ", store_unit=1)), "line", "store_unit")
+    return for_stores(base.with_columns(unit_code=pl.coalesce("unit_code", "store_unit")), inner)
+
+
+def _ordered(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """order_number: of the quantity (FST09), else of its item (REF, LIN), else of the schedule (REF, BFR11, BSS10)."""
+    found = having(view.relined(_LOOPS, _ENDS_OF_LINES).pick("REF", ref=1, value=2), "ref", "PO")
+    base = attach(base, lines(found), "line", "value")
+    base = attach(base, header(found), "set", "value", suffix="_head")
+    longest = min(view.longest("LIN"), 31)
+    pairs = [view.pick("LIN", kind=n, number=n + 1).with_columns(n=pl.lit(n)) for n in range(2, longest, 2)]
+    named = pl.concat(pairs).filter(pl.col("kind") == "PO", pl.col("number").is_not_null()) if pairs else None
+    if named is None or named.is_empty():
+        base = base.with_columns(number=pl.lit(None, dtype=pl.String))
+    else:
+        base = attach(base, named.sort("row", "n"), "line", "number")
+    own = pl.when(pl.col("kind") == "PO").then("reference")
+    return base.with_columns(order_number=pl.coalesce(own, "value", "number", "value_head", "order"))
 
 
 _MOVEMENTS = {"940": "ordered", "943": "transfer", "944": "received", "945": "shipped", "947": "adjusted"}
