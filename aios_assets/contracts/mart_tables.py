@@ -268,6 +268,9 @@ DIM_ITEM = Table(
         Column("description", "str", "plain name", null_means="none"),
         Column("category_code", "str", "category", null_means="none"),
         Column("pack_ea", "i32", "eaches per case; 1 when no master states it", unit="ea", low=1),
+        Column(
+            "base_unit_code", "str", "unit of which one is one each (UN/ECE Rec 20)", null_means="counted in pieces"
+        ),
         Column("unit_cost_usd", "f64", "cost", unit="usd", null_means="unknown"),
         Column("unit_price_usd", "f64", "regular price", unit="usd", null_means="unknown"),
         Column("supplier_id", "str", "regular supplier", null_means="unknown"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aios_assets.contracts.measures import BASE_UNITS
 from aios_assets.contracts.table import Column, Table
 
 _MONTH = Column("available_month", "str", "YYYY-MM of available_at_utc; the Delta partition")
@@ -204,6 +205,27 @@ RAW_MASTER_ITEMS = _master(
             "date",
             "first day on which the pack held, where that was before this statement came: it corrects what was stated before",
             null_means="holds from when the statement came",
+        ),
+        Column(
+            "base_unit_code",
+            "str",
+            "unit of weight, volume, length or area of which one is one each of this item (UN/ECE Rec 20): pack, cost, price and space are per that unit",
+            null_means="counted in pieces",
+            codes=BASE_UNITS,
+        ),
+        Column(
+            "piece_ea",
+            "f64",
+            "eaches of one piece of an item with a base_unit_code, such as kilograms of one melon",
+            unit="ea",
+            low=1e-6,
+            null_means="lines in pieces are kept out",
+        ),
+        Column(
+            "case_gtin",
+            "str",
+            "GTIN-14 of the case that pack_ea is about",
+            null_means="the GTIN-14 that is made of item_gtin and an indicator of 1 to 8, where messages name one only",
         ),
     ),
 )

@@ -19,6 +19,7 @@ from aios_assets.contracts.table import Column, Table
 from aios_assets.tabular.cells import Fault
 from aios_assets.tabular.files import Sheet, read_sheet, refuse_spreadsheet
 from aios_assets.tabular.imports import HELD_SINCE, IMPORT_TABLES
+from aios_assets.tabular.item_units import BASE, in_common_codes, without_strays
 from aios_assets.tabular.mapping import Mapping, stored_mapping
 from aios_assets.tabular.shape import Shaped, as_rejects, shape, without_future
 from aios_assets.tabular.sniff import is_spreadsheet
@@ -101,8 +102,11 @@ def shape_master(sheet: Sheet, table: Table, mapping: Mapping, where: str, recei
         BadInputError: a needed column is missing, or the mapping names one that is not there.
     """
     wanted = [c for c in table.columns if c.name not in _OURS]
+    if BASE in table.names:
+        sheet, mapping = in_common_codes(sheet, mapping)
     shaped = shape(sheet, wanted, [k for k in table.key if k not in _OURS], mapping, where, least_of)
     if HELD_SINCE in table.names:
+        shaped = without_strays(shaped, mapping)
         return without_future(shaped, HELD_SINCE, mapping.columns.get(HELD_SINCE, HELD_SINCE), received_at)
     return _without_backward(shaped, mapping) if "start_date" in table.names else shaped
 

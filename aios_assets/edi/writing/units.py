@@ -34,11 +34,29 @@ TO_REC_20 = {
     "FT": "FOT",
     "YD": "YRD",
     "SF": "FTK",
+    "ME": "MGM",
+    "MP": "TNE",
+    "LG": "LTN",
+    "CC": "CMQ",
+    "GI": "GLI",
+    "QT": "QTL",
+    "PT": "PTL",
+    "FO": "OZA",
+    "CF": "FTQ",
+    "MM": "MMT",
+    "LM": "MTR",
+    "LF": "FOT",
+    "LY": "YRD",
+    "SM": "MTK",
+    "SC": "CMK",
+    "SI": "INK",
+    "SY": "YDK",
 }
 _SPELT = {"EACH": "EA", "PCS": "PC", "BOX": "BX", "CASE": "CA"}
 _TO_X12 = {
     **{other: own for own, other in reversed(TO_REC_20.items()) if other not in ("PCE", "CT")},
     **dict.fromkeys(("PCE", "C62", "H87", "NAR"), "EA"),
+    "DMQ": "LT",
     **_SPELT,
 }
 USUAL = {

@@ -19,11 +19,11 @@ rejected as (
         concat(sets.set_code, ' set ', sets.set_no, ' segment ', lines.segment_no, ' line ', lines.line_no) as subject,
         lines.quantity as value,
         cast(null as double) as expected_value,
-        abs(lines.quantity) * items.unit_cost_usd as money_at_risk_usd,
-        case lines.kind_code
-            when 'unknown_item' then concat('item ', lines.item_id, ' is not in the item master; the line is kept out until it is')
-            when 'unknown_site' then concat('site ', coalesce(lines.site_id, '(none)'), ' is not in the site master; the line is kept out until it is')
-            when 'unknown_unit' then concat('unit ', coalesce(lines.unit_code, '(none)'), ' has no known factor to eaches; the line is kept out until seed_unit_codes has it')
+        if(lines.unit_reason is null, abs(lines.quantity) * items.unit_cost_usd, null) as money_at_risk_usd,
+        case
+            when lines.unit_reason is not null then lines.unit_reason
+            when lines.kind_code = 'unknown_item' then concat('item ', lines.item_id, ' is not in the item master; the line is kept out until it is')
+            when lines.kind_code = 'unknown_site' then concat('site ', coalesce(lines.site_id, '(none)'), ' is not in the site master; the line is kept out until it is')
             else concat('unit ', lines.unit_code, ' is a case and no item master says how many eaches it holds; taken as 1')
         end as reason,
         sets.document_id,
@@ -296,7 +296,7 @@ foreign_currency as (
         cast(null as double) as expected_value,
         cast(null as double) as money_at_risk_usd,
         concat('prices in ', currency_code, ' (lines: ', count(*), ', senders: ', count(distinct sender_id),
-            ') are left out, for no rate of exchange is known here; money is counted with costs and prices of the master files alone') as reason,
+            ') are left out: money is counted in ', getvariable('currency'), ' (AIOS_CURRENCY), and no rate of exchange is known here') as reason,
         arg_min(document_id, (available_at_utc, document_id)) as document_id,
         max(available_at_utc) as available_at_utc,
         cast(null as timestamptz) as superseded_at_utc

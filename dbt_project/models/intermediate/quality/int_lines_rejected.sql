@@ -17,7 +17,7 @@ select
     {{ date }} as business_date,
     {{ code }} as line_code,
     {{ number if number else 'null' }} as order_number,
-    quantity, unit_code, set_rank, segment_no, line_no
+    quantity, unit_code, unit_reason, set_rank, segment_no, line_no
 from {{ ref(model) }}
 where reject_code is not null or is_pack_assumed
 {{ 'union all' if not loop.last }}
@@ -26,7 +26,7 @@ union all
 -- Received where no site of ours is: it closes its order, and stands in no stock until the master has the site.
 select
     'int_receipt_lines_conformed', 'unknown_site', true, item_id, coalesce(site_id, sender_id), received_date, null, order_number,
-    quantity, unit_code, set_rank, segment_no, line_no
+    quantity, unit_code, null, set_rank, segment_no, line_no
 from {{ ref('int_receipt_lines_conformed') }}
 where reject_code is null and exists (select 1 from {{ ref('int_sites_current') }})
     and coalesce(site_id, sender_id) not in (select site_id from {{ ref('int_sites_current') }})

@@ -19,11 +19,11 @@ unstated as (
 )
 
 select
-    item_id, item_gtin, description, category_code, pack_ea, unit_cost_usd, unit_price_usd, supplier_id, shelf_life_days,
+    item_id, item_gtin, description, category_code, pack_ea, base_unit_code, unit_cost_usd, unit_price_usd, supplier_id, shelf_life_days,
     introduced_date, discontinued_date, true as is_in_master, available_at_utc
 from {{ ref('int_items_current') }}
 union all
 select
-    item_id, item_gtin, null, null, 1, null, null, null, null,
+    item_id, item_gtin, null, null, 1, null, null, null, null, null,
     null, null, false, available_at_utc
 from unstated
