@@ -394,7 +394,14 @@ RAW_EDI_FREIGHT_CHARGES = _fact(
         Column("carrier_id", "str", "carrier (SCAC)", null_means="not named"),
         Column("invoice_date", "date", "date of the bill", null_means="none was sent"),
         Column("charge_code", "str", "X12 150 special charge; total for the bill's sum"),
-        Column("amount", "f64", "amount in the bill's currency", unit="currency"),
+        Column("amount", "f64", "amount in the bill's currency", unit="currency_code"),
+        Column("currency_code", "str", "ISO 4217 code of the amount's currency", null_means="not said: ours"),
+        Column(
+            "correction_code",
+            "str",
+            "X12 202: BD balance due, CO correction, RB rebilling in place of the bill before …",
+            null_means="corrects nothing, or read before it was kept",
+        ),
     ),
     "invoice_date",
 )
@@ -413,8 +420,9 @@ RAW_EDI_REMITTANCE_LINES = _fact(
             null_means="not said",
         ),
         Column("invoice_number", "str", "invoice settled"),
-        Column("amount", "f64", "amount paid", unit="currency"),
-        Column("invoice_amount", "f64", "amount of the invoice", null_means="not said", unit="currency"),
+        Column("amount", "f64", "amount paid, else due", unit="currency_code"),
+        Column("invoice_amount", "f64", "amount of the invoice", null_means="not said", unit="currency_code"),
+        Column("currency_code", "str", "ISO 4217 code of the amount's currency", null_means="not said: ours"),
     ),
     "payment_date",
 )
@@ -445,13 +453,19 @@ RAW_EDI_PRODUCT_TRANSFERS = _fact(
         Column(
             "transfer_code",
             "str",
-            "X12 521 of PTD: SS stock sale, BS bill and ship, WS warehouse sale …",
+            "X12 521 of PTD: SS stock sale, DS drop ship sale, RV return to vendor, RU return to stock …",
             null_means="not said",
         ),
         Column("transfer_date", "date", "date of the transfer", null_means="not said"),
         Column("distributor_id", "str", "who reports", null_means="not named"),
         Column("end_user_id", "str", "who received it", null_means="not named"),
         *_ITEM,
+        Column(
+            "quantity_code",
+            "str",
+            "X12 673 of the quantity: 32 sold, 76 returned, 17 on hand …",
+            null_means="not sent, or read before it was kept",
+        ),
         *_QTY,
         *_PRICE,
     ),
@@ -459,7 +473,7 @@ RAW_EDI_PRODUCT_TRANSFERS = _fact(
 )
 RAW_EDI_APPLICATION_ADVICES = _fact(
     "raw_edi__application_advices",
-    "one verdict of a partner's application on one document that we sent",
+    "one error that a partner's application found in one document that we sent, or its verdict where it found none",
     "X12 824; EDIFACT APERAK",
     (
         Column("advice_id", "str", "number of the advice"),
@@ -474,7 +488,7 @@ RAW_EDI_APPLICATION_ADVICES = _fact(
             null_means="not said",
         ),
         Column("reference", "str", "document the advice is about"),
-        Column("error_code", "str", "application error (X12 947, EDIFACT 9321)", null_means="no error"),
+        Column("error_code", "str", "application error (X12 647, EDIFACT 9321)", null_means="no error"),
         Column("error_text", "str", "the partner's words", null_means="none"),
     ),
     "advice_date",
