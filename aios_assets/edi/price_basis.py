@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from aios_assets.contracts import measures
 from aios_assets.edi.typing_rules import read_number
 
 # Pieces in one unit, where the unit alone says so (as dbt_project/codes/seed_unit_codes.csv).
@@ -53,8 +54,8 @@ MEASURES = {
 def x12_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines without `price_basis` (element 639), their `unit_price` per `unit_code`.
 
-    A price per each goes with any unit: partners send it with cases too, where it means the case. A price per pound goes with pounds
-    only: what a case weighs is not said.
+    A price per each goes with any unit: partners send it with cases too, where it means the case. A price per pound goes with goods
+    by weight only: what a case weighs is not said.
 
     Args:
         lines: unit_price, price_basis and unit_code as texts, unit_code null for pieces.
@@ -64,8 +65,8 @@ def x12_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
     basis, unit = pl.col("price_basis").str.to_uppercase(), pl.col("unit_code").str.to_uppercase()
     count = basis.replace_strict(COUNTS, default=None, return_dtype=pl.Float64)
     factor = _pieces(pl.col("unit_code")) / count
-    for code, (units, measures) in MEASURES.items():
-        factor = pl.when(basis == code).then(pl.when(unit.is_in(units)).then(1.0 / measures)).otherwise(factor)
+    for code, (units, many) in MEASURES.items():
+        factor = pl.when(basis == code).then(_measured(unit, pl.lit(units[0])) / many).otherwise(factor)
     which = ((count > 1) | basis.is_in(list(MEASURES))) & pl.col("unit_price").is_not_null()
     return _repriced(lines, which, factor).drop("price_basis")
 
@@ -81,13 +82,25 @@ def edifact_per_unit(lines: pl.DataFrame) -> pl.DataFrame:
         return lines.drop("price_count", "price_unit")
     count = read_number(pl.col("price_count")).fill_null(1.0)
     other = pl.col("price_unit").is_not_null() & (pl.col("price_unit") != pl.col("unit_code").fill_null("PCE"))
-    ratio = pl.when(other).then(_pieces(pl.col("unit_code")) / _pieces(pl.col("price_unit"))).otherwise(1.0)
+    unit, priced = pl.col("unit_code"), pl.col("price_unit")
+    ratio = pl.when(other).then(pl.coalesce(_pieces(unit) / _pieces(priced), _measured(unit, priced))).otherwise(1.0)
     which = pl.col("unit_price").is_not_null() & ((count != 1.0) | other & (ratio != 1.0).fill_null(value=True))
     return _repriced(lines, which, pl.when(count > 0).then(ratio / count)).drop("price_count", "price_unit")
 
 
 def _pieces(unit: pl.Expr) -> pl.Expr:
     return unit.fill_null("EA").str.to_uppercase().replace_strict(PIECES, default=None, return_dtype=pl.Float64)
+
+
+def _measured(unit: pl.Expr, other: pl.Expr) -> pl.Expr:
+    """How many of another unit of the same dimension one unit is; null where it is of another, or none."""
+    kind, amount = ({code: found[n] for code, found in measures.MEASURES.items()} for n in (0, 1))
+    (own, its), (their, theirs) = (
+        (u.replace_strict(kind, default=None, return_dtype=pl.String), u.replace_strict(amount, default=None, return_dtype=pl.Float64))
+        for u in (unit.str.to_uppercase(), other.str.to_uppercase())
+    )  # fmt: skip
+    # Of one and the same unit exactly 1.
+    return pl.when(own == their).then(its / theirs)
 
 
 def _repriced(lines: pl.DataFrame, which: pl.Expr, factor: pl.Expr) -> pl.DataFrame:

@@ -31,6 +31,10 @@ from tests.unit.edi.make import edifact, frame, x12
         ("GS", "100", "HP", 144.0),
         ("GR", "100", "HP", None),  # a gram, whatever it looks like
         ("LB", "4.5", "PP", 4.5),
+        ("KG", "4.5", "PP", 4.5 / 0.45359237),
+        ("OZ", "16", "PP", 1.0),
+        ("GA", "4.5", "PP", None),  # a gallon of what
+        ("YD", "250", "HF", 7.5),
         ("CA", "4.5", "PP", None),  # what a case weighs is not said
         ("FT", "250", "HF", 2.5),
         ("EA", "9", "PK", None),
@@ -46,10 +50,10 @@ def test_x12_prices_are_of_one_unit(unit: str, price: str, basis: str, want: flo
     assert batch.rejects.filter(pl.col("level_code") == "line")["error_code"].to_list() == (
         ["AK4:1"] if want is None and price else []
     )
-    assert batch.facts["raw_edi__order_lines"]["unit_price"].to_list() == [want, want]
-    assert batch.facts["raw_edi__invoice_lines"]["unit_price"].to_list() == [want]
+    assert batch.facts["raw_edi__order_lines"]["unit_price"].to_list() == pytest.approx([want, want])
+    assert batch.facts["raw_edi__invoice_lines"]["unit_price"].to_list() == pytest.approx([want])
     if price and want is not None:
-        assert batch.facts["raw_edi__price_lines"]["unit_price"].to_list() == [want]
+        assert batch.facts["raw_edi__price_lines"]["unit_price"].to_list() == pytest.approx([want])
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,9 @@ def test_x12_prices_are_of_one_unit(unit: str, price: str, basis: str, want: flo
         ("QTY+21:10:DZN", "PRI+AAA:2:::1:PCE", 24.0),
         ("QTY+21:10:KGM", "PRI+AAA:9,5:::1:KGM", 9.5),
         ("QTY+21:10:KGM", "PRI+AAA:950:::100:KGM", 9.5),
+        ("QTY+21:10:GRM", "PRI+AAA:9.5:::1:KGM", 0.0095),
+        ("QTY+21:10:KGM", "PRI+AAA:9.5:::100:GRM", 95.0),
+        ("QTY+21:10:LTR", "PRI+AAA:9.5:::1:KGM", None),
         ("QTY+21:10:PCE", "PRI+AAA:9.5:::1:KGM", None),
         ("QTY+21:10:PCE", "PRI+AAA:9.5:::0:PCE", None),
         ("QTY+21:10", "PRI+AAA:150:::100:PCE", 1.5),
@@ -80,8 +87,8 @@ def test_edifact_prices_are_of_one_unit(quantity: str, price: str, want: float |
         control="2",
     )
     batch = read_documents(frame(order, invoice))
-    assert batch.facts["raw_edi__order_lines"]["unit_price"].to_list() == [want]
-    assert batch.facts["raw_edi__invoice_lines"]["unit_price"].to_list() == [want]
+    assert batch.facts["raw_edi__order_lines"]["unit_price"].to_list() == pytest.approx([want])
+    assert batch.facts["raw_edi__invoice_lines"]["unit_price"].to_list() == pytest.approx([want])
 
 
 def test_a_catalogue_price_for_a_hundred_is_a_price_for_one() -> None:

@@ -64,3 +64,17 @@ def test_a_unit_is_the_same_measure_in_either_standard(own: str, other: str) -> 
 
 def test_a_profile_names_units_otherwise_and_what_nobody_knows_stays() -> None:
     assert written("ORDERS", ["KG", "EA", "QQ"], units={"KG": "KILO", "EA": "H87"}) == ["KILO", "H87", "QQ"]
+
+
+@pytest.mark.parametrize(("kind", "units"), [("850", ["KG", "LT", "MR"]), ("ORDERS", ["KGM", "LTR", "MTR"])])
+def test_an_order_of_goods_by_weight_is_written_with_its_decimals_and_reads_back(kind: str, units: list[str]) -> None:
+    amounts = [160.0, 12.5, 0.375]
+    rows = pl.DataFrame({"unit_code": ["KGM", "LTR", "MTR"], "quantity": amounts}).with_columns(
+        order_number=pl.lit("P1"), order_date=date(2026, 1, 3), order_line=pl.int_range(1, 4).cast(pl.String),
+        buyer_id=pl.lit("B"), seller_id=pl.lit("S"), ship_to_site_id=pl.lit("T"), item_id=pl.lit("A"),
+    )  # fmt: skip
+    made = write(
+        kind, rows, Partner("p", "ME", "YOU"), numbers=lambda _, p: [1 for _ in p], now=datetime(2026, 1, 3, tzinfo=UTC)
+    )
+    facts = read_documents(frame(*made.documents["content"])).facts["raw_edi__order_lines"].sort("order_line")
+    assert facts["quantity"].to_list() == amounts and facts["unit_code"].to_list() == units

@@ -7,7 +7,7 @@ sets as (
 ),
 
 items as (
-    select item_id, unit_cost_usd from {{ ref('int_items_current') }}
+    select item_id, unit_cost_usd, dimension_code from {{ ref('int_items_current') }}
 ),
 
 rejected as (
@@ -86,7 +86,7 @@ broken as (
     from balances
     inner join sets on balances.pointer_rank = sets.set_rank
     left join items using (item_id)
-    where abs(balances.residual_qty_ea) > 1e-6 and not balances.is_suspect and {{ in_window('balances.business_date') }}
+    where {{ breaks_balance('balances', 'items') }} and not balances.is_suspect and {{ in_window('balances.business_date') }}
 ),
 
 -- One message about one site and day, as its rows state it.

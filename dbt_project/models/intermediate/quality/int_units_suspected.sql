@@ -14,7 +14,7 @@ open_balances as (
     inner join {{ ref('int_packs_dated') }} as packs
         on balances.item_id = packs.item_id
         and {{ held_at('packs', "timezone(getvariable('business_tz'), cast(balances.business_date + 1 as timestamp))") }}
-    where packs.pack_ea > 1 and abs(balances.residual_qty_ea) > 1e-6
+    where packs.pack_ea > 1 and {{ breaks_balance('balances', 'packs') }}
 ),
 
 trials as (
