@@ -132,6 +132,7 @@ def rebuild_after_raw(conf: Settings) -> dict[str, Any]:
     """
     from aios_assets.night import begun_path, only_one, run_night
     from aios_assets.nights import keep_nights
+    from aios_assets.resources.dbt import forget_build
     from aios_assets.resources.lake import Lake
     from aios_assets.resources.lake_check import drop_derived, end_rebuild
     from aios_assets.resources.lake_files import put_durably
@@ -142,6 +143,7 @@ def rebuild_after_raw(conf: Settings) -> dict[str, Any]:
         for day in nights:  # each is unfinished until it was run again, whatever ends the rebuild before
             put_durably(begun_path(conf, day), json.dumps({"is_dropped": True}).encode())
         dropped = drop_derived(lake)
+        forget_build(conf.home)
     for day in nights:
         if not run_night(conf, day, day, force=True).is_success:
             raise AiosError(

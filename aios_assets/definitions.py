@@ -57,7 +57,7 @@ def build_defs(settings: Settings, overrides: Mapping[str, Any] | None = None) -
         settings: all settings.
         overrides: resources that replace the usual ones, for tests.
     """
-    dbt = dbt_resource(settings.home.resolve(), count_tests_of=settings.count_tests_of)
+    dbt = dbt_resource(settings.home.resolve(), count_tests_of=settings.count_tests_of, currency=settings.currency)
     resources: dict[str, Any] = {"world": world_of(settings), "dbt": dbt}
     return Definitions(
         assets=load_assets_from_modules(STAGES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aios_assets.contracts.registry import TABLES
+from aios_assets.summary import money_words
 
 
 def render(chain: dict[str, Any]) -> None:
@@ -18,7 +19,7 @@ def render(chain: dict[str, Any]) -> None:
     )
     tree.add(rec["reason"])
     tree.add(
-        f"as of {rec['as_of_date']}, money at stake ${rec['money_at_stake_usd']:,.2f}, confidence {rec['confidence_frac']:.0%}"
+        f"as of {rec['as_of_date']}, money at stake {money_words(rec, 'money_at_stake_usd')}, confidence {rec['confidence_frac']:.0%}"
     )
     _forecast(tree, chain)
     _section(

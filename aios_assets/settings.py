@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from difflib import get_close_matches
@@ -25,6 +26,7 @@ OTHER_VARIABLES = (
     "AIOS_DBT_PARENT", "AIOS_DBT_PLUGINS", "AIOS_DBT_THREADS", "AIOS_DBT_MEMORY", "AIOS_DBT_SPILL", "AIOS_WINDOW_START", "AIOS_WINDOW_END",
     "AIOS_SHARED", "AIOS_FUZZ_SECONDS", "AIOS_TEST_KILLS",
 )  # fmt: skip
+CURRENCY = re.compile("[A-Z]{3}")
 # Letters in common, as a share, from which on another name is taken for a slip.
 NEAR = 0.6
 
@@ -50,6 +52,9 @@ class Settings(BaseSettings):
     )
     count_tests_of: str = Field(
         "", description="senders of EDI whose test interchanges count like real ones, separated by commas; * for all"
+    )
+    currency: str = Field(
+        "USD", description="currency (ISO 4217) of all costs and prices in master files; columns named _usd hold it"
     )
     document_cap_mb: int = Field(256, ge=1, description="largest document taken, in MB")
     edi_max_segment_kb: int = Field(1024, ge=1, description="longest EDI segment read, in KB")
@@ -83,6 +88,15 @@ class Settings(BaseSettings):
             raise PydanticCustomError(
                 "zone", "'{value}' is no time zone, such as Europe/Berlin", {"value": value}
             ) from error
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_currency(cls, value: str) -> str:
+        if not CURRENCY.fullmatch(value):
+            raise PydanticCustomError(
+                "currency", "'{value}' is no currency code of three capital letters, such as EUR", {"value": value}
+            )
         return value
 
     @field_validator("cutoff")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -154,8 +154,8 @@ def recommendations(lake: Lake, day: date, top: int = TOP) -> list[dict[str, Any
     """The recommendations worth most money."""
     where = (pl.col("as_of_date") == day) & (pl.col("decision_code") != "none")
     columns = (
-        "rank_no", "rec_id", "decision_code", "item_id", "site_id", "source_id", "quantity_ea", "order_cost_usd",
-        "money_at_stake_usd", "due_date", "confidence_frac", "reason",
+        "rank_no", "rec_id", "decision_code", "item_id", "site_id", "source_id", "quantity_ea", "currency_code",
+        "order_cost_usd", "money_at_stake_usd", "due_date", "confidence_frac", "reason",
     )  # fmt: skip
     return lake.read("rec_decisions", where=where).sort("rank_no").head(top).select(columns).to_dicts()
 
@@ -268,6 +268,11 @@ def how_it_stands(night: dict[str, Any]) -> str:
     return f"The night of {night['day']} {why}: NOT FINISHED. To do: aios run --day {night['day']}"
 
 
+def money_words(row: Mapping[str, Any], amount: str) -> str:
+    """An amount of a decision with its currency; those decided before rows named one are in USD."""
+    return f"{row[amount]:,.2f} {row['currency_code'] or 'USD'}"
+
+
 def _recommendations(console: Any, rows: list[dict[str, Any]], otherwise: str) -> None:
     """Each recommendation with its reason, which no column of a table is wide enough for."""
     if not rows:
@@ -279,7 +284,7 @@ def _recommendations(console: Any, rows: list[dict[str, Any]], otherwise: str) -
         due = f", due {row['due_date']}" if row["due_date"] else ""
         console.print(
             f"{row['rank_no']:>3}  {row['decision_code']} {row['quantity_ea']:,.0f} ea of {row['item_id']} at "
-            f"{row['site_id']}{source}{due}: costs ${row['order_cost_usd']:,.2f}, at stake ${row['money_at_stake_usd']:,.2f}, "
+            f"{row['site_id']}{source}{due}: costs {money_words(row, 'order_cost_usd')}, at stake {money_words(row, 'money_at_stake_usd')}, "
             f"confidence {row['confidence_frac']:.0%}  ({row['rec_id']})",
             highlight=False,
             markup=False,

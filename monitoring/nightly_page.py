@@ -146,6 +146,7 @@ def nightly_page(
     findings: pl.DataFrame | None = None,
     findings_left: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
+    currency_code: str = "USD",
 ) -> str:
     """The page of one night, as HTML.
 
@@ -160,6 +161,7 @@ def nightly_page(
         findings: rows of `mon_findings` to show, ranked.
         findings_left: how many more there are tonight, by kind.
         notes: sentences to put on top (a retraining was asked for, a rollback happened).
+        currency_code: what money is counted in (ISO 4217).
     """
     tonight = verdicts.filter(pl.col("verdict_date") == night)
     failed = tonight.filter(~pl.col("is_passed")).height
@@ -188,7 +190,7 @@ def nightly_page(
         )
     if findings is not None and findings.height:
         parts.append("<h2>Findings worth most money</h2>" + _table(findings, {
-            "kind_code": "what", "subject": "where", "money_at_risk_usd": "money at risk, USD", "reason": "why"}))  # fmt: skip
+            "kind_code": "what", "subject": "where", "money_at_risk_usd": f"money at risk, {currency_code}", "reason": "why"}))  # fmt: skip
         if findings_left:
             more = ", ".join(f"{n:,} {html.escape(kind)}" for kind, n in sorted(findings_left.items()))
             parts.append(f'<p class="soft">Not shown: {more}. All of them are in mon_findings.</p>')

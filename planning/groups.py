@@ -15,7 +15,7 @@ from planning.limits import Limit, fit_limits
 from planning.network import TRUCKS
 from planning.options import Offer
 from planning.projection import F32
-from planning.rationale import words
+from planning.rationale import money, words
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ def decide_groups(
     """
     columns = ["source_id", "site_id", "minimum_order_usd", "cost_per_order_usd", "cycle_days", "unit_cost_usd",
                "storage_capacity_ea", "order_day", "next_order_day", "daily_qty_ea_mean", "item_id", "shelf_life_days",
-               "minimum_order_ea", "discontinued_date", *(f"truck_capacity_{m}" for m in TRUCKS), *filter(None, TRUCKS.values())]  # fmt: skip
+               "minimum_order_ea", "discontinued_date", "currency_code", *(f"truck_capacity_{m}" for m in TRUCKS), *filter(None, TRUCKS.values())]  # fmt: skip
     facts = book.select(columns).to_dict(as_series=False)
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
@@ -143,7 +143,7 @@ def decide_groups(
         moved[facts["site_id"][row]] += offer.quantity if offer.decision != "expedite" else 0.0
     for site in sorted(by_site):
         _fit_room(by_site[site], facts, position, moved[site])
-    _cap(lines, spec)
+    _cap(lines, facts, spec)
     for key in sorted(groups):
         _keep_minimum(groups[key], facts)
 
@@ -156,9 +156,10 @@ def _keep_minimum(group: list[Line], facts: dict[str, list[Any]]) -> None:
     if value >= least - 1e-6:
         return
     for line in live:
+        code = facts["currency_code"][line.row]
         line.drop(
-            f"what storage and the day's limits leave of the order from {facts['source_id'][line.row]} is worth {words(value)} USD, its "
-            f"minimum is {words(least)} USD",
+            f"what storage and the day's limits leave of the order from {facts['source_id'][line.row]} is worth {money(value, code)}, its "
+            f"minimum is {money(least, code)}",
             group_value_usd=value, minimum_order_usd=least,
         )  # fmt: skip
 
@@ -223,7 +224,7 @@ def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> No
     if not live:
         return
     row = live[0].row
-    source, least = facts["source_id"][row], facts["minimum_order_usd"][row] or 0.0
+    source, least, code = facts["source_id"][row], facts["minimum_order_usd"][row] or 0.0, facts["currency_code"][row]
     fixed, cycle = facts["cost_per_order_usd"][row] * share, facts["cycle_days"][row]
     review = facts["next_order_day"][row] - facts["order_day"][row]
     waiting = sum(line.waiting for line in live)
@@ -232,19 +233,19 @@ def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> No
     if waiting <= deferred and cycle > review:
         for line in live:
             line.drop(
-                f"waiting for the next order day of {source} risks {words(waiting)} USD and saves {words(deferred)} USD",
+                f"waiting for the next order day of {source} risks {money(waiting, code)} and saves {money(deferred, code)}",
                 group_waiting_risk_usd=waiting, waiting_saves_usd=deferred,
             )  # fmt: skip
         return
     if value < least:
         added, lacking = _top_up(group, facts, least - value)
         figures = {"group_value_usd": value, "minimum_order_usd": least}
-        text = f"the order from {source} would be worth {words(value)} USD, its minimum is {words(least)} USD"
+        text = f"the order from {source} would be worth {money(value, code)}, its minimum is {money(least, code)}"
         if lacking > 0:
-            text += f", and what can be added still sells in time only up to {words(least - lacking)} USD"
+            text += f", and what can be added still sells in time only up to {money(least - lacking, code)}"
             figures["group_most_usd"] = least - lacking
         elif waiting <= deferred + added:
-            text += f"; filling it up costs {words(added)} USD in holding, waiting risks only {words(waiting)} USD"
+            text += f"; filling it up costs {money(added, code)} in holding, waiting risks only {money(waiting, code)}"
             figures |= {"filling_up_usd": added, "group_waiting_risk_usd": waiting}
         if lacking > 0 or waiting <= deferred + added:
             for line in group:
@@ -254,7 +255,7 @@ def _release(group: list[Line], facts: dict[str, list[Any]], share: float) -> No
             return
         for line in group:
             if line.limits.pop("topped_up", None):
-                line.limit = f"Filled up to reach the minimum of {words(least)} USD of {source}"
+                line.limit = f"Filled up to reach the minimum of {money(least, code)} of {source}"
                 line.limits["minimum_order_usd"] = least
 
 
@@ -331,13 +332,13 @@ def _fit_truck(lines: list[Line], facts: dict[str, list[Any]]) -> None:
                 f"the truck from {source} to {site} holds {full}",
                 {**figures, "wanted_ea": float(asked)},
             )
-    minimum = facts["minimum_order_usd"][lines[0].row] or 0.0
+    minimum, code = facts["minimum_order_usd"][lines[0].row] or 0.0, facts["currency_code"][lines[0].row]
     value = sum(line.packs * line.pack * facts["unit_cost_usd"][line.row] for line in lines)
     if 0 < value < minimum:
         for line in lines:
             if line.packs > 0:
                 line.drop(
-                    f"the truck from {source} to {site} holds {full}: what fits is worth {words(value)} USD, the minimum is {words(minimum)} USD",
+                    f"the truck from {source} to {site} holds {full}: what fits is worth {money(value, code)}, the minimum is {money(minimum, code)}",
                     **figures, group_value_usd=value, minimum_order_usd=minimum,
                 )  # fmt: skip
 
@@ -378,14 +379,15 @@ def _fit_room(lines: list[Line], facts: dict[str, list[Any]], position: list[flo
             line.rest.room = -1.0 if cut else room
 
 
-def _cap(lines: list[Line], spec: PlanSpec) -> None:
+def _cap(lines: list[Line], facts: dict[str, list[Any]], spec: PlanSpec) -> None:
     """Keep the lines worth most money; the rest waits and says so."""
     live = sorted((x for x in lines if x.packs > 0), key=lambda x: (-x.saving, x.row))
     for line in live:
         filled_up = line.limits.get("minimum_order_usd") is not None  # with the order it fills up it pays
         if line.saving < spec.min_line_gain_usd and not filled_up:
+            code = facts["currency_code"][line.row]
             line.drop(
-                f"it would save {words(line.saving)} USD, less than the {words(spec.min_line_gain_usd)} USD a line must be worth",
+                f"it would save {money(line.saving, code)}, less than the {money(spec.min_line_gain_usd, code)} a line must be worth",
                 line_saving_usd=line.saving, min_line_gain_usd=spec.min_line_gain_usd,
             )  # fmt: skip
     if spec.max_lines_per_day is not None:

@@ -59,6 +59,7 @@ class PlanInputs:
         loads: item_id, unit_volume_m3, unit_weight_kg: what one each takes in a truck, where master data says so.
         reports: site_id, demand_date, is_stretch: days of the last eight weeks of which a site reported sales, and whether a report of
             it was of several days; left out, every day counts as reported.
+        currency_code: ISO 4217 code of what money is counted in; columns named `_usd` hold it.
     """
 
     forecasts: pl.DataFrame | None = None
@@ -73,6 +74,7 @@ class PlanInputs:
     supplier_items: pl.DataFrame | None = None
     loads: pl.DataFrame | None = None
     reports: pl.DataFrame | None = None
+    currency_code: str = "USD"
 
     def frame(self, name: str) -> pl.DataFrame:
         """The frame with every contract column, missing ones as null, rows sorted; empty when nothing is known."""

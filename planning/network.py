@@ -258,7 +258,9 @@ def build_book(
         pl.col("supplier_id").alias("source_id"), "minimum_order_usd", "order_weekdays"
     )
     frame = frame.join(served, on=["item_id", "site_id"], how="left").join(suppliers, on="source_id", how="left")
-    frame = frame.with_columns(pl.col("site_id").is_in(list(weeks)).alias("reports_weeks"))
+    frame = frame.with_columns(
+        pl.col("site_id").is_in(list(weeks)).alias("reports_weeks"), pl.lit(inputs.currency_code).alias("currency_code")
+    )
     days: dict[str | None, tuple[int, int]] = {w: next_order_days(w, as_of) for w in frame["order_weekdays"].unique()}
     return frame.with_columns(
         pl.col("serves").fill_null(False),

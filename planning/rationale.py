@@ -61,6 +61,11 @@ def base_drivers(row: Mapping[str, Any], stats: Mapping[str, float]) -> dict[str
     return out
 
 
+def money(value: float | None, currency_code: str) -> str:
+    """An amount as the reasons write it."""
+    return f"{words(value)} {currency_code}"
+
+
 def stock_words(drivers: Mapping[str, Any]) -> str:
     """What is there and comes: on hand, on order, what is promised to others or comes too late to count, and a faster way beside it."""
     promised = (
@@ -87,11 +92,11 @@ def lasting_words(drivers: Mapping[str, Any]) -> str:
 
 def saved_words(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
     """What is saved, and what it is worth: a unit that a centre lacks is not yet a lost sale."""
-    units, margin = words(drivers["units_saved_ea"]), words(drivers["margin_usd"])
+    units, margin = words(drivers["units_saved_ea"]), money(drivers["margin_usd"], row["currency_code"])
     if not row["serves"]:
-        return f"saves {units} lost sales on average, a margin of {margin} USD each"
+        return f"saves {units} lost sales on average, a margin of {margin} each"
     counted = f"{words(share)} of" if (share := drivers.get("lost_share_frac")) is not None else "at"
-    return f"saves {units} units that its stores would lack on average, counted {counted} a margin of {margin} USD each"
+    return f"saves {units} units that its stores would lack on average, counted {counted} a margin of {margin} each"
 
 
 def until_reason(drivers: Mapping[str, Any]) -> str:
@@ -110,7 +115,7 @@ def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
     cases = f" ({words(packs)} × {words(pack)})" if pack and pack > 1 else ""
     text = (
         f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {stock_words(drivers)} {lasting_words(drivers)}. "
-        f"The order {saved_words(row, drivers)}; keeping it costs {words(drivers['holding_usd_per_ea'])} USD per unit left over."
+        f"The order {saved_words(row, drivers)}; keeping it costs {money(drivers['holding_usd_per_ea'], row['currency_code'])} per unit left over."
     )
     if drivers.get("centre_had_ea") is not None:
         text += f" Wanted were {words(drivers['wanted_ea'])}, but {row['source_id']} has {words(drivers['centre_had_ea'])} for all its stores."
@@ -138,7 +143,7 @@ def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, An
     """Why something faster than the regular order is worth its price."""
     saved = saved_words(row, drivers)
     kept = (
-        f" and {words(drivers['left_over_usd'])} USD for keeping what is left over a day"
+        f" and {money(drivers['left_over_usd'], row['currency_code'])} for keeping what is left over a day"
         if drivers["left_over_usd"]
         else ""
     )
@@ -146,17 +151,17 @@ def offer_reason(decision: str, row: Mapping[str, Any], drivers: Mapping[str, An
     if decision == "expedite":
         return (
             f"Expedite {quantity} of order {order}: on the usual way it takes {words(drivers['usual_arrival_days_p50'])} more days, expedited "
-            f"{words(drivers['arrival_days'])}; that {saved}, for a premium of {words(drivers['premium_usd'])} USD."
+            f"{words(drivers['arrival_days'])}; that {saved}, for a premium of {money(drivers['premium_usd'], row['currency_code'])}."
         )
     if decision == "transfer":
         return (
             f"Move {quantity} from {drivers['from_id']}, which has {words(drivers['donor_spare_ea'])} to spare, in {words(drivers['arrival_days'])} days: "
-            f"{row['source_id']} delivers too late; the move {saved}, for freight of {words(drivers['freight_usd'])} USD{kept}."
+            f"{row['source_id']} delivers too late; the move {saved}, for freight of {money(drivers['freight_usd'], row['currency_code'])}{kept}."
         )
     return (
-        f"Buy {quantity} from {drivers['from_id']} at {words(drivers['offer_unit_cost_usd'])} USD, there in {words(drivers['arrival_days'])} days: "
-        f"{row['source_id']} at {words(drivers['regular_unit_cost_usd'])} USD delivers too late; the switch {saved}, "
-        f"for {words(drivers['extra_cost_usd'])} USD more{kept}."
+        f"Buy {quantity} from {drivers['from_id']} at {money(drivers['offer_unit_cost_usd'], row['currency_code'])}, there in {words(drivers['arrival_days'])} days: "
+        f"{row['source_id']} at {money(drivers['regular_unit_cost_usd'], row['currency_code'])} delivers too late; the switch {saved}, "
+        f"for {money(drivers['extra_cost_usd'], row['currency_code'])} more{kept}."
     )
 
 

@@ -65,7 +65,7 @@ def _shell(
         "rec_id": identity(as_of, decision, row["item_id"], row["site_id"], source, order),
         "as_of_date": as_of, "decision_code": decision, "item_id": row["item_id"], "site_id": row["site_id"],
         "source_id": source, "order_number": order, "quantity_ea": 0.0, "quantity_packs": 0.0,
-        "unit_cost_usd": row["unit_cost_usd"], "order_cost_usd": 0.0, "money_at_stake_usd": 0.0, "due_date": None,
+        "currency_code": row["currency_code"], "unit_cost_usd": row["unit_cost_usd"], "order_cost_usd": 0.0, "money_at_stake_usd": 0.0, "due_date": None,
         "order_by_date": None, "confidence_frac": 0.0, "alternatives_json": "[]", "flip_json": None,
         "on_hand_qty_ea": row["on_hand_qty_ea"], "on_order_qty_ea": row["on_order_qty_ea"],
         "demand_qty_ea_mean": None, "lead_time_days_p50": row["lead_time_days_p50"],

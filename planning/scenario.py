@@ -114,7 +114,8 @@ def _scale(inputs: PlanInputs, change: Change) -> PlanInputs:
     made = frame.with_columns(
         pl.when(mine).then(v).otherwise(pl.col(c)).alias(c) for c, v in zip(columns, new, strict=True)
     )
-    inputs = replace(inputs, **{name: made})
+    changed: dict[str, Any] = {name: made}
+    inputs = replace(inputs, **changed)
     if change.what == "lead_time":  # lanes without a forecast are planned as quoted
         lanes = inputs.frame("lanes")
         met = _named(("origin_id", "destination_id"), change)

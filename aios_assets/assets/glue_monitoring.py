@@ -180,6 +180,7 @@ def write_reports(world: World, day: date) -> dict[str, Path]:
         findings=worth,
         findings_left=left,
         notes=night_notes(world, day),
+        currency_code=world.currency,
     )
     pages = {"night": world.report_path(day, "night.html"), "newest night": Path(world.home) / "reports" / "night.html"}
     pages["night"].write_text(page, encoding="utf-8")

@@ -53,12 +53,16 @@ def tune_policy(world: World, day: date) -> Tuned:
     climbing = [a for a in ("shadow", "canary") if live_row(world, POLICY, a, day, before_verdict=True) is not None]
     version, rows, said = None, MON_DEPLOYMENTS.empty(), f"ceilings of {name} stay: nothing is surely better"
     if found.is_new and climbing:
-        said = f"ceilings not proposed while another policy is in {climbing[0]}: {found.words()}"
+        said = f"ceilings not proposed while another policy is in {climbing[0]}: {found.words(world.currency)}"
     elif found.is_new:
-        said = f"tuned on the weeks from {since}: {found.words()}"
+        said = f"tuned on the weeks from {since}: {found.words(world.currency)}"
         known, rows = propose_policy(world, found.spec, said, world.cutoff(day))
         version = known if rows.height else None
-        said = said if version else f"not proposed again, these parameters are version {known} already: {found.words()}"
+        said = (
+            said
+            if version
+            else f"not proposed again, these parameters are version {known} already: {found.words(world.currency)}"
+        )
     tuned = Tuned(_rows(world, day, since, found, version), rows, said)
     world.lake.write(MON_POLICY_TUNINGS, tuned.rows)
     world.lake.write(MON_DEPLOYMENTS, tuned.deployments)

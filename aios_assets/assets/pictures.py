@@ -68,12 +68,16 @@ def decisions_picture(decisions: pl.DataFrame) -> bytes:
         .head(BARS)
     )
     figure, pair = _figure(2)
+    money = ", ".join(newest["currency_code"].drop_nulls().unique().sort()) or "USD"
     names = [
         f"{source or 'no source'} · {decision}"
         for source, decision in by_source.select("source_id", "decision_code").rows()
     ]
     for axes, column, title in zip(
-        pair, ("money_at_stake_usd", "order_cost_usd"), ("Money at stake, USD", "Order cost, USD"), strict=True
+        pair,
+        ("money_at_stake_usd", "order_cost_usd"),
+        (f"Money at stake, {money}", f"Order cost, {money}"),
+        strict=True,
     ):
         axes.barh(names[::-1], by_source[column].to_list()[::-1])
         axes.set_title(title if names else f"{title}: nothing is recommended")

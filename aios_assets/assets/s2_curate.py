@@ -54,12 +54,12 @@ class Translator(DagsterDbtTranslator):
 def curate(context: AssetExecutionContext, dbt: FastDbt, world: World) -> Iterator[Any]:
     """Build all models and tests for the days that need it, and report rows and Delta versions of what was written."""
     home = Path(world.home)
-    window = window_to_build(world.lake, home, days_of(context), dbt.count_tests_of)
+    window = window_to_build(world.lake, home, days_of(context), dbt.settled)
     context.log.info(f"curating {f'{window[0]} to before {window[1]}' if window else 'everything'}")
     for event in dbt.start(FLAGS, window=window, context=context).stream():
         yield described(event, world, window)
     if not context.is_subset:
-        remember_build(world.lake, home, dbt.count_tests_of)
+        remember_build(world.lake, home, dbt.settled)
 
 
 def described(event: Any, world: World, window: tuple[Any, Any] | None) -> Any:

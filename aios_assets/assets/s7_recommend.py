@@ -69,6 +69,7 @@ def plan_inputs(world: World, day: date) -> Any:
         supplier_items=as_known.master_as_known(lake, "raw_master__supplier_items", ["supplier_id", "item_id"], cutoff),
         loads=as_known.master_as_known(lake, "raw_master__items", ["item_id"], cutoff),
         reports=reports,
+        currency_code=world.currency,
     )
 
 

@@ -131,6 +131,12 @@ REC_DECISIONS = Table(
         Column("order_number", "str", "order concerned", null_means="concerns no existing order"),
         Column("quantity_ea", "f64", "eaches to order, move or speed up; 0 for none", unit="ea", low=0),
         Column("quantity_packs", "f64", "cases", unit="cs", low=0),
+        Column(
+            "currency_code",
+            "str",
+            "ISO 4217 code of what this row's money is counted in, AIOS_CURRENCY; columns named _usd hold it",
+            null_means="decided before rows named it: USD",
+        ),
         Column("unit_cost_usd", "f64", "cost per each used", unit="usd", null_means="unknown"),
         Column(
             "order_cost_usd",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_dbt import DbtCliResource
 
-from aios_assets.contracts.errors import AiosError
+from aios_assets.contracts.errors import AiosError, RefusedError
 from aios_assets.contracts.registry import TABLES
 from aios_assets.marts.versions import statements
 from aios_assets.resources.lake_plan import scan_files
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 CODE_ROOT = Path(__file__).resolve().parents[2]
 PROJECT_DIR = CODE_ROOT / "dbt_project"
 LEAST_MEMORY_MB = 1_500
+# What the last build stood on, beside dbt's artefacts.
+CURATED = "curated.json"
 # Facts whose business day decides which days of the windowed marts must be made again.
 DATED_FACTS = {
     "raw_edi__product_activity": "activity_date",
@@ -103,6 +105,7 @@ def dbt_environment(
     business_tz: str = "America/New_York",
     cutoff: str = "02:00",
     count_tests_of: str = "",
+    currency: str = "USD",
 ) -> dict[str, str]:
     """What a dbt process is told through its environment; nothing goes through `--vars`, which would parse everything again.
 
@@ -113,6 +116,7 @@ def dbt_environment(
         business_tz: time zone of business days.
         cutoff: time of the next day at which a business day's knowledge is closed.
         count_tests_of: senders whose test interchanges count, separated by commas; * for all.
+        currency: what money is counted in (ISO 4217); prices in others do not count.
     """
     target = target_root(home)
     return {
@@ -122,6 +126,7 @@ def dbt_environment(
         "AIOS_BUSINESS_TZ": business_tz,
         "AIOS_CUTOFF": cutoff,
         "AIOS_COUNT_TESTS_OF": count_tests_of,
+        "AIOS_CURRENCY": currency,
         "AIOS_CODE_ROOT": str(CODE_ROOT),
         "AIOS_DBT_PLUGINS": str(PROJECT_DIR / "plugins"),
         "AIOS_DBT_SPILL": str(target / "spill"),
@@ -228,6 +233,7 @@ class FastDbt(DbtCliResource):
         business_tz: time zone of business days.
         cutoff: time of day at which a business day's knowledge is closed.
         count_tests_of: senders whose test interchanges count, separated by commas; * for all.
+        currency: what money is counted in (ISO 4217).
     """
 
     home: str
@@ -235,6 +241,14 @@ class FastDbt(DbtCliResource):
     business_tz: str = "America/New_York"
     cutoff: str = "02:00"
     count_tests_of: str = ""
+    currency: str = "USD"
+
+    @property
+    def settled(self) -> dict[str, str]:
+        """How documents are read, as settings say; what counts for all history."""
+        return {
+            "business_tz": self.business_tz, "cutoff": self.cutoff, "count_tests_of": self.count_tests_of, "currency": self.currency,
+        }  # fmt: skip
 
     @cached_property
     def _cli_version(self) -> Version:
@@ -260,14 +274,15 @@ class FastDbt(DbtCliResource):
             The invocation; `stream()` yields its events.
         """
         values = dbt_environment(
-            Path(self.home), Path(self.lake_root), window=window, business_tz=self.business_tz, cutoff=self.cutoff,
-            count_tests_of=self.count_tests_of,
+            Path(self.home), Path(self.lake_root), window=window, **self.settled,
         )  # fmt: skip
         with _environment(values | {"AIOS_DBT_PARENT": str(os.getpid())}):
             return self.cli(args, context=context, target_path=target_root(Path(self.home)) / "target")
 
 
-def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "", count_tests_of: str = "") -> FastDbt:
+def dbt_resource(
+    home: Path, *, business_tz: str = "", cutoff: str = "", count_tests_of: str = "", currency: str = "USD"
+) -> FastDbt:
     """The resource for one home.
 
     Args:
@@ -275,6 +290,7 @@ def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "", count_t
         business_tz: time zone of business days; empty takes AIOS_BUSINESS_TZ.
         cutoff: time of the cut-off as HH:MM; empty takes AIOS_CUTOFF.
         count_tests_of: senders whose test interchanges count, separated by commas; * for all.
+        currency: what money is counted in (ISO 4217).
     """
     return FastDbt(
         project_dir=str(PROJECT_DIR),
@@ -285,18 +301,19 @@ def dbt_resource(home: Path, *, business_tz: str = "", cutoff: str = "", count_t
         business_tz=business_tz or os.environ.get("AIOS_BUSINESS_TZ", "America/New_York"),
         cutoff=(cutoff or os.environ.get("AIOS_CUTOFF", "02:00"))[:5],
         count_tests_of=count_tests_of,
+        currency=currency,
     )
 
 
-def curated_state(lake: Lake, count_tests_of: str) -> dict[str, Any]:
-    """What a build stands on: versions of the raw facts, of its own windowed results, what masters say, whose tests count, the project itself."""
+def curated_state(lake: Lake, settled: Mapping[str, str]) -> dict[str, Any]:
+    """What a build stands on: versions of the raw facts, of its own windowed results, what masters say, settings, the project itself."""
     return {
         "facts": {name: lake.version(name) for name in DATED_FACTS},
         "results": {name: lake.version(name) for name in WINDOWED},
         "masters": {
             name: _statement_digest(lake.read(name), key) for name, key in MASTERS.items() if lake.exists(name)
         },
-        "tests": count_tests_of,
+        "settled": dict(settled),
         "project": project_digest(),
     }
 
@@ -310,7 +327,7 @@ def _statement_digest(rows: pl.DataFrame, key: str) -> str:
     return hashlib.sha256(said.write_csv().encode()).hexdigest()
 
 
-def window_to_build(lake: Lake, home: Path, days: list[date], count_tests_of: str = "") -> tuple[date, date] | None:
+def window_to_build(lake: Lake, home: Path, days: list[date], settled: Mapping[str, str]) -> tuple[date, date] | None:
     """Which business days a run must make again: its own, and every day that something new has been said about.
 
     A late or corrected document reaches back to its own day, a notice sent again also to the day it named before; the day after it
@@ -320,18 +337,21 @@ def window_to_build(lake: Lake, home: Path, days: list[date], count_tests_of: st
         lake: the lake.
         home: the run's home, where the state of the last build is kept.
         days: business days of the run.
-        count_tests_of: see `dbt_environment`.
+        settled: how documents are read, see `FastDbt.settled`.
 
     Returns:
-        A half-open window, or None to make everything again (no earlier build, or masters, whose tests count, project or results
-        changed).
+        A half-open window, or None to make everything again (no earlier build, or masters, settings, project or results changed).
+
+    Raises:
+        RefusedError: the last build counted money in another currency.
     """
-    path = target_root(home) / "curated.json"
+    path = target_root(home) / CURATED
     if not path.is_file():
         return None
-    before, now = json.loads(path.read_text(encoding="utf-8")), curated_state(lake, count_tests_of)
+    before, now = json.loads(path.read_text(encoding="utf-8")), curated_state(lake, settled)
+    _refuse_another_currency(before.get("settled", {}), settled)
     if (
-        any(before.get(part) != now[part] for part in ("masters", "tests", "project", "results"))
+        any(before.get(part) != now[part] for part in ("masters", "settled", "project", "results"))
         or -1 in now["results"].values()
     ):
         return None
@@ -347,6 +367,16 @@ def window_to_build(lake: Lake, home: Path, days: list[date], count_tests_of: st
         for lines in again if new else ():
             low = min(low, _first_named(lake, lines, name, new) or low)
     return low, high + timedelta(days=2)
+
+
+def _refuse_another_currency(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Costs in master files name no currency: called another, they would be other amounts."""
+    was, meant = before.get("currency", "USD"), now.get("currency", "USD")
+    if was != meant:
+        raise RefusedError(
+            f"this home counts money in {was}, AIOS_CURRENCY says {meant}",
+            todo=f"set it to {was}, or AIOS_HOME to another folder; if its master files have been in {meant} all along, run aios rebuild",
+        )
 
 
 def _first_named(lake: Lake, lines: str, name: str, files: list[Any]) -> date | None:
@@ -367,10 +397,15 @@ def _new_files(lake: Lake, name: str, version: int) -> list[Any]:
     return [f for f in lake.files(name) if f.path not in known]
 
 
-def remember_build(lake: Lake, home: Path, count_tests_of: str = "") -> None:
+def forget_build(home: Path) -> None:
+    """Drop what the last build stood on: the next makes everything, and may count money in another currency."""
+    (target_root(home) / CURATED).unlink(missing_ok=True)
+
+
+def remember_build(lake: Lake, home: Path, settled: Mapping[str, str]) -> None:
     """Keep what the finished build stood on, for the next one's window."""
-    path = target_root(home) / "curated.json"
+    path = target_root(home) / CURATED
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(curated_state(lake, count_tests_of), indent=1, sort_keys=True), encoding="utf-8")
+    scratch.write_text(json.dumps(curated_state(lake, settled), indent=1, sort_keys=True), encoding="utf-8")
     os.replace(scratch, path)

@@ -60,6 +60,7 @@ class World(ConfigurableResource[Any]):
         sandbox_root: folder of the sandbox network; empty where documents come from people.
         lock_wait_s: seconds that a run waits for another one's lock.
         own_ids: our identifications in EDI envelopes; none: told from the interchanges.
+        currency: what money is counted in (ISO 4217).
     """
 
     home: str
@@ -80,6 +81,7 @@ class World(ConfigurableResource[Any]):
     sandbox_root: str = ""
     lock_wait_s: float = 600.0
     own_ids: list[str] = Field(default_factory=list)
+    currency: str = "USD"
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[World]:
@@ -327,4 +329,5 @@ def world_of(settings: Settings) -> World:
         sandbox_root=str(settings.sandbox_root.resolve()) if settings.is_sandbox else "",
         training_stride_days=settings.training_stride_days,
         own_ids=settings.own_ids,
+        currency=settings.currency,
     )

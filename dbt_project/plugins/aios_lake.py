@@ -75,7 +75,7 @@ def window() -> tuple[date, date] | None:
 
 
 def variables_sql() -> list[str]:
-    """Statements that make window, time zone, cut-off and whose tests count readable by `getvariable`."""
+    """Statements that make window, time zone, cut-off, whose tests count and our currency readable by `getvariable`."""
     days = window()
     bounds = [f"date '{day.isoformat()}'" for day in days] if days else ["null::date", "null::date"]
     cutoff = os.environ.get("AIOS_CUTOFF", "02:00")
@@ -89,6 +89,7 @@ def variables_sql() -> list[str]:
         f"set variable business_tz = {quoted(os.environ.get('AIOS_BUSINESS_TZ', 'America/New_York'))}",
         f"set variable cutoff = interval '{int(hours)} hours {int(minutes)} minutes'",
         f"set variable count_tests_of = [{', '.join(senders)}]::varchar[]",
+        f"set variable currency = {quoted(os.environ.get('AIOS_CURRENCY', 'USD'))}",
     ]
 
 

@@ -40,15 +40,15 @@ class AlphaTuning:
         """Whether any class takes another ceiling."""
         return bool(self.rows.filter(pl.col("is_chosen") & ~pl.col("is_now")).height)
 
-    def words(self) -> str:
-        """What changes, in one line: class, ceilings before and after, saving in these weeks."""
+    def words(self, currency_code: str) -> str:
+        """What changes, in one line: class, ceilings before and after, saving in these weeks, in what money is counted in."""
         parts = []
         for row in self.rows.filter(pl.col("is_chosen") & ~pl.col("is_now")).iter_rows(named=True):
             now = self.rows.filter(pl.col("is_now") & (pl.col("demand_class") == row["demand_class"]))[
                 "alpha_max_frac"
             ][0]
             parts.append(
-                f"{row['demand_class']} from {now:g} to {row['alpha_max_frac']:g} (saves {row['saving_usd']:.2f} USD, "
+                f"{row['demand_class']} from {now:g} to {row['alpha_max_frac']:g} (saves {row['saving_usd']:.2f} {currency_code}, "
                 f"standard error {row['standard_error_usd']:.2f}, {row['units']} item x site)"
             )
         return "; ".join(parts)

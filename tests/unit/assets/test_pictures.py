@@ -44,8 +44,15 @@ def test_no_rows_are_a_picture_too() -> None:
 
 
 def test_decisions_for_nothing_change_no_picture() -> None:
-    row = {"as_of_date": DAY, "source_id": "SUP", "order_cost_usd": 10.0, "money_at_stake_usd": 5.0}
+    row = {
+        "as_of_date": DAY,
+        "source_id": "SUP",
+        "order_cost_usd": 10.0,
+        "money_at_stake_usd": 5.0,
+        "currency_code": "USD",
+    }
     bought = pl.DataFrame([row | {"decision_code": "replenish"}])
     both = pl.concat([bought, pl.DataFrame([row | {"decision_code": "none"}])])
     assert decisions_picture(both) == decisions_picture(bought)
     assert decisions_picture(bought) != decisions_picture(bought.with_columns(money_at_stake_usd=pl.lit(500.0)))
+    assert decisions_picture(bought) != decisions_picture(bought.with_columns(currency_code=pl.lit("EUR")))

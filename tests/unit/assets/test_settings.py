@@ -19,6 +19,7 @@ REPO = Path(__file__).parents[3]
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
+        ("AIOS_CURRENCY", "euro", "'euro' is no currency code of three capital letters"),
         ("AIOS_BUSINESS_TZ", "Mars", "'Mars' is no time zone"),
         ("AIOS_BUSINESS_TZ", "../etc", "is no time zone"),
         ("AIOS_BUSINESS_TZ", "", "is no time zone"),

@@ -86,6 +86,7 @@ def build(
     window: tuple[date, date] | None = None,
     before: Frames | None = None,
     count_tests_of: str = "",
+    currency: str = "USD",
 ) -> dict[str, pl.DataFrame]:
     """What models make of raw tables.
 
@@ -95,9 +96,10 @@ def build(
         window: half-open stretch of business days to make; None makes everything.
         before: marts as the build before left them; rows outside the window stay, as the lake keeps them.
         count_tests_of: a sender whose test interchanges count, or * for all.
+        currency: what money is counted in.
     """
     before = before or {}
-    with _built(raw, _in_order(wanted), window, before, count_tests_of) as db:
+    with _built(raw, _in_order(wanted), window, before, count_tests_of, currency) as db:
         return {
             name: _kept(name, db.sql(f"select * from main.{name}").to_arrow_table(), window, before) for name in wanted
         }
@@ -138,7 +140,12 @@ def checks() -> dict[str, dict[str, str]]:
 
 @contextmanager
 def _built(
-    raw: Frames, models: list[str], window: tuple[date, date] | None, before: Frames, count_tests_of: str = ""
+    raw: Frames,
+    models: list[str],
+    window: tuple[date, date] | None,
+    before: Frames,
+    count_tests_of: str = "",
+    currency: str = "USD",
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in which these models were made, in this order."""
     with duckdb.connect(config={"threads": "1"}) as db:
@@ -150,6 +157,7 @@ def _built(
             "business_tz": "'America/New_York'",
             "cutoff": "interval '2 hours'",
             "count_tests_of": f"['{count_tests_of}']",
+            "currency": f"'{currency}'",
         }
         for name, value in settings.items():
             db.execute(f"set variable {name} = {value}")

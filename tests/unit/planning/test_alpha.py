@@ -38,7 +38,12 @@ def world(factor: float, seed: int = 5, units: int = 120) -> tuple[TrialUnits, p
 def test_a_planted_ceiling_is_found_for_its_class_alone() -> None:
     made, rows = world(0.6)
     found = tune_alpha(made, rows, replace(SPEC, alpha_max=0.99, holding_rate_frac_per_year=1.0))
-    assert found.is_new and found.spec.ceiling("lumpy") <= 0.95 and "lumpy from 0.99 to" in found.words()
+    assert (
+        found.is_new
+        and found.spec.ceiling("lumpy") <= 0.95
+        and "lumpy from 0.99 to" in found.words("EUR")
+        and " EUR, standard error" in found.words("EUR")
+    )
     assert found.spec.ceiling("erratic") == 0.99, "a class without units keeps its ceiling"
     assert found.spec.ceiling("lumpy") <= found.spec.ceiling("smooth")
     chosen = found.rows.filter("is_chosen")
@@ -62,7 +67,7 @@ def test_what_is_best_already_stays_and_twice_is_the_same() -> None:
     again = tune_alpha(made, rows, replace(SPEC, alpha_max=0.99, holding_rate_frac_per_year=1.0))
     assert first.rows.equals(again.rows) and first.spec == again.spec
     settled = tune_alpha(made, rows, first.spec)
-    assert not settled.is_new and settled.spec == first.spec and settled.words() == ""
+    assert not settled.is_new and settled.spec == first.spec and settled.words("EUR") == ""
 
 
 def test_one_unit_proves_nothing() -> None:

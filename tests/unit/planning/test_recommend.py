@@ -60,14 +60,22 @@ def test_every_item_and_site_has_a_row(night: tuple[PlanInputs, pl.DataFrame]) -
 def test_same_inputs_same_bytes_in_any_order(night: tuple[PlanInputs, pl.DataFrame]) -> None:
     inputs, out = night
     shuffled = {
-        f.name: None
-        if getattr(inputs, f.name) is None
-        else getattr(inputs, f.name).sample(fraction=1, shuffle=True, seed=5)
+        f.name: frame.sample(fraction=1, shuffle=True, seed=5)
         for f in dataclasses.fields(inputs)
-        if f.name not in ("lanes", "supplier_items")
+        if isinstance(frame := getattr(inputs, f.name), pl.DataFrame) and f.name not in ("lanes", "supplier_items")
     }
     again = recommend(dataclasses.replace(inputs, **shuffled), AS_OF, SPEC)
     assert again.equals(out)
+
+
+def test_money_is_said_in_the_currency_it_is_counted_in(night: tuple[PlanInputs, pl.DataFrame]) -> None:
+    inputs, dollars = night
+    euros = recommend(dataclasses.replace(inputs, currency_code="EUR"), AS_OF, SPEC)
+    assert dollars["reason"].str.contains(" USD").any() and set(euros["currency_code"]) == {"EUR"}
+    said = euros.with_columns(
+        pl.lit("USD").alias("currency_code"), pl.col("reason", "drivers_json", "alternatives_json").str.replace_all(r"\bEUR\b", "USD")
+    )  # fmt: skip
+    assert said.equals(dollars), "nothing else changes"
 
 
 def test_one_item_alone_gets_the_same_decision() -> None:

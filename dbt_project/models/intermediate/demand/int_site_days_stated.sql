@@ -10,7 +10,7 @@ reports as (
         sum(quantity_ea) filter (activity_code = 'QR') as receipts_qty_ea,
         sum(quantity_ea) filter (activity_code = 'QT') as adjustments_qty_ea,
         sum(quantity_ea) filter (activity_code = 'QA') as closing_qty_ea,
-        max({{ in_dollars('unit_price / factor_ea') }}) filter (activity_code = 'QS') as price_usd
+        max({{ in_our_money('unit_price / factor_ea') }}) filter (activity_code = 'QS') as price_usd
     from {{ ref('int_activity_conformed') }}
     where reject_code is null and activity_code in ('QS', 'QU', 'QR', 'QT', 'QA')
     group by item_id, site_id, activity_date, set_rank

@@ -17,7 +17,7 @@ ordered as (
         -- A change that names no site leaves the line where it is, wherever the buyer sits.
         coalesce(ship_to_id, if(action_code = 'new', buyer_id, null)) as site_id,
         cast(null as varchar) as carrier_id, cast(null as varchar) as shipment_id, cast(null as varchar) as reference_id,
-        {{ in_dollars('unit_price / factor_ea') }} as unit_price_usd,
+        {{ in_our_money('unit_price / factor_ea') }} as unit_price_usd,
         set_rank, segment_no, line_no, cast(null as integer) as also_rank,
         cast(null as timestamptz) as matched_at_utc, cast(null as timestamptz) as superseded_at_utc
     from {{ ref('int_order_lines_conformed') }}
