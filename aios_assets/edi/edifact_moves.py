@@ -15,6 +15,7 @@ from aios_assets.edi.edifact_orders import (
     day,
     dtm,
     lin_items,
+    main_lines,
     opening,
     parties,
     party,
@@ -76,7 +77,7 @@ def shipments(view: View) -> list[Typed]:
     base = party(base, header(nad), "carrier_id", "CA", "FW")
     tdt = view.pick("TDT", carrier=(5, 1))
     base = attach(base, tdt.filter(pl.col("carrier").is_not_null()), "set", "carrier")
-    base = despatched(base, view).with_columns(
+    base = main_lines(despatched(base, view), view).with_columns(
         ship_to_site_id=pl.coalesce("store", "ship_to_site_id"),
         carrier_id=pl.coalesce("carrier", "carrier_id"),
         unit_code=pl.col("unit_code").fill_null("EA"),
@@ -96,7 +97,7 @@ def receipts(view: View) -> list[Typed]:
     base = _ordered(lin_items(view), view, packed=True)
     head = opening(view)
     base = attach(base, head, "set", "number").rename({"number": "receipt_id"})
-    base = edifact_taken(base, view)
+    base = main_lines(edifact_taken(base, view), view)
     found = dtm(view)
     of_all, nad = of_message(found, view), parties(view)
     base = day(base, pl.concat([of_all, _of_goods(found, view)]), "received_date", *CAME, "137")
@@ -131,6 +132,7 @@ def invoices(view: View) -> list[Typed]:
     base = attach(base, opening(view), "set", "document", "number").rename({"number": "invoice_number"})
     counted = direct(grouped_quantities(view, ORDERED), view, ("SCC", "LOC"))
     base = attach(base, having(counted, "kind", "47", "46", "12", "21", "1", "136"), "line", "quantity", "unit_code")
+    base = main_lines(base, view)
     base = base.with_columns(quantity=below_zero("quantity", pl.col("document").is_in(list(CREDITS))))
     base = price(base, view)
     base = day(base, header(dtm(view)), "invoice_date", "137", "3", "263")

@@ -26,8 +26,10 @@ from aios_assets.edi.view import (
 from aios_assets.edi.whole_orders import (
     EDIFACT_ACCEPTS,
     EDIFACT_CANCELS,
+    EDIFACT_INFORMS,
     EDIFACT_REFUSES,
     EDIFACT_REPLACES,
+    informing,
     says,
     waiting,
     whole_orders,
@@ -62,6 +64,27 @@ def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
         item_id=pl.coalesce(*found, own, "any_item", "number", "telling"), item_gtin=pl.col("gtin")
     )
     return base.drop(*found, "any_item", "telling", "number", "kind")
+
+
+def main_lines(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Lines without the sub-lines (LIN 4, C829) of a line that has a quantity: they tell what its sets consist of.
+
+    Args:
+        base: lines with row of LIN as `line`, set and quantity.
+        view: messages; lines opened by LIN.
+
+    Source: UN/EDIFACT 5495 (1 sub-line); EANCOM, part I, sub-lines, which follow their line.
+    """
+    subs = view.pick("LIN", sub=(4, 1)).select("line", "set", sub=(pl.col("sub") == "1").fill_null(value=False))
+    if not subs["sub"].any():
+        return base
+    main = pl.when(~pl.col("sub")).then("line").forward_fill().over("set")
+    subs = subs.sort("line").with_columns(main=main).filter("sub").select("line", "main")
+    counted = base.filter(pl.col("quantity").is_not_null())["line"].unique()
+    # The line of the first sub-lines of a stretch may stand in the one before.
+    earlier = pl.col("main").is_null() if view.before else pl.lit(value=False)
+    parts = subs.filter(pl.col("main").is_in(counted.implode()).fill_null(value=False) | earlier)
+    return base.join(parts, on="line", how="anti", maintain_order="left")
 
 
 def _names(qualifier: str) -> pl.Expr:
@@ -194,7 +217,7 @@ def orders(view: View, code: str) -> list[Typed]:
     """
     base = numbered(lin_items(view), view)
     base = attach(base, opening(view), "set", "number", "purpose")
-    base = despatched(base, view, QUANTITY_SENT, ORDERED)
+    base = main_lines(despatched(base, view, QUANTITY_SENT, ORDERED), view)
     found = dtm(view)
     base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "order_date"})
     base = _scheduled(base, view, "requested_date", *REQUESTED)
@@ -223,7 +246,7 @@ def orders(view: View, code: str) -> list[Typed]:
     replaces = EDIFACT_REPLACES if code == "ORDERS" else ()
     said = says("purpose", "cancel", *EDIFACT_CANCELS), says("purpose", "replace", *replaces)
     head = opening(view).with_columns(action_code=pl.coalesce(said))
-    typed = ask(typed, base, "row", "disputed", UNCLEAR)
+    typed = informing(ask(typed, base, "row", "disputed", UNCLEAR), head, EDIFACT_INFORMS, "BGM 1225")
     return [typed, waiting(_whole(view, head, named if code == "ORDCHG" else named.clear()), typed)]
 
 
@@ -276,6 +299,7 @@ def responses(view: View) -> list[Typed]:
     base = attach(base, opening(view), "set", "number", "purpose", "answer")
     counted = direct(grouped_quantities(view, ORDERED), view, ("SCC", "LOC"))
     base = attach(base, having(counted, "kind", "113", "12", "21", "1", "192", "11"), "line", "quantity", "unit_code")
+    base = main_lines(base, view)
     found = dtm(view)
     base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "response_date"})
     base = _scheduled(base, view, "promised_date", *PROMISED)

@@ -93,10 +93,9 @@ def sales(view: View, sender: pl.DataFrame) -> list[Typed]:
         activity_code=pl.when(alone).then(pl.lit("QS")).otherwise(code),
         unit_code=pl.when(pl.col("kind").is_not_null()).then(pl.col("unit_code").fill_null("EA")),
     ).with_columns(pl.col("activity_code").fill_null("QS"), pl.col("unit_code").fill_null("EA"))
-    at = {"quantity": 1, "item_id": 3}
-    return [
-        finish(RAW_EDI_PRODUCT_ACTIVITY, base, at, standard="EDIFACT", may_be_negative=pl.col("activity_code") != "QA")
-    ]
+    at, negative = {"quantity": 1, "item_id": 3}, pl.col("activity_code") != "QA"
+    typed = finish(RAW_EDI_PRODUCT_ACTIVITY, base, at, standard="EDIFACT", may_be_negative=negative)
+    return [withdrawn(typed, opening(view), EDIFACT_PURPOSES, "BGM 1225")]
 
 
 def _counted(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -13,8 +13,8 @@ from aios_assets.edi.words import say
 
 _FRAME = {c.name for c in (*POINTER, *ORIGIN)} | {"available_month"}
 _EARLIEST, _LATEST = 1970, 2099
-# Codes of what a person may release: an impossible number, an unclear one, a message that cancels.
-NEGATIVE, UNCLEAR, CANCELLED = "negative_quantity", "unclear_quantity", "cancelled"
+# Codes of what a person may release: an impossible number, an unclear one, a message that cancels, one that only informs.
+NEGATIVE, UNCLEAR, CANCELLED, INFORMS = "negative_quantity", "unclear_quantity", "cancelled", "informs"
 
 
 @dataclass(frozen=True, slots=True)

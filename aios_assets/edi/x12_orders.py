@@ -12,8 +12,10 @@ from aios_assets.edi.view import View, attach, first_component, having, header, 
 from aios_assets.edi.whole_orders import (
     X12_ACCEPTS,
     X12_CANCELS,
+    X12_INFORMS,
     X12_REFUSES,
     X12_REPLACES,
+    informing,
     says,
     waiting,
     whole_orders,
@@ -128,6 +130,7 @@ def orders(view: View, code: str) -> list[Typed]:
         {"unit_price": 6, "item_id": 9} if code == "860" else {"unit_price": 4, "item_id": 7}
     )
     typed = finish(RAW_EDI_ORDER_LINES, base, at)
+    typed = informing(typed, head, X12_INFORMS, "BCH01" if code == "860" else "BEG01")
     return [typed, waiting(_whole(view, code, head, n1), typed)]
 
 

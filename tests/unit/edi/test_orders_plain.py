@@ -2,7 +2,7 @@
 
 X12 850, 860, 855, 865: what stands behind SLN is about a component, behind N9 about a reference, CUR behind SAC or CTP about that amount; a day behind
 ACK is that of this part of the answer. EDIFACT ORDERS, ORDCHG, ORDRSP: QTY behind LOC goes to that place, behind SCC comes by that delivery, behind
-ALC or PAC is no ordered quantity; CUX behind ALC is that of an allowance.
+ALC or PAC is no ordered quantity; CUX behind ALC is that of an allowance; sub-lines (C829) tell what a set consists of.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.edi.make import edifact, facts_of_each, x12
+from aios_assets.edi import read_documents
+from tests.unit.edi.make import edifact, facts_of_each, frame, x12
 
 Row = tuple[Any, ...]
 Segments = list[list[str]]
@@ -202,6 +203,8 @@ def read_edifact(kind: str, body: tuple[str, ...]) -> list[Row]:
     codes = {"5": "IA", "3": "IQ", "7": "IR"}
     rows: list[Row] = []
     for line in lines:
+        if line[0][4:] == ["1"]:
+            continue  # what a set consists of
         groups = cut(line, *GROUPS)
         plans = [s for g in groups if g[0][0] == "SCC" for s in g]
         when = best(groups[0], "DTM", days) or best(plans, "DTM", days) or best(cut(head, "ALC")[0], "DTM", days)
@@ -252,6 +255,8 @@ def edifact_body(kind: str, draw: random.Random) -> tuple[str, ...]:
         body += allowance(0.2)
         if split == "plans":
             body += ["SCC+1", f"QTY+{first}:8:{unit}", *day(0.7), "SCC+1", f"QTY+{first}:{units - 8}:{unit}", *day(0.7)]
+        for part in range(draw.choice([0, 0, 0, 1, 2])):
+            body += [f"LIN+9{part}+3+PART:IN+1:{n + 1}", f"QTY+{first}:3:PCE", *day(0.4), "PRI+AAA:9", *parties(0.2)]
     return tuple(body)
 
 
@@ -274,3 +279,68 @@ def test_every_line_has_what_its_loop_says(kind: str, window: int) -> None:
     assert sum(own.height for own in facts) > len(bodies)
     wrong = [(seed, body, own.select(columns).rows(), rows) for seed, (body, own, rows) in enumerate(zip(bodies, facts, plain, strict=True)) if own.select(columns).rows() != rows]  # fmt: skip
     assert not wrong, (len(wrong), wrong[0])
+
+
+def order(purpose: str, *sub: str) -> bytes:
+    return edifact("ORDERS", f"BGM+220+PO1+{purpose}", "DTM+137:20260105:102", "LIN+1++SET:IN", *sub)
+
+
+PARTS = ("LIN+2++A:IN+1:1", "QTY+21:6:PCE", "LIN+3++B:IN+1:1", "QTY+21:4:PCE")
+
+
+def test_parts_of_a_set_count_where_the_set_has_no_quantity() -> None:
+    columns = ("item_id", "quantity")
+    counted = read_documents(frame(order("9", "QTY+21:2:PCE", *PARTS, "LIN+4++C:IN", "QTY+21:1:PCE")))
+    assert counted.facts["raw_edi__order_lines"].select(columns).rows() == [("SET", 2.0), ("C", 1.0)]
+    structure = read_documents(frame(order("9", *PARTS)))
+    assert structure.facts["raw_edi__order_lines"].select(columns).rows() == [("A", 6.0), ("B", 4.0)]
+    assert structure.rejects["segment_no"].to_list() == [4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "line"),
+    [
+        ("DESADV", ("BGM+351+D1+9", "DTM+137:20260105:102", "RFF+ON:PO1", "CPS+1"), "QTY+12"),
+        ("RECADV", ("BGM+632+R1+9", "DTM+137:20260105:102", "RFF+ON:PO1", "NAD+DP+S1::9", "CPS+1"), "QTY+194"),
+        ("INVOIC", ("BGM+380+I1+9", "DTM+137:20260105:102", "RFF+ON:PO1"), "QTY+47"),
+    ],
+)
+def test_parts_of_a_set_are_not_shipped_received_or_billed_beside_it(
+    kind: str, head: tuple[str, ...], line: str
+) -> None:
+    content = edifact(kind, *head, "LIN+1++SET:IN", f"{line}:2:PCE", "LIN+2++A:IN+1:1", f"{line}:6:PCE")
+    table = {"DESADV": "shipment_lines", "RECADV": "receipt_lines", "INVOIC": "invoice_lines"}[kind]
+    facts = read_documents(frame(content)).facts[f"raw_edi__{table}"]
+    assert facts.select("item_id", "quantity").rows() == [("SET", 2.0)]
+
+
+def test_parts_of_a_set_whose_line_stood_in_the_stretch_before_are_not_ordered() -> None:
+    lines = [
+        s for n in range(60) for s in (f"LIN+{n}++S{n}:IN", "QTY+21:2:PCE", f"LIN+9{n}++PART:IN+1:{n}", "QTY+21:6:PCE")
+    ]
+    facts = facts_of_each(
+        "raw_edi__order_lines", [edifact("ORDERS", "BGM+220+PO1+9", "DTM+137:20260105:102", *lines)], 500
+    )
+    assert facts[0]["item_id"].to_list() == [f"S{n}" for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(x12("850", f"BEG*{code}*SA*PO1**20260105", "PO1*1*5*EA***IN*A") for code in ("16", "22", "24")),
+        x12("860", "BCH*16*SA*PO1***20260105", "POC*1*QI*5**EA***IN*A"),
+        *(order(code, "QTY+21:2:PCE") for code in ("16", "31")),
+    ],
+)
+def test_a_copy_or_a_proposal_orders_when_a_person_releases_it(content: bytes) -> None:
+    batch = read_documents(frame(content))
+    assert batch.facts["raw_edi__order_lines"].is_empty()
+    assert batch.rejects["error_code"].to_list() == ["informs"]
+    released = batch.rejects.select("document_id", "interchange_no", "set_no", "segment_no")
+    assert read_documents(frame(content), releases=released).counts["facts"] == 1
+
+
+@pytest.mark.parametrize("code", ["00", "06", "07", "18"])
+def test_an_order_that_confirms_or_repeats_one_is_an_order(code: str) -> None:
+    content = x12("850", f"BEG*{code}*SA*PO1**20260105", "PO1*1*5*EA***IN*A")
+    assert read_documents(frame(content)).facts["raw_edi__order_lines"]["quantity"].to_list() == [5.0]

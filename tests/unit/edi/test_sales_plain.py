@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.edi.make import edifact, facts_of_each, x12
+from aios_assets.edi import read_documents
+from tests.unit.edi.make import edifact, facts_of_each, frame, x12
 from tests.unit.edi.test_orders_plain import best, cells, currency, cut
 
 Row = tuple[Any, ...]
@@ -191,3 +192,10 @@ def test_every_line_has_what_its_loop_says(kind: str, window: int) -> None:
     assert sum(own.height for own in facts) > len(bodies)
     for seed, (body, own) in enumerate(zip(bodies, facts, strict=True)):
         assert own.select(columns).rows() == read(body), (seed, body)
+
+
+def test_a_sales_report_that_cancels_sells_nothing_until_a_person_releases_it() -> None:
+    body = ("BGM+73E+R1+1", "DTM+137:20260105:102", "NAD+SN+S1::9", "LIN+1++A:IN", "QTY+153:7:PCE")
+    batch = read_documents(frame(edifact("SLSRPT", *body)))
+    assert batch.facts["raw_edi__product_activity"].is_empty()
+    assert batch.rejects["error_code"].to_list() == ["cancelled"]
