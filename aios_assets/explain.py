@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from aios_assets.contracts.errors import BadInputError, IntegrityError
 from aios_assets.lookup import the_one
 from aios_assets.resources.as_known import known_at, sites_as_known
+from aios_assets.resources.kept_out import lines_kept_out
 
 if TYPE_CHECKING:
     from aios_assets.resources.lake import Lake
@@ -25,8 +26,8 @@ def explain(lake: Lake, rec_id: str) -> dict[str, Any]:
         rec_id: its id, the first characters of it, or ITEM@SITE for the newest decision there.
 
     Returns:
-        A mapping with `recommendation`, `forecast`, `model`, `features`, `lead_time`, `stock`, `open_orders`, `demand`
-        and `documents`; every stock, order and demand row names document, set and segment, and each of those documents
+        A mapping with `recommendation`, `forecast`, `model`, `features`, `lead_time`, `stock`, `open_orders`, `demand`,
+        `kept_out` (findings about lines of the last weeks that do not count because of their unit) and `documents`; every stock, order and demand row names document, set and segment, and each of those documents
         appears with source, received time and the byte range of the segment.
 
     Raises:
@@ -65,6 +66,7 @@ def explain(lake: Lake, rec_id: str) -> dict[str, Any]:
         "stock": stock,
         "open_orders": orders,
         "demand": demand,
+        "kept_out": lines_kept_out(lake, day, instant, same).to_dicts(),
         "documents": locate_documents(lake, pointers),
     }
 
@@ -79,7 +81,7 @@ def find_recommendation(lake: Lake, rec_id: str) -> dict[str, Any]:
         item, site = rec_id.split("@", 1)
         rows = lake.read("rec_decisions", where=(pl.col("item_id") == item) & (pl.col("site_id") == site))
         if rows.is_empty():
-            todo = "see the names with `aios status`; nothing is decided of an item without stock and forecast"
+            todo = _why_undecided(lake, item, site)
             raise BadInputError(f"no night decided about item {item} at site {site}", where=rec_id, todo=todo)
         rows = rows.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
         todo = f"ask for one of {', '.join(rows.sort('rec_id')['rec_id'].to_list())}"
@@ -87,6 +89,17 @@ def find_recommendation(lake: Lake, rec_id: str) -> dict[str, Any]:
     rows = lake.read("rec_decisions", where=pl.col("rec_id").str.starts_with(rec_id))
     todo = "see the ids with `aios status --recommendations 100`, or ask for ITEM@SITE"
     return the_one(rows, "rec_id", rec_id, noun="recommendation", todo=todo)
+
+
+def _why_undecided(lake: Lake, item: str, site: str) -> str:
+    """What to do about an item of which no night decided anything at a site."""
+    newest = lake.read("int_findings_detected", columns=["finding_date"])["finding_date"].max()
+    if isinstance(newest, date):
+        same = (pl.col("item_id") == item) & (pl.col("site_id") == site)
+        out = lines_kept_out(lake, newest, datetime.max.replace(tzinfo=UTC), same)
+        if out.height:
+            return f"{out.height} lines are kept out because of their unit ({out['reason'][-1]})"
+    return "see the names with `aios status`; nothing is decided of an item without stock and forecast"
 
 
 def locate_documents(lake: Lake, pointers: list[tuple[str, int, int]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ def render(chain: dict[str, Any]) -> None:
 
     rec = chain["recommendation"]
     tree = Tree(
-        f"[bold]{rec['decision_code']} {rec['quantity_ea']:,.0f} ea[/] of {rec['item_id']} at {rec['site_id']} ({rec['rec_id']})"
+        f"[bold]{rec['decision_code']} {rec['quantity_ea']:,.0f} {rec['base_unit_code'] or 'ea'}[/] of {rec['item_id']} at {rec['site_id']} ({rec['rec_id']})"
     )
     tree.add(rec["reason"])
     tree.add(
@@ -43,6 +43,10 @@ def render(chain: dict[str, Any]) -> None:
         chain["demand"],
         ("demand_date", "version_no", "sales_qty_ea", "closing_qty_ea", "is_stockout"),
     )
+    if chain["kept_out"]:
+        newest = chain["kept_out"][-1]
+        kept = tree.add(f"[bold]kept out because of their unit[/] ({len(chain['kept_out'])} lines of the last weeks)")
+        kept.add(f"{newest['reason']}  ← {newest['subject']}, document {newest['document_id'][:12]}…")
     documents = tree.add(f"[bold]documents[/] ({len(chain['documents'])})")
     for row in chain["documents"]:
         place = f"bytes {row['byte_start']}–{row['byte_end']}" if "byte_start" in row else f"row {row['segment_no']}"

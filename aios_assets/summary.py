@@ -154,7 +154,7 @@ def recommendations(lake: Lake, day: date, top: int = TOP) -> list[dict[str, Any
     """The recommendations worth most money."""
     where = (pl.col("as_of_date") == day) & (pl.col("decision_code") != "none")
     columns = (
-        "rank_no", "rec_id", "decision_code", "item_id", "site_id", "source_id", "quantity_ea", "currency_code",
+        "rank_no", "rec_id", "decision_code", "item_id", "site_id", "source_id", "quantity_ea", "base_unit_code", "currency_code",
         "order_cost_usd", "money_at_stake_usd", "due_date", "confidence_frac", "reason",
     )  # fmt: skip
     return lake.read("rec_decisions", where=where).sort("rank_no").head(top).select(columns).to_dicts()
@@ -283,7 +283,7 @@ def _recommendations(console: Any, rows: list[dict[str, Any]], otherwise: str) -
         source = f" from {row['source_id']}" if row["source_id"] else ""
         due = f", due {row['due_date']}" if row["due_date"] else ""
         console.print(
-            f"{row['rank_no']:>3}  {row['decision_code']} {row['quantity_ea']:,.0f} ea of {row['item_id']} at "
+            f"{row['rank_no']:>3}  {row['decision_code']} {row['quantity_ea']:,.0f} {row['base_unit_code'] or 'ea'} of {row['item_id']} at "
             f"{row['site_id']}{source}{due}: costs {money_words(row, 'order_cost_usd')}, at stake {money_words(row, 'money_at_stake_usd')}, "
             f"confidence {row['confidence_frac']:.0%}  ({row['rec_id']})",
             highlight=False,

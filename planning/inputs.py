@@ -14,6 +14,7 @@ from aios_assets.contracts.decision_tables import PRED_DEMAND_28D, PRED_LEAD_TIM
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.mart_tables import DIM_ITEM, DIM_SITE, DIM_SUPPLIER
 from aios_assets.contracts.raw_tables import RAW_MASTER_LANES, RAW_MASTER_SUPPLIER_ITEMS
+from planning.kept_out import KEPT_OUT_SCHEMA
 
 STOCK_SCHEMA: dict[str, Any] = {
     "item_id": pl.String, "site_id": pl.String, "on_hand_qty_ea": pl.Float64, "stock_date": pl.Date,
@@ -28,6 +29,7 @@ MOST_STOCK_AGE_DAYS = 28
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
 REPORT_SCHEMA: dict[str, Any] = {"site_id": pl.String, "demand_date": pl.Date, "is_stretch": pl.Boolean}
 LOAD_SCHEMA: dict[str, Any] = {"item_id": pl.String, "unit_volume_m3": pl.Float64, "unit_weight_kg": pl.Float64}
+_PLAIN = {"loads": LOAD_SCHEMA, "reports": REPORT_SCHEMA, "kept_out": KEPT_OUT_SCHEMA}
 _CONTRACTS = {
     "forecasts": PRED_DEMAND_28D,
     "lead_times": PRED_LEAD_TIME_LANE,
@@ -59,6 +61,7 @@ class PlanInputs:
         loads: item_id, unit_volume_m3, unit_weight_kg: what one each takes in a truck, where master data says so.
         reports: site_id, demand_date, is_stretch: days of the last eight weeks of which a site reported sales, and whether a report of
             it was of several days; left out, every day counts as reported.
+        kept_out: item_id, site_id, lines, reason: lines of the last weeks that count nowhere because of their unit.
         currency_code: ISO 4217 code of what money is counted in; columns named `_usd` hold it.
     """
 
@@ -74,6 +77,7 @@ class PlanInputs:
     supplier_items: pl.DataFrame | None = None
     loads: pl.DataFrame | None = None
     reports: pl.DataFrame | None = None
+    kept_out: pl.DataFrame | None = None
     currency_code: str = "USD"
 
     def frame(self, name: str) -> pl.DataFrame:
@@ -83,8 +87,8 @@ class PlanInputs:
         elif name == "open_orders":
             moved = dict.fromkeys(("shipped_qty_ea", "received_qty_ea", "refused_qty_ea"), pl.Float64)
             schema = {**OPEN_ORDER_SCHEMA, **moved}
-        elif name in ("loads", "reports"):
-            schema = dict(LOAD_SCHEMA if name == "loads" else REPORT_SCHEMA)
+        elif name in _PLAIN:
+            schema = dict(_PLAIN[name])
         else:
             schema = dict(_CONTRACTS[name].schema)
         given: pl.DataFrame | None = getattr(self, name)

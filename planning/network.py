@@ -12,6 +12,7 @@ import polars as pl
 
 from aios_assets.contracts.decision_tables import QUANTILES
 from planning.inputs import PlanInputs, PlanSpec
+from planning.kept_out import with_kept_out
 from planning.unreported import WEEK
 
 TRUCKS = {"ea": None, "m3": "unit_volume_m3", "kg": "unit_weight_kg"}  # measure of a truck → what one each takes of it
@@ -20,17 +21,18 @@ LEAD_COLUMNS = [f"lead_time_days_p{round(q * 100):02d}" for q in QUANTILES]
 
 
 def universe(inputs: PlanInputs) -> pl.DataFrame:
-    """Every item × site that is forecast, stocked or on order, and the centre behind each store; sorted."""
+    """Every item × site that is forecast, stocked, on order, or would be if its lines were in a unit we know; and the centre behind each store; sorted."""
     pairs = pl.concat(
         [inputs.frame(name).select("item_id", "site_id") for name in ("forecasts", "stock", "open_orders")]
     ).drop_nulls()
     serving = inputs.frame("sites").select("site_id", "serving_site_id")
+    kept_out = inputs.frame("kept_out").join(serving, on="site_id", how="semi")
     centres = (
         pairs.join(serving, on="site_id")
         .filter(pl.col("serving_site_id").is_not_null())
         .select("item_id", pl.col("serving_site_id").alias("site_id"))
     )
-    return pl.concat([pairs, centres]).unique().sort("item_id", "site_id")
+    return pl.concat([pairs, centres, kept_out.select("item_id", "site_id")]).unique().sort("item_id", "site_id")
 
 
 def _sources(pairs: pl.DataFrame, inputs: PlanInputs) -> pl.DataFrame:
@@ -145,7 +147,13 @@ def _costs(frame: pl.DataFrame, inputs: PlanInputs, spec: PlanSpec) -> pl.DataFr
         pl.col("unit_cost_usd").alias("source_cost"), pl.col("minimum_order_ea"),
     ).unique(["item_id", "source_id"], keep="last", maintain_order=True)  # fmt: skip
     items = inputs.frame("items").select(
-        "item_id", "pack_ea", "unit_cost_usd", "unit_price_usd", "shelf_life_days", "discontinued_date"
+        "item_id",
+        "pack_ea",
+        "base_unit_code",
+        "unit_cost_usd",
+        "unit_price_usd",
+        "shelf_life_days",
+        "discontinued_date",
     )
     default_cost = pl.lit(spec.default_unit_cost_usd, dtype=pl.Float64)
     margin = pl.lit(spec.default_margin_frac, dtype=pl.Float64)
@@ -275,7 +283,7 @@ def build_book(
         (pl.col("discontinued_date") - pl.lit(as_of)).dt.total_days().alias("selling_days"),
     ).with_columns(_missing(spec, as_of).alias("missing")).pipe(_cycles, inputs, spec).with_columns(
         pl.coalesce("missing", _beyond(spec)).alias("missing")
-    ).sort("item_id", "site_id")  # fmt: skip
+    ).pipe(with_kept_out, inputs.frame("kept_out")).sort("item_id", "site_id")  # fmt: skip
 
 
 def _beyond(spec: PlanSpec) -> pl.Expr:

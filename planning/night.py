@@ -43,6 +43,7 @@ class World:
         expected: days that 95 of 100 orders of each lane take, and of the slowest, by which an order is judged as lost.
         weeks: sites that report whole weeks (`planning.unreported.week_ends`).
         unreported: (series, 7) days since the stock report of which no sales are known (`planning.unreported.unreported_days`).
+        measured: (series,) whether an item is counted by weight or measure, so that its demand is not rounded to whole eaches; empty: none is.
         room: eaches that still fit at a site that states its storage, beside stock, orders and the moves chosen so far.
     """
 
@@ -56,6 +57,7 @@ class World:
     expected: tuple[dict[tuple[str, str], float], float]
     weeks: dict[str, int]
     unreported: I64
+    measured: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     _weights: dict[str, tuple[F32, F32]] = field(default_factory=dict)
     _leads: dict[tuple[str, str], I64] = field(default_factory=dict)
 
@@ -175,7 +177,11 @@ def sample_demand(world: World, rows: I64, sites: list[str]) -> tuple[F32, F32]:
         if here.size:
             weights, rounding = world.weights(site)
             index = np.minimum(extend(days[here], rounding.shape[1]), world.knots.shape[1] - 1)
-            paths = demand_paths(world.knots[rows[here][:, None], index], weights, rounding)
+            found = world.knots[rows[here][:, None], index]
+            paths = demand_paths(found, weights, rounding)
+            if world.measured.any():
+                measured = world.measured[rows[here]]
+                paths[measured] = demand_paths(found[measured], weights, None)
             behind = paths[:, :, :WEEK]
             if site in world.weeks:
                 paths, behind = spread_over_weeks(paths, world.weeks[site], world.week_uniforms(site))

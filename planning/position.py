@@ -75,13 +75,14 @@ def brought_forward(closes: pl.DataFrame, moves: pl.DataFrame, weeks: Collection
         closes: item_id, site_id, on_hand_qty_ea, stock_date.
         moves: item_id, site_id, inventory_date, receipts_qty_ea, outbound_qty_ea, adjustments_qty_ea.
         weeks: sites whose sales are told a week at a time: of a week that had begun before the close, as many sevenths went out
-            after it as days of it were left, in whole eaches.
+            after it as days of it were left; of whole eaches whole ones, of goods by weight or measure as much.
     """
     key = ["item_id", "site_id"]
     after = (pl.col("inventory_date") - pl.col("stock_date")).dt.total_days()
     running = pl.col("site_id").is_in(list(weeks)) & (after < WEEK)
     out = pl.col("outbound_qty_ea")
-    out = pl.when(running).then((out * after / WEEK).round()).otherwise(out)
+    part = out * after / WEEK
+    out = pl.when(running).then(pl.when(out == out.round()).then(part.round()).otherwise(part)).otherwise(out)
     moved = pl.col("receipts_qty_ea") - out + pl.col("adjustments_qty_ea")
     since = (
         moves.join(closes.select(*key, "stock_date"), on=key)

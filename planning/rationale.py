@@ -56,6 +56,8 @@ def base_drivers(row: Mapping[str, Any], stats: Mapping[str, float]) -> dict[str
     out.update({k: figure(v) for k, v in stats.items()})
     out["lead_time_basis"] = row["lead_time_basis"]
     out["demand_class"] = row["demand_class"]
+    if row["base_unit_code"] is not None:
+        out["base_unit_code"] = row["base_unit_code"]
     if row["discontinued_date"] is not None:
         out["sold_until_date"] = row["discontinued_date"].isoformat()
     return out
@@ -113,8 +115,9 @@ def replenish_reason(row: Mapping[str, Any], drivers: Mapping[str, Any]) -> str:
     """Why this much is ordered."""
     packs, pack = drivers["quantity_packs"], drivers["pack_ea"]
     cases = f" ({words(packs)} × {words(pack)})" if pack and pack > 1 else ""
+    unit = f" {drivers['base_unit_code']}" if drivers.get("base_unit_code") else ""
     text = (
-        f"Order {words(drivers['quantity_ea'])}{cases} from {row['source_id']}: {stock_words(drivers)} {lasting_words(drivers)}. "
+        f"Order {words(drivers['quantity_ea'])}{unit}{cases} from {row['source_id']}: {stock_words(drivers)} {lasting_words(drivers)}. "
         f"The order {saved_words(row, drivers)}; keeping it costs {money(drivers['holding_usd_per_ea'], row['currency_code'])} per unit left over."
     )
     if drivers.get("centre_had_ea") is not None:

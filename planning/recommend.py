@@ -63,6 +63,7 @@ def recommend(
         spec, knot, days, 2, lanes, _order_lines(inputs, orders, book, as_of), rooms(book), days_expected(inputs),
         weeks, unreported,
     )  # fmt: skip
+    world.measured = book["base_unit_code"].is_not_null().to_numpy()
     world.periods = _periods(world, book)
     routes = _routes(inputs, as_of, world)
     parts = _chunks(book, world)

@@ -12,6 +12,7 @@ import polars as pl
 
 from planning.groups import Line
 from planning.inputs import PlanSpec
+from planning.kept_out import kept_out_drivers, kept_out_reason
 from planning.limits import smallest_order
 from planning.network import TRUCKS
 from planning.options import Offer
@@ -64,7 +65,7 @@ def _shell(
     return {
         "rec_id": identity(as_of, decision, row["item_id"], row["site_id"], source, order),
         "as_of_date": as_of, "decision_code": decision, "item_id": row["item_id"], "site_id": row["site_id"],
-        "source_id": source, "order_number": order, "quantity_ea": 0.0, "quantity_packs": 0.0,
+        "source_id": source, "order_number": order, "quantity_ea": 0.0, "quantity_packs": 0.0, "base_unit_code": row["base_unit_code"],
         "currency_code": row["currency_code"], "unit_cost_usd": row["unit_cost_usd"], "order_cost_usd": 0.0, "money_at_stake_usd": 0.0, "due_date": None,
         "order_by_date": None, "confidence_frac": 0.0, "alternatives_json": "[]", "flip_json": None,
         "on_hand_qty_ea": row["on_hand_qty_ea"], "on_order_qty_ea": row["on_order_qty_ea"],
@@ -91,7 +92,7 @@ def _missing_row(line: Line, row: Mapping[str, Any], as_of: date) -> dict[str, A
     drivers |= {k: figure(row[k]) for k in loads if row[k] is not None}
     drivers["stock_date"] = row["stock_date"].isoformat() if row["stock_date"] is not None else None
     drivers["missing"] = row["missing"]
-    drivers |= doubt_drivers(line.doubt)
+    drivers |= doubt_drivers(line.doubt) | kept_out_drivers(row)
     return out | {
         "reason": f"Nothing can be decided: {row['missing']}." + doubt_reason(drivers),
         "drivers_json": dumps(drivers),
@@ -134,13 +135,19 @@ def _alternatives(line: Line, row: Mapping[str, Any], ordered: bool, limit: str)
 
 
 def _around(line: Line, row: Mapping[str, Any], as_of: date) -> dict[str, Any]:
-    """What every decision of an item × site says beside itself: old stock, goods given away, late orders, doubtful ones."""
+    """What every decision of an item × site says beside itself: old stock, goods given away, late orders, doubtful ones, lines that do not count."""
     said = stock_drivers(row, line.since, as_of) | given_drivers(line.given)
-    return said | late_drivers(line.late) | doubt_drivers(line.doubt)
+    return said | late_drivers(line.late) | doubt_drivers(line.doubt) | kept_out_drivers(row)
 
 
 def _around_reason(drivers: Mapping[str, Any]) -> str:
-    return stock_reason(drivers) + given_reason(drivers) + late_reason(drivers) + doubt_reason(drivers)
+    return (
+        stock_reason(drivers)
+        + given_reason(drivers)
+        + late_reason(drivers)
+        + doubt_reason(drivers)
+        + kept_out_reason(drivers)
+    )
 
 
 def _flip(line: Line, ordered: bool) -> str | None:

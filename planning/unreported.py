@@ -81,7 +81,7 @@ def unreported_days(book: pl.DataFrame, reports: pl.DataFrame, weeks: dict[str, 
 
 
 def spread_over_weeks(paths: F32, ends: int, uniforms: F32) -> tuple[F32, F32]:
-    """Weeks told as one figure, spread over their seven days: day by day the same whole units, n sevenths of a week after n days.
+    """Weeks told as one figure, spread over their seven days: day by day the same units, n sevenths of a week after n days; of whole units whole ones.
 
     Args:
         paths: (series, scenario, day), day 0 is tomorrow; what is not booked on an end of a week stays where it is.
@@ -98,7 +98,8 @@ def spread_over_weeks(paths: F32, ends: int, uniforms: F32) -> tuple[F32, F32]:
     for end in range(ends - 1, days, WEEK):
         total = paths[:, :, end]
         first = np.floor(WEEK * uniforms[:, end])
-        reached = [np.floor((total * k + first) / WEEK) for k in range(WEEK + 1)]
+        whole = total == np.floor(total)
+        reached = [np.where(whole, np.floor((total * k + first) / WEEK), total * k / WEEK) for k in range(WEEK + 1)]
         spread[:, :, end + WEEK - 1] = 0
         for k in range(WEEK):
             spread[:, :, end + k] += reached[k + 1] - reached[k]

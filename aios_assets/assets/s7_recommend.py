@@ -20,6 +20,7 @@ from aios_assets.automation.partitions import DAILY
 from aios_assets.contracts.decision_tables import REC_DECISIONS
 from aios_assets.resources import as_known
 from aios_assets.resources.handles import World
+from aios_assets.resources.kept_out import kept_out_by_place
 
 MOVES = ["item_id", "site_id", "inventory_date", "receipts_qty_ea", "outbound_qty_ea", "adjustments_qty_ea"]
 
@@ -69,6 +70,7 @@ def plan_inputs(world: World, day: date) -> Any:
         supplier_items=as_known.master_as_known(lake, "raw_master__supplier_items", ["supplier_id", "item_id"], cutoff),
         loads=as_known.master_as_known(lake, "raw_master__items", ["item_id"], cutoff),
         reports=reports,
+        kept_out=kept_out_by_place(lake, day, cutoff),
         currency_code=world.currency,
     )
 

@@ -132,6 +132,12 @@ REC_DECISIONS = Table(
         Column("quantity_ea", "f64", "eaches to order, move or speed up; 0 for none", unit="ea", low=0),
         Column("quantity_packs", "f64", "cases", unit="cs", low=0),
         Column(
+            "base_unit_code",
+            "str",
+            "unit of which one is one each of this item: an order of quantity_ea is written in it (UN/ECE Rec 20)",
+            null_means="counted in pieces",
+        ),
+        Column(
             "currency_code",
             "str",
             "ISO 4217 code of what this row's money is counted in, AIOS_CURRENCY; columns named _usd hold it",

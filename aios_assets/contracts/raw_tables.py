@@ -191,7 +191,7 @@ RAW_MASTER_ITEMS = _master(
         Column("item_gtin", "str", "GTIN-13", null_means="none"),
         Column("description", "str", "plain name", null_means="none"),
         Column("category_code", "str", "category", null_means="none"),
-        Column("pack_ea", "i32", "eaches per case", unit="ea", low=1, high=10_000),
+        Column("pack_ea", "i32", "eaches per case", unit="ea", low=1, high=100_000),
         Column("unit_cost_usd", "f64", "cost per each", unit="usd", low=0, null_means="unknown"),
         Column("unit_price_usd", "f64", "regular selling price per each", unit="usd", low=0, null_means="unknown"),
         Column("supplier_id", "str", "regular supplier", null_means="unknown"),

@@ -18,7 +18,7 @@ LISTED_FRAC = 0.5
 def with_gaps_as_zero(shaped: Shaped, uri: str, every: int = 1) -> pl.DataFrame:
     """Rows of sales, with one of zero for every day that the file does not list, from an item's first day to the last of the file.
 
-    Such a row points to the row that lists its item first (`segment_no`); its `line_no` is 1 plus the days since then.
+    Such a row points to the row that lists its item first (`segment_no`), and is in its unit; its `line_no` is 1 plus the days since then.
 
     Args:
         shaped: rows of sales.
@@ -45,11 +45,11 @@ def with_gaps_as_zero(shaped: Shaped, uri: str, every: int = 1) -> pl.DataFrame:
     first = rows.sort("activity_date", "_row").unique(SERIES, keep="first", maintain_order=True)
     days = pl.date_ranges("activity_date", pl.lit(rows["activity_date"].max()), interval=f"{every}d")
     listed = [*SERIES, "activity_date"]
-    said = {"activity_code": "QS", "quantity": 0.0, "unit_code": "EA"}
+    said = {"activity_code": "QS", "quantity": 0.0}
     begun = [] if every == 1 else ["period_start_date"]
-    empty = [c for c in rows.columns if c not in (*listed, *said, *begun, "_row")]
+    empty = [c for c in rows.columns if c not in (*listed, *said, *begun, "_row", "unit_code")]
     unlisted = (
-        first.select(*SERIES, "_row", pl.col("activity_date").alias("_first"), days)
+        first.select(*SERIES, "_row", "unit_code", pl.col("activity_date").alias("_first"), days)
         .explode("activity_date")
         .join(rows.select(listed).unique(), on=listed, how="anti", nulls_equal=True)
         .sort("_row", "activity_date")

@@ -101,12 +101,12 @@ def test_the_chain_of_a_recommendation_never_says_none(capsys: pytest.CaptureFix
     }  # fmt: skip
     rec = {
         "decision_code": "replenish", "quantity_ea": 5.0, "item_id": "A", "site_id": "S1", "rec_id": "r", "reason": "why",
-        "as_of_date": AS_OF, "money_at_stake_usd": 1.0, "currency_code": None, "confidence_frac": 0.5,
+        "as_of_date": AS_OF, "money_at_stake_usd": 1.0, "currency_code": None, "base_unit_code": None, "confidence_frac": 0.5,
     }  # fmt: skip
     render(
         {
             "recommendation": rec, "forecast": [], "model": {}, "features": [], "lead_time": [], "documents": [],
-            "stock": [stock_row], "open_orders": [event], "demand": [sold],
+            "stock": [stock_row], "open_orders": [event], "demand": [sold], "kept_out": [],
         }
     )  # fmt: skip
     text = " ".join(capsys.readouterr().out.split())

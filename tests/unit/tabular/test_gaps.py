@@ -28,6 +28,18 @@ def read(text: str, mapping: Mapping = ZERO) -> tuple[pl.DataFrame, dict[str, in
     return batch.frames["raw_edi__product_activity"], batch.counts
 
 
+def test_a_day_of_no_sale_is_in_the_unit_that_its_item_is_listed_in() -> None:
+    """Zero pieces of goods by weight would be kept out of the marts, and the day not known."""
+    text = f"{HEAD},unit_code\n1,A,2026-01-05,2.5,KGM\n1,B,2026-01-05,3,EA\n1,A,2026-01-08,1.5,KGM"
+    facts, counts = read(text)
+    assert counts["gaps_as_zero"] == 5
+    assert set(facts.select("item_id", "unit_code").iter_rows()) == {("A", "KGM"), ("B", "EA")}
+    by_mapping, _ = read(
+        f"{HEAD}\n1,A,2026-01-05,2.5\n1,A,2026-01-08,1.5", Mapping(kind="sales", gaps="zero", unit="LTR")
+    )
+    assert by_mapping["unit_code"].to_list() == ["LTR"] * 4
+
+
 @given(
     sold=st.lists(
         st.tuples(st.sampled_from("12"), st.sampled_from("ABC"), st.integers(0, 20), st.integers(0, 9)), min_size=1, max_size=25
