@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from aios_assets.contracts.raw_tables import RAW_MASTER_ITEMS, RAW_MASTER_SITES, RAW_MASTER_SUPPLIERS
+from aios_assets.contracts.registry import TABLES
 from tests.seams.dbt_world import frame_of
 from tests.unit.dbt.models import build
 
@@ -79,3 +80,50 @@ def test_a_site_that_moved_is_known_by_both_gln_and_a_gln_may_go_on_to_another_s
     found = build(raw, "int_party_aliases")["int_party_aliases"]
     assert turns(found, "G1", "party_id") == [("S1", 0), ("S2", 9)] and turns(found, "G2", "party_id") == [("S1", 0)]
     assert turns(found, "SUP", "is_site") == [(False, 0)]
+
+
+def cases(*names: str, **item: Any) -> dict[str, tuple[str, bool]]:
+    """Groupings that messages name, each a day after the other: item, and whether it is in doubt from some day on; A has a GTIN."""
+    stated = {
+        "item_id": "A",
+        "item_gtin": "4006381333931",
+        "document_id": "m",
+        "line_no": 2,
+        "available_at_utc": day(1),
+        "pack_ea": 6,
+    }
+    lines = [
+        {"item_id": name, "available_at_utc": day(n), "document_id": f"{n}", "interchange_no": 1, "set_no": 1, "segment_no": 2, "line_no": 1, "sender_id": "S"}
+        for n, name in enumerate(names, start=2)
+    ]  # fmt: skip
+    raw = {
+        "raw_master__items": frame_of(RAW_MASTER_ITEMS, [stated | item]),
+        "raw_edi__order_lines": frame_of(TABLES["raw_edi__order_lines"], lines),
+    }
+    found = build(raw, "int_item_aliases")["int_item_aliases"].filter("is_case")
+    certain = pl.col("doubted_from_utc") > datetime(9000, 1, 1, tzinfo=UTC)
+    return {a: (i, not c) for a, i, c in found.select("alias", "item_id", certain).iter_rows()}
+
+
+def test_a_grouping_is_known_by_the_gtin_in_it_and_nothing_else_is_a_grouping() -> None:
+    strange = (
+        "ABCDEFGHIJKLMN",
+        "14006381333937",
+        "94006381333934",
+        "04006381333931",
+        "24006381333936",
+        "1400638133393",
+        "",
+    )
+    assert cases("14006381333938", *strange) == {"14006381333938": ("A", False)}
+
+
+def test_two_groupings_are_in_doubt_unless_the_master_says_which_of_them_is_the_pack() -> None:
+    both = ("14006381333938", "24006381333935")
+    assert cases(*both) == dict.fromkeys(both, ("A", True))
+    assert cases(*both, case_gtin=both[1]) == {both[0]: ("A", True), both[1]: ("A", False)}
+    assert cases(both[0], case_gtin=both[1]) == {both[0]: ("A", True)}
+
+
+def test_a_grouping_that_is_an_item_of_the_master_is_that_item() -> None:
+    assert not cases("14006381333938", item_gtin="14006381333938")

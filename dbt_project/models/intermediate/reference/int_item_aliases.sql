@@ -49,10 +49,11 @@ groupings as (
     select
         gtin_14, min(available_at_utc) as available_at_utc,
         -- The item contained: the indicator of 1 to 8 away, which counts three times in the check digit.
-        concat('0', substr(gtin_14, 2, 12), (cast(right(gtin_14, 1) as integer) + 3 * cast(left(gtin_14, 1) as integer)) % 10) as contained
+        concat('0', substr(gtin_14, 2, 12), (try_cast(right(gtin_14, 1) as integer) + 3 * try_cast(left(gtin_14, 1) as integer)) % 10) as contained
     from written
+    -- Whichever condition is looked at first: names of 14 letters are no numbers.
     where regexp_full_match(gtin_14, '[1-8][0-9]{13}')
-        and list_sum(list_transform(range(1, 15), lambda i: cast(substr(gtin_14, i, 1) as integer) * (1 + 2 * (i % 2)))) % 10 = 0
+        and list_sum(list_transform(range(1, 15), lambda i: try_cast(substr(gtin_14, i, 1) as integer) * (1 + 2 * (i % 2)))) % 10 = 0
         and gtin_14 not in (select alias from dated)
     group by gtin_14
 ),
