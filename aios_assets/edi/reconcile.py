@@ -14,6 +14,7 @@ from aios_assets.contracts.edi_tables import (
     RAW_EDI_WHOLE_NOTICES,
     RAW_EDI_WHOLE_ORDERS,
 )
+from aios_assets.contracts.measures import COMMON_CODES
 from aios_assets.contracts.table import Table
 from aios_assets.edi.price_basis import PIECES
 from aios_assets.edi.words import say
@@ -79,9 +80,10 @@ def _known(facts: Mapping[str, pl.DataFrame], table: Table) -> pl.DataFrame:
     if "unit_code" in frame.columns:
         unit = pl.col("unit_code").str.to_uppercase()
         pieces = unit.replace_strict(PIECES, default=None, return_dtype=pl.Float64)
-        kind = (
-            pl.when(pieces.is_not_null()).then(pl.lit("EA")).when(unit.is_in(PACKS)).then(pl.lit("CA")).otherwise(unit)
-        )
+        # A kilogram is one in either standard's words.
+        measure = unit.replace(COMMON_CODES)
+        packed = pl.when(unit.is_in(PACKS)).then(pl.lit("CA")).otherwise(measure)
+        kind = pl.when(pieces.is_not_null()).then(pl.lit("EA")).otherwise(packed)
         frame = frame.with_columns(quantity=pl.col("quantity") * pieces.fill_null(1.0), unit=kind)
     frame = frame.with_columns(known=pl.struct("available_at_utc", "sent_at_utc", "document_id", "set_no"))
     return _by_message(frame)

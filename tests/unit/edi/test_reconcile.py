@@ -135,3 +135,12 @@ def test_a_notice_taken_back_or_replaced_ships_nothing_that_it_no_longer_lists()
     assert shipped(first, notice("05", "B", 3)) == [0, 10]
     assert shipped(first, notice("01", "", 3)) == [0, 0]
     assert shipped(first, notice("01", "", 3), notice("00", "A", 4)) == [10, 0]
+
+
+def test_a_kilogram_is_one_in_either_standards_words() -> None:
+    ordered = x12("850", "BEG*00*SA*P1**20260101", "PO1*1*12.5*KG*2**IN*A")
+    shipped = edifact(
+        "DESADV", "BGM+351+H1+9", "DTM+137:20260102:102", "RFF+ON:P1", "CPS+1", "LIN+1++A:IN", "QTY+12:12.5:KGM"
+    )
+    row = order_state(facts(ordered, shipped)).row(0, named=True)
+    assert (row["ordered"], row["shipped"], list(row["units"])) == (12.5, 12.5, ["KGM"])
