@@ -74,6 +74,10 @@ def test_orders_in_cases_by_weight_and_by_the_gtin_of_a_case_are_of_one_measure(
     told = {(r["order_number"], r["item_id"]): r["ordered_qty_ea"] for r in lines.iter_rows(named=True)}
     assert told == pytest.approx(grocer().ordered)
     assert any(item == "SOAP" and number.startswith("PS1") for number, item in told)
+    paid = lines.filter(pl.col("unit_price_usd").is_not_null())
+    assert set(paid["item_id"]) == set(ITEMS) and paid["unit_price_usd"].to_list() == pytest.approx(
+        [ITEMS[i].cost for i in paid["item_id"]], rel=1e-3
+    )
     closed = lines.filter(pl.col("order_date") < date(2026, 3, 20))
     assert closed["received_qty_ea"].to_list() == pytest.approx(closed["ordered_qty_ea"].to_list())
 
