@@ -181,7 +181,7 @@ def undecided(lake: Lake, day: date) -> list[dict[str, Any]]:
     """
     where = (pl.col("as_of_date") == day) & pl.col("reason").str.starts_with("Nothing can be decided")
     found = lake.read("rec_decisions", columns=["item_id", "site_id", "reason"], where=where)
-    kind = pl.col("reason").str.replace_all(r"\S*\d\S*", "#")
+    kind = pl.col("reason").str.replace_all(r"\bitem \S+|\S*\d\S*", "#")
     return (
         found.sort("item_id", "site_id")
         .group_by(kind.alias("kind"), maintain_order=True)

@@ -55,6 +55,18 @@ def night(*shelves: tuple[str, str, float | None], day: date = AS_OF) -> pl.Data
     return recommend(simple(0.0, stock=stock(*shelves, day=day)), AS_OF, PlanSpec(scenarios=16))
 
 
+def test_items_of_one_unit_that_are_kept_out_are_one_reason_whatever_they_are_called(tmp_path: Path) -> None:
+    why = "item {} is counted in eaches and the line in {}; it is kept out until the item master says base_unit_code {}"
+    kept = [
+        (item, "S1", n, why.format(item, unit, unit))
+        for n, (item, unit) in enumerate([("NUTS", "KGM"), ("RICE", "KGM"), ("OIL", "LTR")], 3)
+    ]
+    out = pl.DataFrame(kept, schema=["item_id", "site_id", "lines", "reason"], orient="row")
+    rows = recommend(simple(0.0, stock=stock(), kept_out=out), AS_OF, PlanSpec(scenarios=16))
+    counted, _ = said(tmp_path, rows.filter(pl.col("item_id") != "A"))
+    assert [(r["rows"], "NUTS" in r["reason"]) for r in counted] == [(2, True), (1, False)]
+
+
 def test_without_any_stock_the_reason_is_that(tmp_path: Path) -> None:
     counted, why = said(tmp_path, night(("A", "S1", None)))
     assert counted == [{"rows": 1, "reason": "Nothing can be decided: no stock report."}]
