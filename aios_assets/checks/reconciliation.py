@@ -15,6 +15,9 @@ from aios_assets.tabular import IMPORT_TABLES
 SAMPLE = 200
 RECENT_DAYS = 7  # as long as the summary of a night lists findings
 HALF_A_UNIT = 0.5  # a break of the stock balance in whole units, above the noise of converted ones
+A_THOUSANDTH = (
+    0.001  # one of goods by weight or measure, as share of the largest figure (dbt_project/macros/balances.sql)
+)
 EDI_KINDS = ("x12", "edifact", "unknown")
 SHEET_KINDS = ("csv", "parquet")
 
@@ -51,7 +54,11 @@ def stock_identity(context: AssetCheckExecutionContext, world: World) -> AssetCh
     """
     days = days_of(context)
     recent = pl.col("inventory_date").is_between(days[0] - timedelta(days=RECENT_DAYS), days[-1])
-    is_broken = pl.col("residual_qty_ea").abs() > HALF_A_UNIT
+    figures = ("opening_qty_ea", "closing_qty_ea", "receipts_qty_ea", "outbound_qty_ea")
+    measured = world.lake.read("dim_item", columns=["item_id"], where=pl.col("base_unit_code").is_not_null())
+    by_weight = pl.col("item_id").is_in(measured["item_id"].implode())
+    most = pl.when(by_weight).then(pl.max_horizontal(pl.col(c).abs() for c in figures) * A_THOUSANDTH + 1e-6)
+    is_broken = pl.col("residual_qty_ea").abs() > most.otherwise(HALF_A_UNIT)
     known = world.lake.scan("fct_inventory_daily").filter(
         pl.col("is_current") & pl.col("residual_qty_ea").is_not_null()
     )

@@ -58,6 +58,15 @@ def test_a_break_of_the_stock_balance_fails_the_nights_that_can_still_mend_it(
     assert result.metadata["broken_ever"].value == 1
 
 
+@pytest.mark.parametrize(("unit", "gap", "passes"), [(None, 0.4, True), (None, 0.6, False), ("KGM", 0.02, True), ("KGM", 0.4, False), ("GRM", 19.0, True), ("GRM", 21.0, False)])  # fmt: skip
+def test_a_balance_of_goods_by_weight_closes_to_a_thousandth(lake: Lake, unit: str | None, gap: float, passes: bool) -> None:  # fmt: skip
+    lake.write("dim_item", rows("dim_item", {"item_id": "A", "base_unit_code": unit}))
+    held = 20_000.0 if unit == "GRM" else 30.0
+    broken = {"item_id": "A", "inventory_date": DAY, "inventory_month": f"{DAY:%Y-%m}", "opening_qty_ea": held, "residual_qty_ea": gap}  # fmt: skip
+    lake.write("fct_inventory_daily", rows("fct_inventory_daily", broken), window=(DAY, DAY + timedelta(days=1)))
+    assert judged(stock_identity, lake, DAY).passed is passes
+
+
 def test_a_series_without_all_its_days_fails_its_own_night(lake: Lake) -> None:
     old, new = DAY - timedelta(days=1), DAY
     for day, horizons in ((old, 27), (new, 28)):
