@@ -223,7 +223,7 @@ RAW_EDI_WHOLE_NOTICES = _fact(
         Column(
             "action_code",
             "str",
-            "cancel: nothing of the document stands (the message names no line); replace: only what the message itself lists stands",
+            "cancel: nothing of the document stands; replace: only what the message itself lists stands",
             codes=("cancel", "replace"),
         ),
         Column(

@@ -1,7 +1,8 @@
 """Messages that cancel or replace what was said before: of a notice or a receipt nothing is left, of a report or a status nothing counts.
 
 A notice or an advice sent again takes the place of the one of its number, so that one that cancels lands its lines with nothing.
-One that cancels without a line, or that replaces all of another, speaks of the whole document (`raw_edi__whole_notices`).
+One that cancels, or that replaces all of another, speaks of the whole document (`raw_edi__whole_notices`), whichever lines it lists; one that
+deletes (353 03, 1225 3) and lists lines, of these.
 What cancels a count must not land as a count of nothing: it is set aside for a person to release.
 """
 
@@ -25,11 +26,13 @@ class Purposes:
         cancels: codes that take it back.
         replaces: codes that put the message in the place of all of it.
         standard: whose codes these are.
+        listing: codes that take back the lines which the message lists, where it lists any.
     """
 
     cancels: tuple[str, ...]
     replaces: tuple[str, ...] = ()
     standard: str = "X12"
+    listing: tuple[str, ...] = ()
 
     def cancelling(self, head: pl.DataFrame) -> pl.DataFrame:
         """Rows of the messages that cancel."""
@@ -38,8 +41,8 @@ class Purposes:
 
 
 # X12 353 and EDIFACT 1225: cancellation, deletion, cancelled to be issued again; replacement, also of all that stands behind the header.
-X12_PURPOSES = Purposes(("01", "03", "17"), ("05",))
-EDIFACT_PURPOSES = Purposes(("1", "3", "17"), ("5", "21"), "EDIFACT")
+X12_PURPOSES = Purposes(("01", "03", "17"), ("05",), listing=("03",))
+EDIFACT_PURPOSES = Purposes(("1", "3", "17"), ("5", "21"), "EDIFACT", listing=("3",))
 
 
 def nothing_left(base: pl.DataFrame, head: pl.DataFrame, purposes: Purposes) -> pl.DataFrame:
@@ -78,7 +81,7 @@ def withdrawn(typed: Typed, head: pl.DataFrame, purposes: Purposes, where: str) 
 def whole_notices(
     typed: Typed, head: pl.DataFrame, purposes: Purposes, notice_code: str, lined: pl.Series
 ) -> list[Typed]:
-    """The lines, and what their messages do to all of the document they name: cancel it without a line, or replace it.
+    """The lines, and what their messages do to all of the document they name: cancel it, whichever of its lines they list, or replace it.
 
     A replacement of which a line was set aside waits for a person, for what cannot be read would count nothing.
 
@@ -89,11 +92,13 @@ def whole_notices(
         notice_code: what the message speaks of.
         lined: sets that have lines.
     """
-    bare = purposes.cancelling(head).filter(~pl.col("set").is_in(lined.unique().implode()))
+    has_lines = pl.col("set").is_in(lined.unique().implode())
+    bare = purposes.cancelling(head).filter(~has_lines)
+    whole = purposes.cancelling(head).filter(~has_lines | ~pl.col("purpose").is_in(list(purposes.listing)))
     again = head.filter(pl.col("purpose").is_in(list(purposes.replaces)), pl.col("number").is_not_null())
     said = pl.concat(
         [
-            bare.filter(pl.col("number").is_not_null()).with_columns(action_code=pl.lit("cancel")),
+            whole.filter(pl.col("number").is_not_null()).with_columns(action_code=pl.lit("cancel")),
             again.unique("set", keep="first", maintain_order=True).with_columns(action_code=pl.lit("replace")),
         ]
     ).sort("row")
@@ -101,9 +106,9 @@ def whole_notices(
         return [typed]
     typed = _told(typed, bare.filter(pl.col("number").is_null()))
     said = said.with_columns(notice_code=pl.lit(notice_code)).rename({"number": "notice_id"})
-    whole = finish(RAW_EDI_WHOLE_NOTICES, said, {}, standard=purposes.standard)
+    taken = finish(RAW_EDI_WHOLE_NOTICES, said, {}, standard=purposes.standard)
     words = "lines of the replacement of {} were set aside: what it no longer lists still counts, release it to count it no more"
-    return [typed, wait_for_lines(whole, typed, "notice_id", words)]
+    return [typed, wait_for_lines(taken, typed, "notice_id", words)]
 
 
 def _told(typed: Typed, bare: pl.DataFrame) -> Typed:

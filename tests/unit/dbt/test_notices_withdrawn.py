@@ -56,20 +56,21 @@ def stands(*contents: bytes) -> tuple[dict[str, tuple[object, ...]], float]:
 
 
 NOTHING, SHIPPED, CAME = (None, 0, None, 0, 10), (NEXT, 10, None, 0, 10), (None, 0, NEXT, 10, 0)
-CODES = {"X12": ("00", "01", "05"), "EDIFACT": ("9", "1", "5")}
+CODES = {"X12": ("00", "01", "05", "03"), "EDIFACT": ("9", "1", "5", "3")}
 
 
 @pytest.mark.parametrize("standard", CODES)
 @pytest.mark.parametrize("kind", ["notice", "advice"])
 def test_what_is_withdrawn_is_on_no_date_and_counts_nothing(standard: str, kind: str) -> None:
     makers = {"X12notice": x12_notice, "X12advice": x12_advice, "EDIFACTnotice": edifact_notice, "EDIFACTadvice": edifact_advice}  # fmt: skip
-    write, (new, cancel, replaces) = makers[standard + kind], CODES[standard]
+    write, (new, cancel, replaces, delete) = makers[standard + kind], CODES[standard]
     first, whole = write(new, "A", "B", control=1), SHIPPED if kind == "notice" else CAME
     units = 0 if kind == "notice" else 10
     assert stands(first) == ({"A": whole, "B": whole}, 2 * units)
-    # The lines that it names; all of them where it names none; what a replacement still lists stands.
-    assert stands(first, write(cancel, "A", control=2)) == ({"A": NOTHING, "B": whole}, units)
+    # A cancellation takes back all, whichever lines it names, a deletion those that it names; what a replacement still lists stands.
+    assert stands(first, write(cancel, "A", control=2)) == ({"A": NOTHING, "B": NOTHING}, 0)
     assert stands(first, write(cancel, control=2)) == ({"A": NOTHING, "B": NOTHING}, 0)
+    assert stands(first, write(delete, "A", control=2)) == ({"A": NOTHING, "B": whole}, units)
     assert stands(first, write(replaces, "B", control=2)) == ({"A": NOTHING, "B": whole}, units)
     # A notice that is only sent again says nothing of what it leaves out, and one of another number neither.
     assert stands(first, write(new, "B", control=2)) == ({"A": whole, "B": whole}, 2 * units)
@@ -83,6 +84,9 @@ def test_a_cancellation_that_names_nobody_takes_back_what_its_own_sender_sent() 
     assert stands(first, other)[0] == {"A": SHIPPED, "B": SHIPPED}
     assert stands(first, x12("856", "BSN*01*H2*20260303*0900", control=2))[0] == {"A": SHIPPED, "B": SHIPPED}
     assert stands(first, x12("856", "BSN*01*H1*20260303*0900", control=2))[0] == {"A": NOTHING, "B": NOTHING}
+    lines = ("HL*1**S", "HL*2*1*O", "PRF*P1", "HL*3*2*I", "LIN**IN*A", "SN1**10*EA")
+    listing = x12("856", "BSN*01*H1*20260303*0900", *lines, control=2)
+    assert stands(first, listing)[0] == {"A": NOTHING, "B": NOTHING}
 
 
 def test_a_line_of_none_is_neither_shipped_nor_received() -> None:

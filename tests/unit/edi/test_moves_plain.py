@@ -313,15 +313,25 @@ def whole(batch: EdiBatch) -> list[Row]:
 
 
 @pytest.mark.parametrize("kind", NOTICES)
-def test_what_is_cancelled_leaves_nothing_and_without_lines_the_whole_document_goes(kind: str) -> None:
+def test_what_is_cancelled_leaves_nothing_of_the_whole_document_whichever_lines_it_lists(kind: str) -> None:
     cancels, _ = CODES.get(kind, ("01", "05"))
     kept = told(kind, cancels, lines=True)
     table = TABLES.get(kind, "shipment")
     assert kept.facts[f"raw_edi__{table}_lines"]["quantity"].to_list() == [0.0]
-    assert kept.rejects.is_empty() and whole(kept) == []
     bare = told(kind, cancels, lines=False)
     code = {"shipment": "shipped", "receipt": "received"}.get(table, table)
-    assert whole(bare) == [(code, "D1", date(2026, 1, 5), "cancel", "SF1")] and bare.rejects.is_empty()
+    gone = [(code, "D1", date(2026, 1, 5), "cancel", "SF1")]
+    assert whole(bare) == gone and bare.rejects.is_empty()
+    # A deletion (1225 3) is of the lines that it lists.
+    assert kept.rejects.is_empty() and whole(kept) == ([] if cancels == "3" else gone)
+
+
+def test_a_cancellation_that_lists_lines_and_names_nobody_speaks_of_what_its_sender_sent() -> None:
+    head, body = NOTICES["856"]
+    batch = read_documents(frame(x12("856", head[0].format("01"), head[1], *body)))
+    assert whole(batch) == [("shipped", "D1", date(2026, 1, 5), "cancel", None)]
+    deletes = read_documents(frame(x12("856", *(s.format("03") for s in head), *body)))
+    assert whole(deletes) == [] and deletes.facts["raw_edi__shipment_lines"]["quantity"].to_list() == [0.0]
 
 
 @pytest.mark.parametrize("kind", [k for k in NOTICES if k not in ("940",)])
