@@ -17,7 +17,7 @@ from aios_assets.edi.edifact_orders import dtm, lin_items, opening, parties, ref
 from aios_assets.edi.tokens import Ints
 from aios_assets.edi.typing_rules import Typed, finish, with_number
 from aios_assets.edi.view import Rows32, View, attach, beside, having, header, lined, lines
-from aios_assets.edi.whole_orders import EDIFACT_CANCELS, EDIFACT_REPLACES, says
+from aios_assets.edi.whole_orders import EDIFACT_CANCELS, EDIFACT_INFORMS, EDIFACT_REPLACES, informing, says
 
 # 2005 of what is wanted, the best first; a horizon (158) is that of the message and no wanted day of an item.
 _WANTED = ("2", "64", "63", "10", "69", "76", "17", "61", "194")
@@ -135,7 +135,8 @@ def schedules(view: View, code: str) -> list[Typed]:
         action_code=_action(),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
-    return [finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")]
+    typed = finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "item_id": 3}, standard="EDIFACT")
+    return [informing(typed, opening(own), EDIFACT_INFORMS, "BGM 1225")]
 
 
 def _called_off(parted: _Parted) -> pl.DataFrame:

@@ -44,7 +44,7 @@ def informing(typed: Typed, head: pl.DataFrame, codes: tuple[str, ...], where: s
     """Set aside, for a person to release, the lines of messages that order nothing.
 
     Args:
-        typed: order lines.
+        typed: lines of orders or schedules.
         head: set and purpose of each message.
         codes: purposes that order nothing.
         where: element of the purpose, for the reason.

@@ -9,7 +9,7 @@ from aios_assets.edi.refusals import NOT_TAKEN
 from aios_assets.edi.stores import for_stores
 from aios_assets.edi.typing_rules import UNCLEAR, Typed, ask, finish, read_number
 from aios_assets.edi.view import View, attach, first_component, having, header, item, lines, outside_of_loops
-from aios_assets.edi.whole_orders import X12_CANCELS, X12_REPLACES, says
+from aios_assets.edi.whole_orders import X12_CANCELS, X12_INFORMS, X12_REPLACES, informing, says
 from aios_assets.edi.withdrawn import X12_PURPOSES, Purposes, heading, nothing_left, whole_notices
 from aios_assets.edi.words import say
 from aios_assets.edi.x12_orders import dates, parties, with_party
@@ -53,7 +53,8 @@ def schedules(view: View, code: str) -> list[Typed]:
         ),
     )
     typed = finish(RAW_EDI_DELIVERY_SCHEDULES, base, {"quantity": 1, "wanted_date": 4, "until_date": 5, "item_id": 3})
-    return [ask(typed, base, "row", "disputed", UNCLEAR)]
+    typed = ask(typed, base, "row", "disputed", UNCLEAR)
+    return [informing(typed, head, X12_INFORMS, "BFR01" if code == "830" else "BSS01")]
 
 
 def _by_store(base: pl.DataFrame, view: View) -> pl.DataFrame:

@@ -237,7 +237,7 @@ X12_ACTIONS = {
     "04": "change",
     "05": "replace",
     "17": "cancel",
-    "22": "new",
+    "06": "new",
 }
 SHIP_TO = ("ST", "BS", "BY", "FR")
 
@@ -333,3 +333,18 @@ def test_every_quantity_called_off_has_what_its_loop_says(kind: str, window: int
     bodies = [write(kind, random.Random(seed)) for seed in range(200 if window > 1500 else 30)]
     wrong = mismatches(kind, bodies, window)
     assert not wrong, (len(wrong), wrong[0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        x12("830", "BFR*22*S1**DL*A*20260101*20260301*20260105", "LIN**IN*A", "FST*5*C*D*20260210"),
+        x12("862", "BSS*16*S1*20260105*DL*20260101*20260301", "LIN**IN*A", "FST*5*C*D*20260210"),
+        edifact("DELFOR", "BGM+241+C1+31", "DTM+137:20260105:102", "LIN+1++A:IN", "QTY+113:5", "DTM+2:20260210:102"),
+    ],
+)
+def test_a_copy_or_a_proposal_calls_off_when_a_person_releases_it(content: bytes) -> None:
+    batch = read_documents(frame(content))
+    assert batch.counts["facts"] == 0 and batch.rejects["error_code"].to_list() == ["informs"]
+    released = batch.rejects.select("document_id", "interchange_no", "set_no", "segment_no")
+    assert read_documents(frame(content), releases=released).counts["facts"] == 1
