@@ -129,6 +129,7 @@ RAW_EDI_ORDER_LINES = _fact(
         ),
         *_PRICE,
         Column("requested_date", "date", "requested delivery date", null_means="none was sent"),
+        Column("release_number", "str", "call-off of a blanket order (X12 328)", null_means="calls off none"),
     ),
     "order_date",
 )

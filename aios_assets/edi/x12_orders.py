@@ -84,24 +84,25 @@ def orders(view: View, code: str) -> list[Typed]:
         code: the set type.
     """
     if code == "860":
-        head = view.pick("BCH", purpose=1, order_number=3, order_date=6, changed=11)
+        head = view.pick("BCH", purpose=1, order_number=3, release_number=4, order_date=6, changed=11)
         base = view.pairs(
             "POC", first=8, order_line=1, change=2, quantity=3, left=4, unit_code=5, unit_price=6, price_basis=7
         )
     elif code == "875":
         head = view.pick("G50", status=1, order_number=3, order_date=2).with_columns(
             changed=pl.lit(None, dtype=pl.String),
+            release_number=pl.lit(None, dtype=pl.String),
             purpose=pl.col("status").replace_strict(_STATUSES, default=None, return_dtype=pl.String),
         )
         base = _grocery(view)
     else:
-        head = view.pick("BEG", purpose=1, order_number=3, order_date=5).with_columns(
+        head = view.pick("BEG", purpose=1, order_number=3, release_number=4, order_date=5).with_columns(
             changed=pl.lit(None, dtype=pl.String)
         )
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(numbered(first_component(item(base), "unit_code"), view))
     opener = OPENERS[code]
-    base = attach(base, head, "set", "purpose", "order_number", "order_date", "changed")
+    base = attach(base, head, "set", "purpose", "order_number", "release_number", "order_date", "changed")
     base = with_currency(base, view, opener, *_AMOUNTS)
     own = view.relined((opener, "SLN"), _ENDS)
     n1 = parties(own)

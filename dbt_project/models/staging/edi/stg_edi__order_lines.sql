@@ -14,5 +14,6 @@ select
     line_quantity,
     unit_price,
     upper(trim(currency_code)) as currency_code,
-    requested_date
+    requested_date,
+    nullif(trim(release_number), '') as release_number
 {{ from_counted('raw_edi__order_lines') }}
