@@ -209,9 +209,13 @@ def least_rows(asked: int, y: F64) -> int:
     Sixty rows of a panel that sells on one day in a hundred hold half a sale: trees learn by heart which rows had one, call
     nearly all others nothing, and the days to come are forecast at half of what sells or less (docs/forecasting.md).
     """
-    rows, share = y.size, float((y > 0).mean())
-    least = max(3, min(asked, rows // 60))
-    return least if share >= RARE_SHARE else max(least, min(int(SALES_PER_LEAF / max(share, TINY)), rows // 4))
+    least = max(3, min(asked, y.size // 60))
+    return least if (y > 0).mean() >= RARE_SHARE else max(least, rows_of_sales(y, 0.25))
+
+
+def rows_of_sales(y: F64, most_frac: float) -> int:
+    """How many rows hold `SALES_PER_LEAF` sales, at most this share of them all."""
+    return int(min(SALES_PER_LEAF / max(float((y > 0).mean()), TINY), y.size * most_frac))
 
 
 def balance_of(frame: Design, mean: F64) -> dict[str, float]:
@@ -437,6 +441,7 @@ __all__ = [
     "booster_of",
     "cells_of",
     "digest_of",
+    "rows_of_sales",
     "tie_draws",
     "train_booster",
     "train_boosters",
