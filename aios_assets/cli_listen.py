@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,6 +44,16 @@ def listen(
         Path | None, typer.Option(help="mqtt and nats: our certificate, PEM, for brokers that ask")
     ] = None,
     key_file: Annotated[Path | None, typer.Option(help="mqtt and nats: its private key, PEM")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="mqtt and nats: how messages of others become readings, YAML; see docs/lake.md")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="mqtt and nats: name of the session; each listener of a broker needs one of its own")
+    ] = "aios-telemetry",
+    every: Annotated[
+        float,
+        typer.Option(min=1, help="mqtt and nats: seconds after which what came is stored, if it is not much before"),
+    ] = 600.0,
     seconds: Annotated[float, typer.Option(help="stop after so long; 0 listens until interrupted")] = 0.0,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +72,13 @@ def listen(
     secured = _tls(way, tls, ca_file, cert_file, key_file)
     if login[0] and secured is None and host not in ("127.0.0.1", "localhost", "::1"):
         note(f"the password goes to {host} unencrypted; --tls would encrypt it")
-    transport = _transport(way, topic, host, port, stream, token_file, login, secured, conf)
+    if way == "http":
+        if mapping:
+            raise UsageError("--mapping is for brokers", todo="leave it out with http")
+        transport: Transport = _http(host, port, token_file, conf)
+    else:
+        said = {"username": login[0], "password": login[1], "tls": secured, "say": note, "every_s": every}
+        transport = _broker(way, topic, host, port, stream, name, said | {"rules": _rules(mapping)})
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda caught, _frame: stopped.append(caught))
@@ -72,39 +88,42 @@ def listen(
     emit({"way": way, "acknowledged": count}, as_json)
 
 
-def _transport(
-    way: str,
-    topic: str,
-    host: str,
-    port: int,
-    stream: str,
-    token_file: Path | None,
-    login: tuple[str, str],
-    tls: SSLContext | None,
-    conf: Settings,
-) -> Transport:
-    from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry
+def _http(host: str, port: int, token_file: Path | None, conf: Settings) -> Transport:
     from aios_assets.resources.http_inbox import HttpInbox
 
-    if way == "http":
-        token = _secret(token_file, "token") if token_file else ""
-        return HttpInbox(port or 8321, host, conf.document_cap_mb * 1_000_000, token)
+    token = _secret(token_file, "token") if token_file else ""
+    return HttpInbox(port or 8321, host, conf.document_cap_mb * 1_000_000, token)
+
+
+def _broker(way: str, topic: str, host: str, port: int, stream: str, name: str, more: dict[str, Any]) -> Transport:
+    from aios_assets.resources.bus_mqtt import MqttTelemetry
+    from aios_assets.resources.bus_nats import NatsTelemetry
+
     if way == "mqtt":
-        name, password = login
         return MqttTelemetry(
-            topic or "sensors/#",
-            host,
-            port or (8883 if tls else 1883),
-            username=name,
-            password=password,
-            tls=tls,
-            say=note,
-        )
+            topic or "sensors/#", host, port or (8883 if more["tls"] else 1883), client_id=name, **more
+        )  # fmt: skip
     if way == "nats":
-        name, password = login
-        servers = f"{'tls' if tls else 'nats'}://{host}:{port or 4222}"
-        return NatsTelemetry(topic or "sensors.>", stream, servers, username=name, password=password, tls=tls)
+        servers = f"{'tls' if more['tls'] else 'nats'}://{host}:{port or 4222}"
+        return NatsTelemetry(topic or "sensors.>", stream, servers, durable=name, **more)
     raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt or nats")
+
+
+def _rules(path: Path | None) -> tuple[dict[str, Any], ...]:
+    """The mapping file, checked.
+
+    Raises:
+        BadInputError: it cannot be read, or is none.
+    """
+    from aios_assets.telemetry import parse_rules
+
+    if path is None:
+        return ()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError("the mapping cannot be read", where=str(path), todo="check path and rights") from error
+    return parse_rules(text, str(path))
 
 
 def _login(way: str, user: str, password_file: Path | None) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HEAD_BYTES = 65_536
 SEPARATORS = (",", ";", "\t", "|")
+_BUS = b'{"aios_bus":'  # messages of a bus, as `aios_assets.telemetry.envelope` writes them
 # Workbooks of today and of other offices are zip archives, those of old are compound files; each names its book inside.
 _ARCHIVES = ((b"PK\x03\x04", (b"xl/workbook", b"xl/worksheets", b"opendocument.spreadsheet")),
              (b"\xd0\xcf\x11\xe0", (b"W\0o\0r\0k\0b\0o\0o\0k", b"B\0o\0o\0k\0")))  # fmt: skip
@@ -24,7 +25,7 @@ def sniff_plain(content: bytes) -> str:
     if content[:4] == b"PAR1":
         return "parquet"
     head = content[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")
-    if _has_sensor(head):
+    if head.startswith(_BUS) or _has_sensor(head):
         return "telemetry"
     if not head.strip() or b"\x00" in head or head.lstrip()[:1] == b"{":
         return "unknown"

@@ -28,7 +28,9 @@ from typer.testing import CliRunner
 from aios_assets.cli import app
 from aios_assets.contracts.errors import AiosError, BadInputError, UsageError
 from aios_assets.resources.as2 import build_mdn, mic_of, parse_mdn, read_request, request_headers
-from aios_assets.resources.bus import MqttTelemetry, NatsTelemetry, bundle, tls_context
+from aios_assets.resources.bus import tls_context
+from aios_assets.resources.bus_mqtt import MqttTelemetry
+from aios_assets.resources.bus_nats import NatsTelemetry
 from aios_assets.resources.http_inbox import HttpInbox
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.lake_check import check_lake
@@ -246,7 +248,7 @@ def test_an_mqtt_broker_is_spoken_to_in_tls_once_its_certificate_is_trusted(
     tls = tls_context(papers / "ca.pem", None, None)
     login = {"username": "listener", "password": "secret"}
     with broker(tmp_path, more=f"certfile {papers}/cert.pem\nkeyfile {papers}/key.pem\n") as (port, _stop, _start):
-        listen = MqttTelemetry("x", "localhost", port, linger_s=0.1, tls=tls, **login)
+        listen = MqttTelemetry("x", "localhost", port, linger_s=0.1, every_s=0.2, tls=tls, **login)
         assert listen.serve(store(lake), lambda: True) == 0
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         client.username_pw_set("listener", "secret")
@@ -389,11 +391,6 @@ def test_a_nats_server_that_is_not_there_is_said_in_one_line(lake: Lake, caplog:
     with pytest.raises(AiosError, match=r"the NATS server does not answer \(.*Connect call failed.*To do: start it"):
         NatsTelemetry("x", servers="nats://127.0.0.1:1").serve(store(lake), lambda: True)
     assert [record.getMessage() for record in caplog.records if record.name.startswith("nats")] == []
-
-
-def test_bundles_are_lines() -> None:
-    assert bundle([b'{"a": 1}', b' {"b": 2}\n{"c": 3}\n', b"  "]) == b'{"a": 1}\n{"b": 2}\n{"c": 3}\n'
-    assert bundle([b" "]) == b""
 
 
 # -- HTTP and AS2 ------------------------------------------------------------------------------------------------------

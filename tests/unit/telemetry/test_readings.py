@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from aios_assets.contracts.edi_tables import RAW_EDI_REJECTS
 from aios_assets.contracts.raw_tables import RAW_TELEMETRY_READINGS
-from aios_assets.resources.bus import bundle
 from aios_assets.tabular.sniff import sniff_plain
-from aios_assets.telemetry import read_telemetry
+from aios_assets.telemetry import Message, pack, read_telemetry
 
 AT = datetime(2026, 1, 6, 5, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -98,11 +97,13 @@ def test_a_first_line_of_brackets_does_not_hide_what_the_document_is() -> None:
 @pytest.mark.parametrize("first", [b"online", b'{"status": "online"}', b"on,line", b"\x00\x01\x08bytes", b"{", b""])
 def test_what_a_device_says_of_itself_first_does_not_hide_the_readings_behind_it(first: bytes) -> None:
     """A broker hands over retained messages before all others, and all of a bundle is one document."""
-    content = bundle([first, lines(GOOD), lines(GOOD | {"sensor_id": "T2"})])
+    content = pack(
+        [Message("t", p, AT) for p in (first, lines(GOOD), lines(GOOD | {"sensor_id": "T2"}))], {"aios_bus": "mqtt"}
+    )
     assert sniff_plain(content) == "telemetry"
     counts = read_telemetry(documents(content)).counts
-    assert (counts["kept"], counts["rejected"]) == (2, 1 if first else 0)
-    assert sniff_plain(bundle([first, b'{"order": 7}'])) != "telemetry"
+    assert (counts["kept"], counts["rejected"]) == (2, 1)
+    assert sniff_plain(b'{"order": 7}\n') != "telemetry"
 
 
 def test_offsets_and_marks_at_the_start_are_read() -> None:
