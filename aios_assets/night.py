@@ -164,14 +164,18 @@ def run_night(
 
     Raises:
         ConflictError: another run is under way.
+        BadInputError: a person's own limits of sensors cannot be used, and no night before had any.
     """
     with only_one(settings):
+        from aios_assets.assets.glue_telemetry import limits_refused
         from aios_assets.resources.handles import world_of
 
         world = world_of(settings)
         waiting = world.waiting_documents(last.isoformat())
         if not force and first == last and is_complete(settings, last, waiting.fingerprint):
             return NightResult(first, last, "", True)
+        if refused := limits_refused(world):
+            print(f"aios: {refused}", file=sys.stderr)
         from aios_assets.definitions import build_defs  # the models are parsed for it where nobody did so before
 
         before = table_versions(settings)

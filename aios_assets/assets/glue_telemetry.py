@@ -28,20 +28,44 @@ LATE = " (late)"  # behind the subject of a stretch that is told again: it may h
 def limits_found(world: World, days: Sequence[date]) -> pl.DataFrame:
     """Rows of `raw_telemetry__limits`: the person's own limits as the nights of these days find them.
 
-    An older night that is run again finds nothing new: what it found then is kept, and today's file is for nights to come.
+    An older night that is run again finds nothing new: what it found then is kept, and today's file is for nights to come. A file
+    that cannot be used is passed over for what the newest night found (`limits_refused` says so): one slip of the pen must
+    neither stop a night nor leave its sensors to limits that nobody chose.
 
     Raises:
-        BadInputError: the file is no list of limits.
+        BadInputError: the file is no list of limits, and no night found any before it.
     """
-    newest = world.lake.scan(RAW_TELEMETRY_LIMITS).select(pl.col("available_at_utc").max()).collect().item()
+    known = world.lake.read(RAW_TELEMETRY_LIMITS).sort("available_at_utc")
+    newest: datetime | None = known["available_at_utc"][-1] if known.height else None
     to_come = [c for c in map(world.cutoff, days) if newest is None or c > newest]
     if not to_come:
         return RAW_TELEMETRY_LIMITS.empty()
-    content = _own_file(world)
-    _parsed(world, content)
+    try:
+        content = _own_file(world)
+        _parsed(world, content)
+    except BadInputError:
+        if known.is_empty():
+            raise
+        content = known["content"][-1]
     digest = hashlib.sha256(content).hexdigest()
     rows = [{"content_digest": digest, "content": content, "available_at_utc": cutoff} for cutoff in to_come]
     return pl.DataFrame(rows, schema=RAW_TELEMETRY_LIMITS.schema)
+
+
+def limits_refused(world: World) -> str:
+    """Why the person's own limits cannot be used, and which are used instead; empty where they can.
+
+    Raises:
+        BadInputError: they cannot, and no night found any before.
+    """
+    try:
+        _parsed(world, _own_file(world))
+    except BadInputError as error:
+        newest = world.lake.scan(RAW_TELEMETRY_LIMITS).select(pl.col("available_at_utc").max()).collect().item()
+        if newest is None:
+            raise
+        return f"{OWN_LIMITS} was passed over, sensors are judged by the limits of the night of {newest:%Y-%m-%d %H:%M} UTC: {error}"
+    return ""
 
 
 def limits_of(world: World, cutoff: datetime | None = None) -> tuple["Limit", ...]:
@@ -60,9 +84,20 @@ def limits_of(world: World, cutoff: datetime | None = None) -> tuple["Limit", ..
 
 
 def _own_file(world: World) -> bytes:
-    """The bytes of the person's own limits; none where there is no file."""
+    """The bytes of the person's own limits; none where there is no file.
+
+    Raises:
+        BadInputError: it cannot be read.
+    """
     path = Path(world.home) / OWN_LIMITS
-    return path.read_bytes() if path.exists() else b""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise BadInputError(
+            f"the limits cannot be read ({error.strerror})", where=str(path), todo="let it be a file that you may read"
+        ) from error
 
 
 def _parsed(world: World, content: bytes) -> tuple["Limit", ...]:

@@ -2,7 +2,8 @@
 
 From: trailers, docks and conveyors, as JSON lines in files or over MQTT and NATS. Every night. Duplicates of a sensor's
 reading at one instant keep the earliest received, and those of another value are counted as conflicts; bad lines become rejects with
-their line number. A person's own limits are kept as they stood from each night on, so that an older night judges as it did.
+their line number. A person's own limits are kept as they stood from each night on, so that an older night judges as it did; a file of them that cannot be used is passed over for those
+of the night before, and that is told.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,14 @@ from dagster import AssetExecutionContext, MaterializeResult, multi_asset
 
 from aios_assets.assets.common import RETRY, SINGLE_RUN, days_of, write
 from aios_assets.assets.describe import asset_spec
-from aios_assets.assets.glue_telemetry import READINGS, against_known, limits_found, limits_of, stored_then
+from aios_assets.assets.glue_telemetry import (
+    READINGS,
+    against_known,
+    limits_found,
+    limits_of,
+    limits_refused,
+    stored_then,
+)
 from aios_assets.contracts.raw_tables import TELEMETRY_TABLES
 from aios_assets.resources.handles import World
 from aios_assets.resources.unread import mark_read, unread_documents
@@ -30,7 +38,10 @@ def read_telemetry(context: AssetExecutionContext, world: World) -> Iterator[Mat
     from aios_assets.telemetry import excursions, not_judged, read_telemetry
 
     days = days_of(context)
-    yield write(world, "raw_telemetry__limits", limits_found(world, days))
+    refused = limits_refused(world)
+    if refused:
+        context.log.warning(refused)
+    yield write(world, "raw_telemetry__limits", limits_found(world, days), passed_over=refused)
     cutoff, limits = world.cutoff(days[-1]), limits_of(world)
     documents = unread_documents(world.lake, cutoff, "telemetry")
     batch = read_telemetry(documents)

@@ -14,7 +14,7 @@ import pytest
 from dagster import DagsterInstance, materialize
 
 from aios_assets.assets.glue_findings import finding_rows
-from aios_assets.assets.glue_telemetry import OWN_LIMITS, limits_found
+from aios_assets.assets.glue_telemetry import OWN_LIMITS, limits_found, limits_refused
 from aios_assets.assets.s1_ingest_telemetry import read_telemetry
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS, RAW_TELEMETRY_READINGS
@@ -184,9 +184,32 @@ def test_a_person_states_limits_of_their_own_in_the_home(tmp_path: Path) -> None
     play(world, [START.date() + timedelta(days=1)])
     now = world.lake.read("raw_telemetry__excursions").select("sensor_id", "kind_code", "limit_value").rows()
     assert now == [("f1", "high", -18.0), ("s0", "low", -2.0)]
-    own.write_text("high: -18")
-    with pytest.raises(BadInputError, match=r"telemetry_limits\.yaml"):
-        limits_found(world, [START.date() + timedelta(days=2)])
+
+
+@pytest.mark.parametrize("broken", [b"high: -18", b"- {asset_type: [", b"\xff\xfe", None])
+def test_limits_that_cannot_be_used_are_told_and_those_of_the_night_before_hold(
+    tmp_path: Path, broken: bytes | None
+) -> None:
+    """A first night stops, for nobody knows what was meant; a later one judges by what the last found."""
+    known = START + timedelta(hours=20)
+    world = network(tmp_path, [reading(30 * n, -10.0 - n % 3 / 10, known) for n in range(4)])
+    own, days = tmp_path / OWN_LIMITS, [START.date() + timedelta(days=k) for k in range(3)]
+    own.mkdir() if broken is None else own.write_bytes(broken)
+    for refused in (lambda: limits_found(world, days[:1]), lambda: limits_refused(world)):
+        with pytest.raises(BadInputError, match=r"telemetry_limits\.yaml"):
+            refused()
+    own.rmdir() if broken is None else own.unlink()
+    own.write_text("- {asset_type: trailer, measure_code: temperature_c, high: -15}\n")
+    assert limits_refused(world) == ""
+    play(world, days[:1])
+    own.unlink()
+    own.mkdir() if broken is None else own.write_bytes(broken)
+    said = limits_refused(world)
+    assert "telemetry_limits.yaml was passed over" in said and str(world.cutoff(days[0]))[:16] in said
+    play(world, days[1:2])
+    found = world.lake.read("raw_telemetry__limits").sort("available_at_utc")
+    assert found["content"].n_unique() == 1 and found.height == 2
+    assert world.lake.read("raw_telemetry__excursions")["limit_value"].to_list() == [-15.0]
 
 
 def test_an_older_night_judges_by_the_limits_that_stood_then(tmp_path: Path) -> None:
