@@ -221,9 +221,10 @@ class MqttTelemetry:
             session.refused.append(f"something that cannot be taken ({error!r})")
 
     def _count_dropped(self, session: _Session, dropped: int) -> None:
-        before, session.dropped = session.dropped, dropped
-        if before is not None and 0 <= before < dropped:
-            self.say(f"the broker dropped {dropped - before:,} messages of its clients, perhaps of ours; raise its max_queued_messages")  # fmt: skip
+        before, session.dropped = max(session.dropped or 0, 0), dropped
+        if dropped > before:
+            when = "since we listen" if before else "since it started, before we listened"
+            self.say(f"the broker dropped {dropped - before:,} messages of its clients {when}, perhaps of ours; raise its max_queued_messages")  # fmt: skip
 
     def _await_answer(self, session: _Session) -> None:
         end = time.monotonic() + self.answer_s
