@@ -83,7 +83,8 @@ def listen(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda caught, _frame: stopped.append(caught))
     end = time.monotonic() + seconds if seconds else float("inf")
-    note(f"listening ({way}); stop with Ctrl-C")
+    if way == "http":
+        note("listening (http); stop with Ctrl-C")
     count = transport.serve(RawStore(Lake(conf.lake_root)), lambda: bool(stopped) or time.monotonic() >= end)
     emit({"way": way, "acknowledged": count}, as_json)
 

@@ -94,7 +94,7 @@ def is_edi(payload: bytes) -> bool:
     >>> is_edi(b"UNB+UNOA:1+A+B+260105:0700+1'"), is_edi(b'{"sensor_id": "T1"}')
     (True, False)
     """
-    return payload[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:3] in (b"ISA", b"UNA", b"UNB") and kind_of(payload) in (
+    return payload.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"", b"{", b"[", b'"') and kind_of(payload) in (
         "x12",
         "edifact",
     )

@@ -27,6 +27,9 @@ NO_MQTT_5 = "Unsupported protocol version"
 TAKEN_OVER = "Session taken over"
 DROPPED = "$SYS/broker/publish/messages/dropped"  # where brokers say it: Mosquitto and kin
 STOPPING_S = 2.0
+PAUSE_S = 0.02
+MOST_TOPICS = 10_000
+SOON_S, FLAPS = 5.0, 3  # brokers close the older of two sessions of one name, and not all say why
 
 
 def is_topic_filter(text: str) -> bool:
@@ -56,14 +59,17 @@ class _Session:
     refused: list[str] = field(default_factory=list)
     is_answered: bool = False
     is_lost: bool = False
+    since: float = 0.0  # when it was opened
+    flaps: int = 0  # how often in a row it was lost soon after that
     is_over: bool = False
     needs_older: bool = False
     connection: int = 0  # how often it was opened: numbers of messages hold for one connection
     held_bytes: int = 0
     room: threading.Condition = field(default_factory=threading.Condition)
-    dropped: int | None = None
+    dropped: int | None = None  # messages that the broker says it dropped
     answered: int = 0  # newest request that the broker answered
-    stray: set[str] = field(default_factory=set)
+    topics: set[str] = field(default_factory=set)  # seen, and of our filter
+    has_stray: bool = False
 
     def put(self, arrived: _Arrived) -> None:
         """Take a message; where too much waits for the disk, the broker waits with us."""
@@ -150,7 +156,11 @@ class MqttTelemetry:
         client.loop_start()
         try:
             self._await_answer(session)
-            return None if session.needs_older else self._pump(client, session, keep, until)
+            if session.needs_older:
+                return None
+            if not session.refused:
+                self.say(f"listening to {self.topic} (mqtt, {self.host}:{self.port}); stop with Ctrl-C")
+            return self._pump(client, session, keep, until)
         finally:
             client.on_disconnect = None
             session.end()
@@ -169,18 +179,18 @@ class MqttTelemetry:
                     session.refused.append(f"the session: {reason}")
                 return
             session.connection += 1
-            if session.is_lost:
+            session.since = time.monotonic()
+            if session.is_lost and session.flaps <= FLAPS:
                 kept = "" if flags.session_present else "; it kept nothing of what came meanwhile for us"
                 self.say(f"the MQTT broker is back ({self.host}:{self.port}){kept}")
             session.is_answered, session.is_lost = True, False
             c.subscribe(self.topic, qos=1)
 
         def on_subscribe(c: Any, _data: Any, mid: Any, reasons: Any, _properties: Any) -> None:
-            session.answered = mid
-            if session.dropped is None:
+            if not session.answered:
                 session.refused.extend(f"the subscription to {self.topic}: {r}" for r in reasons if r.is_failure)
-                session.dropped = -1
                 c.subscribe(DROPPED, qos=0)  # a broker may refuse this one
+            session.answered = mid
 
         client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2, client_id=self.client_id, clean_session=False if is_older else None,
@@ -201,34 +211,45 @@ class MqttTelemetry:
             session.refused.append(f"to go on: another listener came with the name {self.client_id}")
         elif session.is_answered and not session.is_lost and not session.refused:
             session.is_lost = True
-            self.say(f"the MQTT broker went away ({reason}, {self.host}:{self.port}); trying again until it is back")
+            session.flaps = session.flaps + 1 if time.monotonic() - session.since < SOON_S else 0
+            if session.flaps == FLAPS:
+                self.say(f"the MQTT broker goes away again and again, soon after it came: if another listener has the name {self.client_id} too, give one of them another --name")  # fmt: skip
+            elif session.flaps < FLAPS:
+                self.say(f"the MQTT broker went away ({reason}, {self.host}:{self.port}); trying again until it is back")  # fmt: skip
 
     def _take(self, session: _Session, message: Any) -> None:
         """A message, in paho's thread, which an error would end without a word."""
         from paho.mqtt.client import topic_matches_sub
 
         try:
-            if message.topic == DROPPED and not topic_matches_sub(self.topic, DROPPED):
-                self._count_dropped(session, int(message.payload))
-                return
-            if not topic_matches_sub(self.topic, message.topic) and message.topic not in session.stray:
-                session.stray.add(message.topic)
-                if len(session.stray) == 1:
-                    self.say(f"messages come of an earlier --topic of the session {self.client_id}, such as {message.topic}; they are stored. Another --name begins anew")  # fmt: skip
-            kept = Message(message.topic, bytes(message.payload), now_utc(), bool(message.retain), bool(message.dup))
+            topic = message.topic
+            if topic not in session.topics:
+                if not topic_matches_sub(self.topic, topic):
+                    if topic == DROPPED:
+                        self._count_dropped(session, int(message.payload))
+                        return
+                    self._tell_stray(session, topic)
+                if len(session.topics) < MOST_TOPICS:
+                    session.topics.add(topic)
+            kept = Message(topic, bytes(message.payload), now_utc(), bool(message.retain), bool(message.dup))
             session.put(_Arrived(kept, message.mid, message.qos, session.connection))
         except Exception as error:
             session.refused.append(f"something that cannot be taken ({error!r})")
 
+    def _tell_stray(self, session: _Session, topic: str) -> None:
+        if not session.has_stray:
+            session.has_stray = True
+            self.say(f"messages come of an earlier --topic of the session {self.client_id}, such as {topic}; they are stored. Another --name begins anew")  # fmt: skip
+
     def _count_dropped(self, session: _Session, dropped: int) -> None:
-        before, session.dropped = max(session.dropped or 0, 0), dropped
-        if dropped > before:
-            when = "since we listen" if before else "since it started, before we listened"
-            self.say(f"the broker dropped {dropped - before:,} messages of its clients {when}, perhaps of ours; raise its max_queued_messages")  # fmt: skip
+        before, session.dropped = session.dropped, dropped
+        if dropped > (before or 0):
+            when = "since it started, before we listened" if before is None else "since we listen"
+            self.say(f"the broker dropped {dropped - (before or 0):,} messages of its clients {when}, perhaps of ours; raise its max_queued_messages")  # fmt: skip
 
     def _await_answer(self, session: _Session) -> None:
         end = time.monotonic() + self.answer_s
-        while not session.is_answered and not session.refused and not session.needs_older:
+        while not (session.is_answered and session.answered) and not session.refused and not session.needs_older:
             if time.monotonic() >= end:
                 raise AiosError(
                     f"what listens there took the connection and did not answer as an MQTT broker within {self.answer_s:g} s",
@@ -266,23 +287,36 @@ class MqttTelemetry:
         got: list[_Arrived] = []
         size, last, stop_at = 0, time.monotonic(), 0.0
         window.begin()
-        while len(got) < BUNDLE_MESSAGES and size < BUNDLE_BYTES and not session.refused:
-            is_ending = until()
-            now = time.monotonic()
-            stop_at = stop_at or (now + STOPPING_S if is_ending else 0.0)
-            try:
-                arrived = session.arrived.get(timeout=self.linger_s if is_ending else min(0.05, self.every_s))
-            except queue.Empty:
-                if is_ending or (got and window.is_done(len(got), time.monotonic() - last, self.every_s)):
-                    break
-                continue
-            got.append(arrived)
-            size += len(arrived.message.payload)
-            last = time.monotonic()
-            window.note(last)
-            if window.is_full(len(got)) or window.is_old(self.every_s) or (stop_at and now >= stop_at):
+        while not session.refused:
+            before = len(got)
+            size += _drain(session.arrived, got, BUNDLE_BYTES - size)
+            now, is_ending = time.monotonic(), until()
+            if len(got) > before:
+                last = now
+                window.note(now)
+            if len(got) >= BUNDLE_MESSAGES or size >= BUNDLE_BYTES or window.is_full(len(got)):
                 break
+            if is_ending:
+                stop_at = stop_at or now + STOPPING_S
+                if now - last >= self.linger_s or now >= stop_at:
+                    break
+            elif got and window.is_done(len(got), now - last, self.every_s):
+                break
+            # Asleep we leave the processor to paho's thread: what it does not read in time the broker drops.
+            time.sleep(PAUSE_S)
         return got
+
+
+def _drain(arrived: queue.SimpleQueue[_Arrived], got: list[_Arrived], room: int) -> int:
+    """Move what is there to `got`, as much as a bundle holds; returns its bytes."""
+    size = 0
+    while len(got) < BUNDLE_MESSAGES and size < room:
+        try:
+            got.append(arrived.get_nowait())
+        except queue.Empty:
+            break
+        size += len(got[-1].message.payload)
+    return size
 
 
 def _settle(client: Any, session: _Session) -> None:

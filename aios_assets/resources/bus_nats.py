@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aios_assets.contracts.errors import AiosError
+from aios_assets.contracts.errors import AiosError, UsageError
 from aios_assets.resources.bus import BUNDLE_BYTES, BUNDLE_MESSAGES, EVERY_S, Keeper, unreached
 from aios_assets.resources.transport import Store
 from aios_assets.telemetry import Message
@@ -17,6 +17,17 @@ FETCHED = 1_000  # messages asked for at once, fewer where they are large
 FIRST_FETCHED = 32  # before we know how large they are
 LOOK_S = 2.0  # how often we look how many wait
 NO_LIMIT = -1
+
+
+def is_subject(text: str) -> bool:
+    """Whether NATS takes `text` as a filter of subjects.
+
+    >>> [is_subject(t) for t in ("sensors.>", "a.*.b", "a.>.b", "a.b>", "a..b", "a b", "")]
+    [True, True, False, False, False, False, False]
+    """
+    tokens = text.split(".")
+    alone = all(t in ("*", ">") or (t and not set(t) & set("*> \t\r\n\0")) for t in tokens)
+    return alone and ">" not in tokens[:-1]
 
 
 @dataclass(slots=True)
@@ -85,10 +96,19 @@ class NatsTelemetry:
         """Receive until `until()`; returns messages acknowledged.
 
         Raises:
+            UsageError: subject, stream or name cannot be any.
             AiosError: the server cannot be reached or has no JetStream, or the consumer is another's.
         """
         import asyncio
 
+        if not is_subject(self.subject):
+            raise UsageError(
+                f"'{self.subject}' is no NATS subject",
+                todo="let * and > stand alone between dots, > at the end, and no spaces",
+            )
+        for what, name in (("stream", self.stream), ("name", self.durable)):
+            if not name or set(name) & set(" .*>/\\\t\r\n"):
+                raise UsageError(f"'{name}' is no {what} of JetStream", todo=f"give --{what} without spaces, dots, *, > and slashes")  # fmt: skip
         return asyncio.run(self._serve(store, until))
 
     async def _serve(self, store: Store, until: Callable[[], bool]) -> int:
@@ -100,10 +120,13 @@ class NatsTelemetry:
         keep = Keeper(store, "nats", self.servers, self.subject, self.rules, self.say)
         try:
             pull = await self._consumer(connection.jetstream())
+            self.say(f"listening to {self.subject} (nats, {self.stream} of {self.servers}); stop with Ctrl-C")
             return await self._pump(pull, link, keep, until)
         except JetStreamError as error:
             raise AiosError(
-                f"JetStream refused: {error}", where=f"{self.stream} {self.subject}", todo="see the server's log"
+                f"JetStream refused: {getattr(error, 'description', None) or error}",
+                where=f"{self.stream} {self.subject}",
+                todo="give the --stream that holds the subject, or see the server's log",
             ) from error
         except (nats.errors.Error, TimeoutError) as error:
             raise AiosError(

@@ -105,7 +105,7 @@ def _in_our_words(message: Message, number: int, has_rules: bool) -> Iterator[Sa
     if isinstance(whole, list) and whole:
         is_object = Fault("not_object", "not a JSON object; send objects in the list")
         parts = [(entry if isinstance(entry, dict) else is_object, message.payload) for entry in whole]
-    elif whole is None and b"\n" in payload:
+    elif whole is None and isinstance(_object(payload.partition(b"\n")[0]), dict):
         lines = [line.strip() for line in payload.split(b"\n") if line.strip()]
         parts = [(_object(line), line) for line in lines]
     else:

@@ -184,15 +184,15 @@ def test_an_mqtt_broker_that_went_away_is_told_and_listened_to_again(lake: Lake,
         thread = threading.Thread(target=listen.serve, args=(store(lake), ended.is_set))
         thread.start()
         try:
-            time.sleep(1)
-            stop()
             wait_for(lambda: len(told) == 1)
-            start()
+            stop()
             wait_for(lambda: len(told) == 2)
+            start()
+            wait_for(lambda: len(told) == 3)
         finally:
             ended.set()
             thread.join(20)
-    assert "went away" in told[0] and "is back" in told[1] and str(port) in told[0], told
+    assert "went away" in told[1] and "is back" in told[2] and str(port) in told[1], told
 
 
 def answers(port: int) -> bool:
