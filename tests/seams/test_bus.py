@@ -34,8 +34,9 @@ from aios_assets.resources.bus_nats import NatsTelemetry
 from aios_assets.resources.http_inbox import HttpInbox
 from aios_assets.resources.lake import Lake
 from aios_assets.resources.lake_check import check_lake
+from aios_assets.resources.mqtt_window import Window
 from aios_assets.resources.transport import Incoming, RawStore, Receipt
-from aios_assets.telemetry import read_telemetry
+from aios_assets.telemetry import read_telemetry, unpack
 from tests.conftest import need_service
 from tests.seams.receipts import receipt_box
 
@@ -508,3 +509,191 @@ def test_receipts_are_the_same_bytes_each_time() -> None:
 def test_header_lines_cannot_be_smuggled_in() -> None:
     with pytest.raises(AiosError, match="control characters"):
         read_request(request_headers("A\r\nX-Evil: 1", "B", "<m@a>"))
+
+
+# -- What real brokers and devices do ----------------------------------------------------------------------------------
+
+
+def publish_all(port: int, messages: list[tuple[str, bytes]], **login: str) -> None:
+    import paho.mqtt.client as mqtt
+
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    if login:
+        client.username_pw_set(login["username"], login["password"])
+    client.max_inflight_messages_set(1_000)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    sent = [client.publish(topic, payload, qos=1) for topic, payload in messages]
+    for info in sent:
+        info.wait_for_publish(30)
+    client.disconnect()
+    client.loop_stop()
+
+
+def in_thread(listen: Any, store_: Any, until: Callable[[], bool]) -> tuple[threading.Thread, list[int]]:
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: got.append(listen.serve(store_, until)))
+    thread.start()
+    return thread, got
+
+
+LOGIN = {"username": "listener", "password": "secret"}
+
+
+def test_a_burst_over_mqtt_is_taken_whole(lake: Lake, tmp_path: Path) -> None:
+    """Mosquitto hands out 20 messages at a time and queues 1,000 more, if nobody asks for more; the others it drops."""
+    told: list[str] = []
+    with broker(tmp_path) as (port, _stop, _start):
+        listen = MqttTelemetry("x/#", port=port, linger_s=0.3, say=told.append, **LOGIN)
+        ended = threading.Event()
+        thread, got = in_thread(listen, store(lake), ended.is_set)
+        wait_for(lambda: bool(told))
+        publish_all(port, [(f"x/{n % 7}", message(n % SENT)) for n in range(4_000)], **LOGIN)
+        ended.set()
+        thread.join(20)
+    assert got == [4_000] and lake.count("raw_edi__documents") == 1
+    assert read_telemetry(lake.read("raw_edi__documents")).counts["lines"] == 4_000
+
+
+def test_documents_and_messages_of_others_come_over_a_bus_to_the_byte(lake: Lake, tmp_path: Path) -> None:
+    """EDI is a document of its own; all else is kept with topic and time, read by the mapping, and what is no reading is said once."""
+    told: list[str] = []
+    edi = b"UNB+UNOA:1+A+B+260105:0700+1'\r\nUNZ+0+1'\r\n"
+    others = [
+        ("plant/p1", b'{\n  "kW": "7.5"\n}'),
+        ("plant/p1", b""),
+        ("plant/p2", b"\xff\x00"),
+        ("plant/p3", b'{"kW": 8}'),
+    ]
+    rules = ({"topic": "plant/{asset_id}", "constants": {"asset_type": "pump"}, "measures": {"power_kw": "kW"}},)
+    with broker(tmp_path) as (port, _stop, _start):
+        listen = MqttTelemetry("plant/#", port=port, linger_s=0.3, say=told.append, rules=rules, **LOGIN)
+        assert listen.serve(RawStore(lake), lambda: True) == 0
+        publish_all(port, [*others, ("plant/edi", edi)], **LOGIN)
+        assert listen.serve(RawStore(lake), lambda: True) == 5
+    documents = lake.read("raw_edi__documents").sort("kind_code")
+    assert documents["kind_code"].to_list() == ["edifact", "telemetry"]
+    assert documents["content"][0] == edi and documents["source_uri"][0].endswith("/plant/edi")
+    about, kept = unpack(documents["content"][1])
+    assert [(m.topic, m.payload) for m in kept] == others and about["mapping"] == list(rules)
+    batch = read_telemetry(documents.filter(kind_code="telemetry"))
+    assert batch.readings.select("asset_id", "value").rows() == [("p1", 7.5), ("p3", 8.0)]
+    assert len([line for line in told if "give no reading" in line]) == 2, told
+
+
+def test_a_listener_of_a_busy_topic_can_be_stopped(lake: Lake, tmp_path: Path) -> None:
+    """It listened for ever: it looked whether to stop only when nothing came."""
+    told: list[str] = []
+    with broker(tmp_path) as (port, _stop, _start):
+        ended, quiet = threading.Event(), threading.Event()
+        thread, got = in_thread(MqttTelemetry("x", port=port, say=told.append, **LOGIN), store(lake), ended.is_set)
+        wait_for(lambda: bool(told))
+
+        def chatter() -> None:
+            while not quiet.is_set():
+                publish_all(port, [("x", message(3))] * 20, **LOGIN)
+
+        talk = threading.Thread(target=chatter)
+        talk.start()
+        ended.set()
+        thread.join(10)
+        is_stopped = not thread.is_alive()
+        quiet.set()
+        talk.join(20)
+        thread.join(20)
+    assert is_stopped and got[0] > 0
+
+
+def test_a_broker_of_mqtt_3_alone_is_spoken_to_in_its_words(lake: Lake) -> None:
+    heard: list[bytes] = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def old_broker() -> None:
+            for answer in (b"\x20\x02\x00\x01", b"\x20\x02\x00\x00"):
+                peer, _ = server.accept()
+                with peer:
+                    heard.append(peer.recv(4096))
+                    peer.sendall(answer)
+                    while packet := peer.recv(4096):
+                        if packet[0] == 0x82:  # a subscription, granted
+                            peer.sendall(b"\x90\x03" + packet[2:4] + b"\x01")
+
+        thread = threading.Thread(target=old_broker, daemon=True)
+        thread.start()
+        told: list[str] = []
+        listen = MqttTelemetry("x", port=server.getsockname()[1], linger_s=0.1, say=told.append)
+        assert listen.serve(store(lake), lambda: True) == 0
+    assert "no MQTT 5" in told[0] and "listening" in told[1]
+    assert [packet[8] for packet in heard] == [5, 4]
+
+
+def test_a_message_number_of_a_lost_connection_acknowledges_nothing(tmp_path: Path) -> None:
+    """After a broker that forgot came back the number stands for another message, which is not stored yet."""
+    told: list[str] = []
+    kept: list[Incoming] = []
+    with broker(tmp_path) as (port, stop, start):
+        listen = MqttTelemetry("x", port=port, linger_s=0.3, say=told.append, **LOGIN)
+        ended = threading.Event()
+        thread, _ = in_thread(listen, lambda incoming: kept.extend(incoming) or [], ended.is_set)
+        wait_for(lambda: len(told) == 1)
+        publish_all(port, [("x", b"before")], **LOGIN)
+        stop()
+        wait_for(lambda: len(told) == 2)
+        start()
+        wait_for(lambda: len(told) == 3)
+        ended.set()
+        thread.join(20)
+        assert "kept nothing" in told[2]
+        publish_all(port, [("x", b"after")], **LOGIN)
+        assert listen.serve(lambda incoming: kept.extend(incoming) or [], lambda: True) == 1
+    assert [m.payload for i in kept for m in unpack(i.content)[1]] == [b"before", b"after"]
+
+
+@pytest.mark.service
+def test_a_consumer_of_jetstream_that_is_anothers_is_refused_and_names_that_cannot_be(lake: Lake) -> None:
+    port = need_service("nats")
+    name = f"AIOSTEST{uuid.uuid4().hex[:8]}"
+    servers = f"nats://127.0.0.1:{port}"
+    asyncio.run(publish_nats(port, name))
+    try:
+        assert NatsTelemetry(f"{name}.>", stream=name, servers=servers).serve(store(lake), lambda: True) == SENT
+        with pytest.raises(AiosError, match=r"listens to .*\.>, not to .*\.t.*--name"):
+            NatsTelemetry(f"{name}.t", stream=name, servers=servers).serve(store(lake), lambda: True)
+        with pytest.raises(AiosError, match="give the --stream that holds the subject"):
+            NatsTelemetry("elsewhere.>", stream=name, servers=servers, durable="b").serve(store(lake), lambda: True)
+    finally:
+        asyncio.run(delete_stream(port, name))
+    for wrong in ({"subject": "a..b"}, {"subject": "a", "stream": "a b"}, {"subject": "a", "durable": "a.b"}):
+        with pytest.raises(UsageError):
+            NatsTelemetry(**wrong, servers=servers).serve(store(lake), lambda: True)  # type: ignore[arg-type]
+    about, kept = unpack(lake.read("raw_edi__documents")["content"][0])
+    assert [m.sequence for m in kept] == list(range(1, SENT + 1)) and about == {"aios_bus": "nats"}
+
+
+def test_a_mapping_that_cannot_be_used_stops_the_listener_before_it_listens(tmp_path: Path) -> None:
+    (tmp_path / "map.yaml").write_text("topik: x")
+    home = {"AIOS_HOME": str(tmp_path / "home")}
+    done = CliRunner().invoke(app, ["listen", "mqtt", "--mapping", str(tmp_path / "map.yaml")], env=home)
+    assert done.exit_code == 1 and "unknown keys topik" in done.stderr
+    done = CliRunner().invoke(app, ["listen", "http", "--mapping", str(tmp_path / "map.yaml")], env=home)
+    assert done.exit_code == 2 and "--mapping is for brokers" in done.stderr
+
+
+def test_a_broker_that_hands_out_few_messages_at_a_time_is_not_waited_for() -> None:
+    """What came is stored when nothing more comes; from then on as soon as so many came; and never a document for each message."""
+    window = Window()
+    window.begin()
+    now = time.monotonic()
+    for n in range(20):
+        window.note(now + n / 1_000)
+    assert window.is_done(20, 0.3, every_s=600) and not window.is_done(20, 0.1, every_s=600)
+    window.learn(20, lambda: True)
+    assert window.is_full(20) and not window.is_full(19)
+    for _ in range(3):
+        window.learn(20, lambda: False)
+    assert not window.is_full(20) and not window.is_done(20, 5.0, every_s=600)
+    window.begin()
+    window.note(time.monotonic() - 601)
+    assert window.is_done(1, 0.1, every_s=600)
