@@ -45,7 +45,7 @@ def listen(
     ] = None,
     key_file: Annotated[Path | None, typer.Option(help="mqtt and nats: its private key, PEM")] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="mqtt and nats: how messages of others become readings, YAML; see docs/lake.md")
+        Path | None, typer.Option(help="mqtt and nats: how messages of others become readings, YAML; see docs/listening.md")
     ] = None,
     name: Annotated[
         str, typer.Option(help="mqtt and nats: name of the session; each listener of a broker needs one of its own")

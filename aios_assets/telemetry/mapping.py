@@ -1,6 +1,6 @@
 """How somebody else's messages become readings: the mapping file of `aios listen`. Pure.
 
-A file is one rule or a list of them; the first whose topic fits a message holds. See docs/lake.md for examples.
+A file is one rule or a list of them; the first whose topic fits a message holds. See docs/listening.md for examples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aios_assets.contracts.errors import BadInputError
 
 TIME_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NAMES = ("sensor_id", "measure_code", "asset_type", "asset_id", "site_id", "shipment_id", "read_at_utc", "value")
-SEE = "see docs/lake.md for examples"
+SEE = "see docs/listening.md for examples"
 
 
 @dataclass(frozen=True, slots=True)
