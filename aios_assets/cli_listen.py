@@ -26,7 +26,12 @@ def mount(app: typer.Typer) -> None:
 
 @handle_errors
 def listen(
-    way: Annotated[str, typer.Argument(help="http (documents and AS2), mqtt or nats (telemetry)")],
+    way: Annotated[
+        str,
+        typer.Argument(
+            help="http (documents and AS2), mqtt or nats (telemetry); again: what nights set aside, by another --mapping"
+        ),
+    ],
     topic: Annotated[str, typer.Option(help="MQTT topic filter or NATS subject")] = "",
     host: Annotated[str, typer.Option(help="address to bind (http) or host of the broker")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="port; the protocol's usual one when 0")] = 0,
@@ -45,7 +50,8 @@ def listen(
     ] = None,
     key_file: Annotated[Path | None, typer.Option(help="mqtt and nats: its private key, PEM")] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="mqtt and nats: how messages of others become readings, YAML; see docs/listening.md")
+        Path | None,
+        typer.Option(help="mqtt and nats: how messages of others become readings, YAML; see docs/listening.md"),
     ] = None,
     name: Annotated[
         str, typer.Option(help="mqtt and nats: name of the session; each listener of a broker needs one of its own")
@@ -68,6 +74,9 @@ def listen(
 
     conf = settings()
     prepare_home(conf)
+    if way == "again":
+        emit(_again(conf, mapping), as_json)
+        return
     login = _login(way, user, password_file)
     secured = _tls(way, tls, ca_file, cert_file, key_file)
     if login[0] and secured is None and host not in ("127.0.0.1", "localhost", "::1"):
@@ -107,7 +116,26 @@ def _broker(way: str, topic: str, host: str, port: int, stream: str, name: str, 
     if way == "nats":
         servers = f"{'tls' if more['tls'] else 'nats'}://{host}:{port or 4222}"
         return NatsTelemetry(topic or "sensors.>", stream, servers, durable=name, **more)
-    raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt or nats")
+    raise UsageError(f"there is no way in called '{way}'", todo="use http, mqtt, nats or again")
+
+
+def _again(conf: Settings, mapping: Path | None) -> dict[str, int]:
+    """Messages that nights set aside, read by another mapping.
+
+    Raises:
+        UsageError: there is no mapping.
+    """
+    from aios_assets.heard_again import hear_again
+    from aios_assets.night import only_one
+    from aios_assets.outage import user_name
+    from aios_assets.resources.clock import now_utc
+    from aios_assets.resources.lake import Lake
+
+    if mapping is None:
+        raise UsageError("again needs a --mapping", todo="give the mapping that reads what was set aside")
+    rules = _rules(mapping)
+    with only_one(conf):
+        return hear_again(Lake(conf.lake_root), rules, user_name(), now_utc())
 
 
 def _rules(path: Path | None) -> tuple[dict[str, Any], ...]:

@@ -117,8 +117,9 @@ def marked_segment(reject: dict[str, Any]) -> str:
     """
     text = reject.get("segment_text") or ""
     number = reject.get("element_no")
-    # Of a table the text is the cell itself, and its column stands in the reason.
-    if not text or not number or reject.get("kind_code") == "import":
+    # Of a table the text is the cell itself, and its column stands in the reason; of telemetry the number is that of a reading.
+    is_message = str(reject.get("error_code", "")).startswith("telemetry:")
+    if not text or not number or is_message or reject.get("kind_code") == "import":
         return text
     separator = next((c for c in text if not c.isalnum()), "*")
     starts = [0] + [i + 1 for i, c in enumerate(text) if c == separator]

@@ -50,7 +50,9 @@ def _text(said: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         have = "is missing" if value is None else f"is {shown(value)}, which is no text"
         raise Fault("bad_text", f"{name} {have}; send a name that is not empty")
-    if any("\ud800" <= ch <= "\udfff" for ch in value):  # half of an escaped character: no table can hold it
+    if not value.isascii() and any(
+        "\ud800" <= ch <= "\udfff" for ch in value
+    ):  # half of an escaped character: no table can hold it
         raise Fault("bad_text", f"{name} is {shown(value)}, which is no valid text; send whole characters")
     return value.strip()
 

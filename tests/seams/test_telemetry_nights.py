@@ -18,8 +18,12 @@ from aios_assets.assets.glue_telemetry import OWN_LIMITS, limits_found, limits_r
 from aios_assets.assets.s1_ingest_telemetry import read_telemetry
 from aios_assets.contracts.errors import BadInputError
 from aios_assets.contracts.raw_tables import RAW_EDI_DOCUMENTS, RAW_TELEMETRY_READINGS
+from aios_assets.heard_again import hear_again
+from aios_assets.quarantine import marked_segment, unreleased_rejects
 from aios_assets.resources.handles import World
-from aios_assets.resources.lake_check import drop_derived
+from aios_assets.resources.lake_check import check_lake, drop_derived
+from aios_assets.resources.transport import Incoming, RawStore
+from aios_assets.telemetry import Message, pack
 from tests.unit.telemetry.plain import START, TRAILER, Row, plain_excursions, stream
 
 ZONE = "America/New_York"
@@ -246,3 +250,30 @@ def test_a_run_of_several_nights_keeps_what_each_of_them_found(tmp_path: Path) -
     play(world, days)
     play(world, [START.date() - timedelta(days=3)])
     assert world.lake.read("raw_telemetry__limits")["available_at_utc"].to_list() == [world.cutoff(day) for day in days]
+
+
+def test_messages_that_gave_no_reading_are_read_again_by_another_mapping(tmp_path: Path) -> None:
+    """A plant listened without a mapping: nothing is lost, and what the next mapping reads is no longer set aside."""
+    world = World(home=str(tmp_path), inbox_path=str(tmp_path / "inbox"), business_tz=ZONE, cutoff_hour=2)
+    known = START + timedelta(hours=20)
+    payloads = [b'{"kW": 1}', b'{"kW": 2, "bar": "broken"}', b"online", b'{"kW": 3}']
+    content = pack([Message(f"p/{n}", p, known) for n, p in enumerate(payloads)], {"aios_bus": "mqtt"})
+    RawStore(world.lake, clock=lambda: known)([Incoming(content, "mqtt://h:1/p/#", "mqtt")])
+    assert play(world, [START.date()])["counts"]["rejected"] == 4
+    rule = {
+        "topic": "p/{asset_id}",
+        "constants": {"asset_type": "pump"},
+        "measures": {"power_kw": "kW", "air_bar": "bar"},
+    }
+    later = known + timedelta(days=1)
+    assert hear_again(world.lake, [rule], "me", later) == {"set_aside": 4, "taken": 3}
+    assert hear_again(world.lake, [rule], "me", later) == {"set_aside": 1, "taken": 0}
+    second = play(world, [START.date() + timedelta(days=1)])
+    assert second["counts"]["kept"] == 3
+    rows = world.lake.read("raw_telemetry__readings").sort("asset_id")
+    assert rows.select("asset_id", "value", "available_at_utc").rows() == [
+        ("0", 1.0, later), ("1", 2.0, later), ("3", 3.0, later),
+    ]  # fmt: skip
+    assert hear_again(world.lake, [rule], "me", later) == {"set_aside": 2, "taken": 0}
+    assert unreleased_rejects(world.lake).height == 2 and check_lake(world.lake) == []
+    assert marked_segment(unreleased_rejects(world.lake).row(0, named=True) | {"element_no": 7}).count("^") == 0
