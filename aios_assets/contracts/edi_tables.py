@@ -130,6 +130,13 @@ RAW_EDI_ORDER_LINES = _fact(
         *_PRICE,
         Column("requested_date", "date", "requested delivery date", null_means="none was sent"),
         Column("release_number", "str", "call-off of a blanket order (X12 328)", null_means="calls off none"),
+        Column(
+            "order_type_code",
+            "str",
+            "X12 92: BE blanket order that only promises, BK one that is firm, RL call-off …; EDIFACT 1001 221 and 226 as BE and RL",
+            null_means="not said, or no matter of blanket orders (EDIFACT)",
+        ),
+        Column("blanket_number", "str", "blanket order that it is called off (EDIFACT RFF+BO)", null_means="not named"),
     ),
     "order_date",
 )
@@ -148,6 +155,7 @@ RAW_EDI_WHOLE_ORDERS = _fact(
         ),
         Column("buyer_id", "str", "buying party", null_means="not named"),
         Column("seller_id", "str", "selling party", null_means="not named"),
+        Column("release_number", "str", "call-off of its order that it names (X12 328)", null_means="names none"),
     ),
     "said_date",
 )
@@ -168,6 +176,7 @@ RAW_EDI_ORDER_RESPONSES = _fact(
         *_ITEM,
         *_QTY,
         Column("promised_date", "date", "date the supplier promises", null_means="none was sent"),
+        Column("release_number", "str", "call-off of its order that it names (X12 328)", null_means="names none"),
     ),
     "response_date",
 )
@@ -186,6 +195,7 @@ RAW_EDI_SHIPMENT_LINES = _fact(
         Column("carrier_id", "str", "carrier (SCAC or party id)", null_means="not named"),
         *_ITEM,
         *_QTY,
+        Column("release_number", "str", "call-off of its order that it names (X12 328)", null_means="names none"),
     ),
     "shipped_date",
 )
@@ -210,6 +220,7 @@ RAW_EDI_RECEIPT_LINES = _fact(
             null_means="none was reported",
             unit="unit_code",
         ),
+        Column("release_number", "str", "call-off of its order that it names (X12 328)", null_means="names none"),
     ),
     "received_date",
 )
@@ -249,6 +260,7 @@ RAW_EDI_INVOICE_LINES = _fact(
         *_ITEM,
         *_QTY,
         *_PRICE,
+        Column("release_number", "str", "call-off of its order that it names (X12 328)", null_means="names none"),
     ),
     "invoice_date",
 )

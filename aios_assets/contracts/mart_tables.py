@@ -105,7 +105,9 @@ FCT_PURCHASE_ORDER_LINES = Table(
     grain="one item of one purchase or stock transfer order for one receiving site, as known now",
     key=("order_number", "item_id", "ship_to_no"),
     columns=(
-        Column("order_number", "str", "order; with its date where the number was given again"),
+        Column(
+            "order_number", "str", "order; a call-off with its release, one whose number was given again with its date"
+        ),
         _ITEM,
         Column(
             "ship_to_no",
@@ -165,7 +167,9 @@ FCT_ORDER_EVENTS = Table(
     grain="one thing that became known about one order line, per version: ordered, changed, confirmed, shipped, received, refused, status",
     key=("order_number", "item_id", "event_code", "document_id", "set_no", "segment_no", "line_no", "available_at_utc"),
     columns=(
-        Column("order_number", "str", "order; with its date where the number was given again"),
+        Column(
+            "order_number", "str", "order; a call-off with its release, one whose number was given again with its date"
+        ),
         _ITEM,
         Column(
             "event_code",

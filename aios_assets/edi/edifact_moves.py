@@ -17,6 +17,7 @@ from aios_assets.edi.edifact_orders import (
     lin_items,
     main_lines,
     opening,
+    or_blanket,
     parties,
     party,
     price,
@@ -43,6 +44,7 @@ def _ordered(base: pl.DataFrame, view: View, *, packed: bool = False) -> pl.Data
         base = base.with_columns(order_number=pl.coalesce("value", "packed", "head_order"))
     else:
         base = scoped(base, rff, "order_number", "value")
+    base = or_blanket(base, found)
     own = having(found, "kind", "ON", "LI", "CO")
     own = own.with_columns(
         position=pl.when(pl.col("kind") == "LI").then(pl.coalesce("position", "value")).otherwise("position")

@@ -43,6 +43,7 @@ PROMISED = ("69", "67", "76", "17", "2", "79", "10", "44")
 # Who issued an item number, the one that names it best first (7143; MF is the maker's article number here).
 NUMBERS = (("buyer_item", BUYER), ("vendor_item", (*VENDOR, "MF")), ("gtin", GTIN), ("design", DESIGN))
 QUANTITY_SENT = ("21", "1", "11", "46", "131")
+_TYPES = {"221": "BE", "226": "RL"}
 
 
 def lin_items(view: View, **at: int | tuple[int, int]) -> pl.DataFrame:
@@ -203,6 +204,12 @@ def references(view: View) -> pl.DataFrame:
     return view.pick("RFF", kind=(1, 1), value=(1, 2), position=(1, 3))
 
 
+def or_blanket(base: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """order_number, else the blanket order that the header names (RFF+BO): what names that alone is for its call-offs."""
+    base = attach(base, header(having(found, "kind", "BO")), "set", "value", suffix="_blanket")
+    return base.with_columns(order_number=pl.coalesce("order_number", "value_blanket")).drop("value_blanket")
+
+
 def opening(view: View) -> pl.DataFrame:
     """BGM with document (1001), number (1004) and purpose (1225), whichever release wrote them."""
     return view.pick("BGM", document=(1, 1), number=(2, 1), purpose=(3, 1), answer=(4, 1))
@@ -232,6 +239,7 @@ def orders(view: View, code: str) -> list[Typed]:
     base = price(base, view)
     named = header(having(references(view), "kind", "ON"))
     base = attach(base, named, "set", "value")
+    base = _blanket(base, view)
     base = base.with_columns(
         # A change names the order in RFF+ON; its BGM number is its own.
         order_number=pl.coalesce("value", "number") if code == "ORDCHG" else pl.col("number"),
@@ -259,6 +267,14 @@ def _scheduled(base: pl.DataFrame, view: View, name: str, *kinds: str) -> pl.Dat
     base = attach(base, lines(having(dtm(view), "kind", *kinds)), "line", "day", suffix="_planned")
     base = attach(base, header(inner), "set", "day", suffix="_head")
     return base.with_columns(pl.coalesce("day_own", "day_planned", "day_head").alias(name))
+
+
+def _blanket(base: pl.DataFrame, view: View) -> pl.DataFrame:
+    """Add order_type_code (X12 92 of BGM 221, a blanket order, and 226, a call-off) and blanket_number (RFF+BO)."""
+    base = attach(base, opening(view), "set", "document")
+    base = attach(base, header(having(references(view), "kind", "BO")), "set", "value", suffix="_blanket")
+    kind = pl.col("document").replace_strict(_TYPES, default=None, return_dtype=pl.String)
+    return base.with_columns(order_type_code=kind, blanket_number="value_blanket").drop("document")
 
 
 def _whole(view: View, head: pl.DataFrame, named: pl.DataFrame) -> Typed:
@@ -305,7 +321,7 @@ def responses(view: View) -> list[Typed]:
     base = _scheduled(base, view, "promised_date", *PROMISED)
     base = party(base, parties(view), "seller_id", "SU", "SE")
     rff = having(references(view), "kind", "ON", "CO")
-    base = scoped(base, rff, "order_number", "value")
+    base = or_blanket(scoped(base, rff, "order_number", "value"), references(view))
     base = attach(base, lines(rff), "line", "position")
     refused = pl.any_horizontal(pl.col("purpose", "answer").is_in(list(EDIFACT_REFUSES)))
     whole = pl.when(refused.fill_null(value=False)).then(pl.lit("IR")).otherwise(pl.lit("IA"))

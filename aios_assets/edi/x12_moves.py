@@ -32,7 +32,15 @@ _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 _SHIPPERS = ("SF", "SH", "SU", "VN", "SE")
-_INHERITED = ("order_number", "ship_to_site_id", "ship_from_id", "carrier_id", "shipped_date", "expected_date")
+_INHERITED = (
+    "order_number",
+    "release_number",
+    "ship_to_site_id",
+    "ship_from_id",
+    "carrier_id",
+    "shipped_date",
+    "expected_date",
+)
 
 
 def _tree(view: View) -> pl.DataFrame:
@@ -41,7 +49,9 @@ def _tree(view: View) -> pl.DataFrame:
     Source: X12 HL02 names the parent's HL01 within the set.
     """
     hl = _under_the_nearest(view.pick("HL", own=1, parent=2, level=3))
-    hl = attach(hl, view.pick("PRF", order_number=1), "line", "order_number")
+    hl = attach(
+        hl, _releases(view.pick("PRF", order_number=1, release_number=2)), "line", "order_number", "release_number"
+    )
     n1 = parties(view)
     for name, who in (("ship_to_site_id", ("ST", "BS")), ("ship_from_id", _SHIPPERS)):
         found = having(n1, "who", *who).select("set", "line", "row", pl.col("party").alias(name))
@@ -54,7 +64,19 @@ def _tree(view: View) -> pl.DataFrame:
             hl, having(found, "kind", *kinds).select("set", "line", "row", pl.col("day").alias(name)), "line", name
         )
     top = pl.when(pl.col("level") == "S").then(pl.col("line").cast(pl.String))
-    return _inherit(hl.with_columns(shipment=top), [*_INHERITED, "shipment"])
+    tree = _inherit(hl.with_columns(shipment=top), [*_INHERITED, "shipment"])
+    return tree.with_columns(release_number=_given("release_number"))
+
+
+def _releases(prf: pl.DataFrame) -> pl.DataFrame:
+    """PRF with an empty release where it names none: the release of a level above is one of the order named there."""
+    named = pl.col("order_number").is_not_null()
+    return prf.with_columns(release_number=pl.when(named).then(pl.col("release_number").fill_null("")))
+
+
+def _given(name: str) -> pl.Expr:
+    """A column without its empty texts."""
+    return pl.when(pl.col(name) != "").then(name).alias(name)
 
 
 def _under_the_nearest(hl: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +174,7 @@ def _shipment_defaults(base: pl.DataFrame, view: View, tree: pl.DataFrame) -> pl
     A line that hangs under a shipment level has no values of another; where a set has several, a line under none has those of none.
     """
     top = tree.filter(pl.col("level") == "S").filter(pl.len().over("set") == 1)
-    shipment = [n for n in _INHERITED if n != "order_number"]
+    shipment = [n for n in _INHERITED if n not in ("order_number", "release_number")]
     base = attach(base, top, "set", *shipment, suffix="_top").with_columns(
         pl.coalesce(n, pl.when(pl.col("shipment").is_null()).then(f"{n}_top")).alias(n) for n in shipment
     )
@@ -182,10 +204,14 @@ def receipts(view: View) -> list[Typed]:
     # The day of shipment (011) is none of receipt.
     base = with_date(base, dates(view), "received_date", "050", "035")
     base = with_party(base, parties(view), "site_id", *_RECEIVERS)
-    prf = view.pick("PRF", order_number=1)
+    prf = _releases(view.pick("PRF", order_number=1, release_number=2))
     ref = view.pick("REF", kind=1, value=2)
-    ordered = pl.concat([prf.rename({"order_number": "value"}), having(ref, "kind", "PO").drop("kind")])
-    base = scoped(base, ordered, "order_number", "value")
+    ref_po = having(ref, "kind", "PO").drop("kind").with_columns(release_number=pl.lit(""))
+    ordered = pl.concat([prf.rename({"order_number": "value"}), ref_po], how="diagonal").filter(
+        pl.col("value").is_not_null()
+    )
+    base = scoped(scoped(base, ordered, "order_number", "value"), ordered, "release_number", "release_number")
+    base = base.with_columns(release_number=_given("release_number"))
     base = _order_of_item(base, view)
     base = scoped(base, having(ref, "kind", "SI", "2I", "BM", "ASN", "DN"), "shipment_id", "value")
     base = base.with_columns(
@@ -211,8 +237,8 @@ def invoices(view: View) -> list[Typed]:
     """
     base = view.pairs("IT1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(first_component(item(base), "unit_code"))
-    head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4, kind=7)
-    base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number", "kind")
+    head = view.pick("BIG", invoice_date=1, invoice_number=2, order_number=4, release_number=5, kind=7)
+    base = attach(base, head, "set", "invoice_date", "invoice_number", "order_number", "release_number", "kind")
     base = with_currency(base, view, "IT1", "SLN", "SAC", "CTP")
     base = base.with_columns(quantity=below_zero("quantity", pl.col("kind").is_in(list(CREDITS))))
     # What stands behind SLN is about a component.
@@ -223,6 +249,10 @@ def invoices(view: View) -> list[Typed]:
     base = with_party(base, parties(own), "seller_id", "SE", "SU", "VN", "RI", "RE")
     base = base.with_columns(
         order_number=pl.coalesce("value_line", "order_number", "value_head"),
+        # The release in BIG is one of the order in BIG.
+        release_number=pl.when(pl.coalesce("value_line", "order_number") == pl.col("order_number")).then(
+            "release_number"
+        ),
         unit_code=pl.col("unit_code").fill_null("EA"),
     )
     return [finish(RAW_EDI_INVOICE_LINES, base, {"quantity": 2, "unit_price": 4, "item_id": 7}, may_be_negative=True)]

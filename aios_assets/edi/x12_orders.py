@@ -84,7 +84,9 @@ def orders(view: View, code: str) -> list[Typed]:
         code: the set type.
     """
     if code == "860":
-        head = view.pick("BCH", purpose=1, order_number=3, release_number=4, order_date=6, changed=11)
+        head = view.pick(
+            "BCH", purpose=1, order_type_code=2, order_number=3, release_number=4, order_date=6, changed=11
+        )
         base = view.pairs(
             "POC", first=8, order_line=1, change=2, quantity=3, left=4, unit_code=5, unit_price=6, price_basis=7
         )
@@ -92,17 +94,19 @@ def orders(view: View, code: str) -> list[Typed]:
         head = view.pick("G50", status=1, order_number=3, order_date=2).with_columns(
             changed=pl.lit(None, dtype=pl.String),
             release_number=pl.lit(None, dtype=pl.String),
+            order_type_code=pl.lit(None, dtype=pl.String),
             purpose=pl.col("status").replace_strict(_STATUSES, default=None, return_dtype=pl.String),
         )
         base = _grocery(view)
     else:
-        head = view.pick("BEG", purpose=1, order_number=3, release_number=4, order_date=5).with_columns(
-            changed=pl.lit(None, dtype=pl.String)
-        )
+        head = view.pick(
+            "BEG", purpose=1, order_type_code=2, order_number=3, release_number=4, order_date=5
+        ).with_columns(changed=pl.lit(None, dtype=pl.String))
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3, unit_price=4, price_basis=5)
     base = x12_per_unit(numbered(first_component(item(base), "unit_code"), view))
     opener = OPENERS[code]
-    base = attach(base, head, "set", "purpose", "order_number", "release_number", "order_date", "changed")
+    named = ("purpose", "order_type_code", "order_number", "release_number", "order_date", "changed")
+    base = attach(base, head, "set", *named).with_columns(blanket_number=pl.lit(None, dtype=pl.String))
     base = with_currency(base, view, opener, *_AMOUNTS)
     own = view.relined((opener, "SLN"), _ENDS)
     n1 = parties(own)
@@ -223,13 +227,13 @@ def responses(view: View, code: str) -> list[Typed]:
         code: the set type.
     """
     if code == "865":
-        head = view.pick("BCA", verdict=2, order_number=3, response_date=6, changed=10)
+        head = view.pick("BCA", verdict=2, order_number=3, release_number=4, response_date=6, changed=10)
         base = view.pairs("POC", first=8, order_line=1, quantity=3, unit_code=5)
     else:
-        head = view.pick("BAK", verdict=2, order_number=3, response_date=4, changed=9)
+        head = view.pick("BAK", verdict=2, order_number=3, response_date=4, release_number=5, changed=9)
         base = view.pairs("PO1", first=6, order_line=1, quantity=2, unit_code=3)
     base = numbered(first_component(item(base), "unit_code"), view)
-    base = attach(base, head, "set", "verdict", "order_number", "response_date", "changed")
+    base = attach(base, head, "set", "verdict", "order_number", "release_number", "response_date", "changed")
     opener = "POC" if code == "865" else "PO1"
     own = view.relined((opener, "SLN"), _ENDS)
     n1 = parties(own)

@@ -24,3 +24,20 @@ left join sites as named
         on {{ said }}.order_number = sites.order_number and {{ said }}.item_id = sites.item_id
         and (named.site_id is null or named.site_id = sites.site_id)
 {%- endmacro %}
+
+{# The release number of a message, without the zeros it is padded with; null where it names none. #}
+{% macro release_of_message() -%} nullif(ltrim(trim(release_number), '0'), '') {%- endmacro %}
+
+{# What an order is called here: a call-off (X12 328) by the number of its blanket order and its own. #}
+{% macro called_off() -%}
+concat(trim(order_number), ' release ', {{ release_of_message() }})
+{%- endmacro %}
+
+{# The order that a message about orders names: its call-off where orders call off under that number, else the number as sent. #}
+{% macro named_order() -%}
+case
+        when {{ release_of_message() }} is not null and trim(order_number) in (select blanket_number from {{ ref('stg_edi__call_offs') }})
+            then {{ called_off() }}
+        else nullif(trim(order_number), '')
+    end
+{%- endmacro %}

@@ -70,7 +70,7 @@ _ORDER_LINES, _SHIPMENT_LINES, _INVOICE_LINES = (
     "raw_edi__shipment_lines",
     "raw_edi__invoice_lines",
 )
-_IN_STORES = ("line_quantity",)
+_IN_STORES = ("line_quantity", "order_type_code", "blanket_number")
 WRITERS: dict[str, Writer] = {
     "850": Writer(_ORDER_LINES, "order_number", "X12", "PO", x12_sets.order, _PARTIES, unsaid=_IN_STORES),
     "860": Writer(

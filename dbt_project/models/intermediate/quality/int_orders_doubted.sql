@@ -1,6 +1,6 @@
 -- What was said about orders that stands nowhere, or for less than it seems, with the stretch in which that was so: receipts and shipments of no
--- order line that we know, deliveries refused, one number given to two suppliers, by two buyers or
--- to two call-offs, a change that names some of several lines of an item.
+-- order line that we know, deliveries refused, one number given to two suppliers or by two buyers, what a blanket order only promises, a
+-- change that names some of several lines of an item.
 with
 
 sets as (
@@ -66,7 +66,7 @@ unplaced as (
 ),
 
 orders as (
-    select order_number, item_id, order_line, action_code, order_date, quantity_ea, seller_id, set_code, receiver_id, release_number, set_rank, segment_no
+    select order_number, item_id, order_line, action_code, order_date, quantity_ea, seller_id, set_code, receiver_id, order_type_code, set_rank, segment_no
     from {{ ref('int_order_lines_conformed') }}
     where reject_code is null
 ),
@@ -116,41 +116,30 @@ shared as (
         given.available_at_utc
 ),
 
--- Call-offs of one blanket order under its number. A notice rarely names the release that it answers, so they are one order here.
-released as (
+-- A blanket order promises what its call-offs order.
+promised as (
     select
-        order_number, item_id, release_number, set_rank, any_value(order_date) as order_date, sum(quantity_ea) as quantity_ea,
-        min(segment_no) as segment_no
+        orders.*, sets.available_at_utc,
+        case when orders.order_type_code = 'BE' then sets.available_at_utc else greatest(blankets.called_at_utc, sets.available_at_utc) end as promised_at_utc
     from orders
-    where action_code = 'new' and release_number is not null
-    group by order_number, item_id, release_number, set_rank
-),
-
-releases as (
-    select
-        *,
-        lag(release_number) over messages as release_before,
-        lag(quantity_ea) over messages as quantity_before_ea,
-        lag(set_rank) over messages as rank_before
-    from released
-    window messages as (partition by order_number, item_id order by set_rank)
-),
-
-replaced_releases as (
-    select
-        'release_replaced', releases.order_date, releases.item_id, null,
-        concat('order ', releases.order_number, ' segment ', releases.segment_no), releases.quantity_ea,
-        releases.quantity_ea + releases.quantity_before_ea, releases.quantity_before_ea,
-        concat(
-            'release ', releases.release_number, ' of order ', releases.order_number, ' calls off ', releases.quantity_ea, ' of item ', releases.item_id,
-            ', release ', releases.release_before, ' before it ', releases.quantity_before_ea,
-            '; only the one sent last counts as on order, give each call-off a number of its own'
-        ),
-        releases.set_rank, greatest(sets.available_at_utc, earlier.available_at_utc), null
-    from releases
     inner join sets using (set_rank)
-    inner join sets as earlier on releases.rank_before = earlier.set_rank
-    where releases.release_number <> releases.release_before and {{ in_window('releases.order_date') }}
+    inner join {{ ref('int_blanket_orders_dated') }} as blankets on orders.order_number = blankets.blanket_number
+    where orders.order_type_code = 'BE' or (orders.order_type_code = 'BK' and blankets.called_at_utc is not null)
+),
+
+blankets as (
+    select
+        'blanket_order', any_value(order_date), item_id, null, concat('order ', order_number, ' segment ', min(segment_no)), sum(quantity_ea), null,
+        sum(quantity_ea),
+        concat(
+            'blanket order ', order_number, ' promises ', sum(quantity_ea), ' of item ', item_id,
+            if(any_value(order_type_code) = 'BK', ', and was called off since', ''),
+            '; it is not on order, each of its call-offs is'
+        ),
+        set_rank, any_value(promised_at_utc), null
+    from promised
+    where {{ in_window('order_date') }}
+    group by order_number, item_id, set_rank
 ),
 
 -- Lines of one item are added up, and a change says what is ordered of the item: one that names some of them may leave the others out.
@@ -219,7 +208,7 @@ doubted as (
     union all select * from turned_away
     union all select * from shared
     union all select * from partly
-    union all select * from replaced_releases
+    union all select * from blankets
 )
 
 select

@@ -1,6 +1,7 @@
 select
     {{ edi_opening() }},
-    nullif(trim(order_number), '') as order_number,
+    -- A call-off is an order of its own, and nothing else tells it from the others of its number.
+    case when {{ release_of_message() }} is null then nullif(trim(order_number), '') else {{ called_off() }} end as order_number,
     order_date,
     nullif(trim(order_line), '') as order_line,
     action_code,
@@ -15,5 +16,5 @@ select
     unit_price,
     upper(trim(currency_code)) as currency_code,
     requested_date,
-    nullif(trim(release_number), '') as release_number
+    upper(trim(order_type_code)) as order_type_code
 {{ from_counted('raw_edi__order_lines') }}

@@ -1,6 +1,6 @@
 select
     {{ edi_opening() }},
-    nullif(trim(order_number), '') as order_number,
+    {{ named_order() }} as order_number,
     response_date,
     nullif(trim(order_line), '') as order_line,
     upper(trim(response_code)) as response_code,

@@ -3,7 +3,7 @@ select
     receipt_id,
     received_date,
     nullif(trim(shipment_id), '') as shipment_id,
-    nullif(trim(order_number), '') as order_number,
+    {{ named_order() }} as order_number,
     nullif(trim(order_line), '') as order_line,
     nullif(trim(site_id), '') as site_id,
     item_id,

@@ -3,7 +3,7 @@ select
     nullif(trim(shipment_id), '') as shipment_id,
     shipped_date,
     expected_date,
-    nullif(trim(order_number), '') as order_number,
+    {{ named_order() }} as order_number,
     nullif(trim(order_line), '') as order_line,
     nullif(trim(ship_from_id), '') as ship_from_id,
     nullif(trim(ship_to_site_id), '') as ship_to_site_id,

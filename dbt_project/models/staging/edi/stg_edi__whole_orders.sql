@@ -1,6 +1,6 @@
 select
     {{ edi_opening() }},
-    nullif(trim(order_number), '') as order_number,
+    {{ named_order() }} as order_number,
     said_date,
     action_code,
     nullif(trim(buyer_id), '') as buyer_id,

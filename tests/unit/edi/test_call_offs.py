@@ -1,0 +1,77 @@
+"""Which call-off of its order a message names, and which order is a blanket order, read from where the standards have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aios_assets.edi import read_documents
+from tests.unit.edi.make import edifact, frame, x12
+
+PO1, POC = "PO1*1*5*EA***IN*A", "POC*1*QD*5*5*EA*2**IN*A"
+X12 = {
+    "raw_edi__order_lines": [
+        ("850", ("BEG*00*RL*PO1*7*20260105", PO1), "7"),
+        ("850", ("BEG*00*SA*PO1**20260105", PO1), None),
+        ("860", ("BCH*04*RL*PO1*7**20260105", POC), "7"),
+    ],
+    "raw_edi__whole_orders": [
+        ("860", ("BCH*01*RL*PO1*7**20260105",), "7"),
+        ("855", ("BAK*00*AC*PO1*20260105*7",), "7"),
+        ("865", ("BCA*00*RJ*PO1*7**20260105",), "7"),
+    ],
+    "raw_edi__order_responses": [
+        ("855", ("BAK*00*AD*PO1*20260105*7", PO1), "7"),
+        ("865", ("BCA*00*AD*PO1*7**20260105", POC), "7"),
+        ("855", ("BAK*00*AD*PO1*20260105", PO1), None),
+    ],
+    "raw_edi__invoice_lines": [
+        ("810", ("BIG*20260105*I1**PO1*7", "IT1*1*5*EA*2**IN*A"), "7"),
+        # The line is of another order than the header's.
+        ("810", ("BIG*20260105*I1**PO2*7", "IT1*1*5*EA*2**IN*A", "REF*PO*PO1"), None),
+    ],
+    "raw_edi__receipt_lines": [
+        ("861", ("BRA*R1*20260105*00*1", "N1*ST*X*92*S1", "PRF*PO1*7", "RCD*1*5*EA", "LIN**IN*A"), "7"),
+        ("861", ("BRA*R1*20260105*00*1", "N1*ST*X*92*S1", "PRF*PO9*8", "RCD*1*5*EA", "LIN**IN*A", "PRF*PO1*7"), "7"),
+        ("861", ("BRA*R1*20260105*00*1", "N1*ST*X*92*S1", "PRF*PO9*8", "RCD*1*5*EA", "LIN**IN*A", "PRF*PO1"), None),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "code", "body", "release"), [(t, *case) for t, cases in X12.items() for case in cases])  # fmt: skip
+def test_a_message_names_the_release_of_the_order_that_it_names(
+    table: str, code: str, body: tuple[str, ...], release: str | None
+) -> None:
+    batch = read_documents(frame(x12(code, *body)))
+    facts = batch.facts[table]
+    assert facts.select("order_number", "release_number").rows() == [("PO1", release)], batch.rejects["reason"]
+
+
+def test_a_notice_names_a_release_with_its_order_and_never_with_another() -> None:
+    head = ("BSN*00*H1*20260105*0900", "HL*1**S", "N1*SF*X*92*SUP")
+    body = (*head, "HL*2*1*O", "PRF*PO1*7", "HL*3*2*I", "LIN**IN*A", "SN1**5*EA", "HL*4*2*I", "PRF*PO2", "LIN**IN*B", "SN1**6*EA",
+            "HL*5*2*I", "LIN**IN*C", "SN1**7*EA")  # fmt: skip
+    facts = read_documents(frame(x12("856", *body))).facts["raw_edi__shipment_lines"]
+    assert facts.select("item_id", "order_number", "release_number").rows() == [
+        ("A", "PO1", "7"),
+        ("B", "PO2", None),
+        ("C", "PO1", "7"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "more", "said"),
+    [("220", (), (None, None)), ("221", (), ("BE", None)), ("226", ("RFF+BO:B7",), ("RL", "B7"))],
+)
+def test_an_edifact_order_says_whether_it_promises_or_calls_off(
+    document: str, more: tuple[str, ...], said: tuple[str | None, str | None]
+) -> None:
+    body = (f"BGM+{document}+71+9", "DTM+137:20260105:102", *more, "NAD+SU+SUP::92", "LIN+1++A:IN", "QTY+21:5", "UNS+S")
+    facts = read_documents(frame(edifact("ORDERS", *body))).facts["raw_edi__order_lines"]
+    assert facts.select("order_number", "order_type_code", "blanket_number").rows() == [("71", *said)]
+
+
+@pytest.mark.parametrize(("named", "order"), [(("RFF+BO:B7",), "B7"), (("RFF+BO:B7", "RFF+ON:71"), "71")])
+def test_an_edifact_notice_that_names_no_order_names_its_blanket_order(named: tuple[str, ...], order: str) -> None:
+    body = ("BGM+351+H1+9", "DTM+11:20260104:102", *named, "NAD+SU+SUP::92", "NAD+DP+S1::92", "CPS+1", "LIN+1++A:IN")
+    facts = read_documents(frame(edifact("DESADV", *body, "QTY+12:5"))).facts["raw_edi__shipment_lines"]
+    assert facts["order_number"].to_list() == [order]
