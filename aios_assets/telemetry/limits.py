@@ -39,7 +39,9 @@ def parse_limits(text: str, where: str = "limits.yaml") -> tuple[Limit, ...]:
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise BadInputError("the limits are not valid YAML", where=where, todo="correct the file") from error
+        raise BadInputError(
+            f"the limits are not valid YAML{line_of(error)}", where=where, todo="correct the file"
+        ) from error
     names = {f.name for f in fields(Limit)}
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise BadInputError("the limits are not a list of entries", where=where, todo="see telemetry/limits.yaml")
@@ -62,6 +64,12 @@ def parse_limits(text: str, where: str = "limits.yaml") -> tuple[Limit, ...]:
             raise BadInputError(f"entry {number} judges a measure that is judged above", where=where, todo="keep one")
         found[limit.asset_type, limit.measure_code] = limit
     return tuple(found.values())
+
+
+def line_of(error: yaml.YAMLError) -> str:
+    """Where a YAML file stops making sense, for a message: ` (line 3)`, or nothing."""
+    mark = getattr(error, "problem_mark", None)
+    return f" (line {mark.line + 1})" if mark else ""
 
 
 def _fits(name: str, value: object) -> bool:

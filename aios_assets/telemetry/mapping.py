@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from aios_assets.contracts.errors import BadInputError
+from aios_assets.telemetry.limits import line_of
 
 TIME_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NAMES = ("sensor_id", "measure_code", "asset_type", "asset_id", "site_id", "shipment_id", "read_at_utc", "value")
@@ -71,7 +72,9 @@ def parse_rules(text: str, where: str = "mapping") -> tuple[dict[str, Any], ...]
     try:
         data = yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise BadInputError("the mapping is not valid YAML", where=where, todo="correct the file") from error
+        raise BadInputError(
+            f"the mapping is not valid YAML{line_of(error)}", where=where, todo="correct the file"
+        ) from error
     rules = data if isinstance(data, list) else [data]
     if not rules or not all(isinstance(rule, dict) for rule in rules):
         raise BadInputError("the mapping is no list of rules", where=where, todo=SEE)

@@ -201,7 +201,7 @@ def test_the_hour_that_comes_twice_is_the_one_that_had_come() -> None:
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
-        ("", "no list of rules"), ("[]", "no list of rules"), ("a: [", "not valid YAML"), ("measures: {a: b}", "rule 1 names no topic"),
+        ("", "no list of rules"), ("[]", "no list of rules"), ("a: [", r"not valid YAML \(line 1\)"), ("measures: {a: b}", "rule 1 names no topic"),
         ("{topic: a, colums: {}}", "unknown keys colums"), ("{topic: a, measures: [x]}", "'measures' in rule 1"),
         ("{topic: 'a/{sensor_id}', constants: {asset_type: x}}", "no measure is named"),
         ("{topic: 'a/{sensor_id}', measures: {a: b}}", "asset_type is not named"),
