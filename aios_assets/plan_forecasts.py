@@ -98,16 +98,18 @@ class Learner:
 
     def _learn(self, cut: int) -> list[Any]:
         from ml.models.boosted import BoostSpec, booster_of, train_booster
+        from ml.panel_feasts import with_feasts
         from ml.panel_features import all_rows, design, origin_features
         from ml.panel_texts import with_effects
 
-        data = with_effects(self.upto(cut), cut)
+        known = with_feasts(self.upto(cut), cut, LEARN_AHEAD * self.horizon)
+        data = with_effects(known, cut)
         earliest = min(8, cut // 3)
         stride = max(1, -(-(cut - earliest) * data.n // MOST_CELLS))
         index = np.unique(np.arange(cut - 1, earliest - 1, -stride))
         if not index.size or data.n < 2:
             return []
-        origins = origin_features(data, index)
+        origins = origin_features(known, index)
         ahead = LEARN_AHEAD * self.horizon
         rows = all_rows(origins, np.arange(index.size), ahead, cut, MOST_ROWS, self.seed)
         frame = design(data, origins, rows, True)
@@ -126,6 +128,7 @@ class Learner:
 
     def means(self, cut: int, first: int, last: int) -> F64 | None:
         """Means (origin, series, horizon) at the origins first … last by the models of the cut; None without models."""
+        from ml.panel_feasts import with_feasts
         from ml.panel_features import Rows, design, origin_features
         from ml.panel_texts import with_effects
 
@@ -133,8 +136,9 @@ class Learner:
         if not models:
             return None
         n, h = self.data.n, self.horizon
-        data, index = with_effects(self.upto(last), cut), np.arange(first, last + 1)
-        origins = origin_features(data, index)
+        known = with_feasts(self.upto(last), cut, self.horizon)
+        data, index = with_effects(known, cut), np.arange(first, last + 1)
+        origins = origin_features(known, index)
         rows = Rows(
             np.tile(np.repeat(np.arange(n), h), index.size), np.repeat(np.arange(index.size), n * h),
             np.tile(np.arange(1, h + 1), n * index.size),

@@ -30,6 +30,7 @@ from ml.models.boosted import BoostSpec, cells_of
 from ml.models.statistical import FLAT
 from ml.panel import PanelData
 from ml.panel_direct import mean_of, on_grid
+from ml.panel_feasts import feasts_said, find_feasts, with_feasts
 from ml.panel_features import WINDOWS, Origins, Rows, all_rows, design, origin_features
 from ml.panel_harmonic import Harmonic, worth_trying
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
@@ -159,6 +160,7 @@ class _Run:
     def __init__(self, panel: PanelData, spec: PanelSpec, say: Callable[[str], None]) -> None:
         self.given, self.spec, self.say, self.last = panel, spec, say, panel.periods - 1
         self.notes: list[str] = list(panel.notes)
+        self._feasts: dict[int, PanelData] = {}
         self.ahead = max(1, min(spec.horizon, panel.periods // 4))
         if self.ahead < spec.horizon:
             self.notes.append(
@@ -166,7 +168,7 @@ class _Run:
             )
         extra = min(panel.periods // 8, {"D": 112, "W": 26, "M": 9}[panel.freq])
         self.first_held = max(self.last - self.ahead - extra, min(self.last - 1, max(2, panel.periods // 3)))
-        self.panel = with_effects(panel, self.first_held)
+        self.panel = with_effects(self._with_feasts(self.first_held), self.first_held)
         earliest = min(
             max(1, min({"D": 28, "W": 8, "M": 4}[panel.freq], panel.periods // 3, self.first_held // 2)),
             self.first_held,
@@ -185,12 +187,18 @@ class _Run:
                 f"a peak lies ahead: in its strongest period sales are expected some {self.season.strongest(panel):.0%} off their level, "
                 "by what all series, groups by key and each series did at this time of earlier years"
             )
-        self.origins: Origins = origin_features(panel, index, known)
+        self.origins: Origins = origin_features(self._with_feasts(self.first_held), index, known)
         self.held = np.flatnonzero(np.isin(index, held))
         self.learn = np.flatnonzero(np.isin(index, learn))
         self.edges = tuple(sorted({max(1, self.ahead // 3), max(1, 2 * self.ahead // 3)}))
         self.shape: Shape | None = None
         self.key_draws = text_draws(["|".join(map(str, key)) for key in panel.keys.iter_rows()])
+
+    def _with_feasts(self, last: int) -> PanelData:
+        """What was given, and the days of the year that recur in what was known by `last`."""
+        if last not in self._feasts:
+            self._feasts[last] = with_feasts(self.given, last, self.spec.horizon)
+        return self._feasts[last]
 
     # --- rows and candidates ----------------------------------------------------------------------------------------
     def _rows(self, positions: I64, last_target: int, most: int, seed: int, whole: bool = False) -> tuple[Rows, Design]:
@@ -222,7 +230,9 @@ class _Run:
         expected = self._expect(held, mean, signals, draws)
         cells = cells_of(held.segment, held.horizon, self.edges)
         law = fit_panel_law(signals, held.y, cells, self.spec.levels, held.target_index)
-        self.panel = with_effects(self.given, self.last)
+        self.panel = with_effects(self._with_feasts(self.last), self.last)
+        feasts = find_feasts(self.given, self.last, self.spec.horizon)
+        self.notes += [feasts_said(feasts, self.panel.periods)] if feasts else []
         self.origins = replace(self.origins, season=self.season)
         return self._answer(choice, candidates, expected, law, self._again(boosted))
 
@@ -310,7 +320,7 @@ class _Run:
     def _harmonic(self, last: int) -> Harmonic:
         """The harmonic regression as learned up to a period."""
         self.say(f"regressing {self.panel.n:,} series on calendar and covariates up to {self.panel.day(last)}")
-        return Harmonic.fit(self.given, last, self.spec.horizon)
+        return Harmonic.fit(self._with_feasts(last), last, self.spec.horizon)
 
     def _harmonic_held(self, rows: Rows) -> F64:
         """Its means for the held-out rows; it learns again in between, as the global models do."""

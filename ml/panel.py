@@ -41,6 +41,7 @@ from ml.panel_rows import (
     with_gaps,
 )
 
+RARE_TEXTS = 0.2  # texts of more periods than this name no feasts, and leaving them out would leave little
 MOST_CODES = 400  # more values of a key or attribute would each be seen too rarely
 
 
@@ -75,6 +76,21 @@ class PanelData:
     static: dict[str, F64] = field(default_factory=dict)
     coded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def ahead(self, name: str) -> F64:
+        """Covariate `name`, one row only where it is alike for all series (broadcast from one)."""
+        wide = self.future[name]
+        return wide[:1] if wide.strides[0] == 0 else wide
+
+    def unnamed(self, block: slice) -> F64:
+        """(series, periods) demand of some series but for periods that a rare text names: a feast or a closed day is no usual day."""
+        y = self.y[block]
+        for name in self.texts:
+            wide = self.ahead(name)
+            named = ~np.isnan(wide[:, : self.periods][block if wide.shape[0] == self.n else slice(None)])
+            if named.mean() <= RARE_TEXTS:
+                y = np.where(named, np.nan, y)
+        return y
 
     def times(self, factor: float) -> PanelData:
         """The same panel counted in other units."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ml.models.base import F32, F64, Design, Labels
 from ml.models.statistical import FLAT, demand_class, ses, window_average
 from ml.panel import PanelData
+from ml.panel_month import MonthDays
 from ml.panel_rows import I64, SEASON, YEAR
 from ml.panel_season import SharedSeason
 from ml.windows import WindowSums, last_true, shift
@@ -48,6 +49,7 @@ class Origins:
         known: (series, origins) whether anything is known by then.
         smooth: (series, periods) mean of the last few periods (`AROUND`), for comparisons with last year.
         season: season that series share, if any.
+        months: effects by day of the month, of daily panels.
     """
 
     index: I64
@@ -59,6 +61,7 @@ class Origins:
     known: npt.NDArray[np.bool_]
     smooth: F64
     season: SharedSeason | None = None
+    months: MonthDays | None = None
 
     def times(self, rows: Rows, window: int) -> F64:
         """(rows,) what a level of the `window` periods up to the origin is multiplied by for the season that series share."""
@@ -93,7 +96,8 @@ def origin_features(panel: PanelData, index: I64, season: SharedSeason | None = 
     floor = _floor(scale, known)
     x = _rescaled(x, scale, floor, names)
     smooth = window_average(panel.y, AROUND[panel.freq])
-    return Origins(index, x, names, np.maximum(scale, floor), segment, flat, known, smooth, season)
+    months = MonthDays.of(panel)
+    return Origins(index, x, names, np.maximum(scale, floor), segment, flat, known, smooth, season, months)
 
 
 def _floor(scale: F64, known: npt.NDArray[np.bool_]) -> float:
@@ -213,6 +217,8 @@ def design(panel: PanelData, origins: Origins, rows: Rows, with_target: bool, mo
     if panel.freq == "D":
         columns |= _yearly(panel, origins.smooth, rows.s, origin, rows.h)
     columns |= _calendar(panel, target, np.minimum(rows.h, most_ahead))
+    if origins.months is not None:
+        columns |= origins.months.columns(rows.s, origin, rows.h)
     columns |= _future(panel, rows.s, origin, target)
     columns |= {name: values[rows.s] for name, values in panel.static.items()}
     shared = origins.times(rows, LONG[panel.freq])
@@ -305,9 +311,11 @@ def _calendar(panel: PanelData, target: I64, h: I64) -> dict[str, F64]:
 def _future(panel: PanelData, s: I64, origin: I64, target: I64) -> dict[str, F64]:
     """Known-ahead covariates at the target: as they are, over their recent mean at the origin, and against the origin's value."""
     out: dict[str, F64] = {}
-    for name, wide in panel.future.items():
-        value, now = wide[s, target], wide[s, origin]
-        recent = window_average(wide[:, : panel.periods], WINDOWS[panel.freq][2])[s, origin]
+    for name in panel.future:
+        wide = panel.ahead(name)
+        of = s if wide.shape[0] == panel.n else np.zeros_like(s)
+        value, now = wide[of, target], wide[of, origin]
+        recent = window_average(wide[:, : panel.periods], WINDOWS[panel.freq][2])[of, origin]
         out[f"ahead_{name}"] = value
         with np.errstate(invalid="ignore", divide="ignore"):
             out[f"ahead_{name}_rel"] = np.where(recent != 0, value / recent, np.nan)

@@ -22,18 +22,19 @@ from threadpoolctl import threadpool_limits
 
 from ml.models.base import F64
 from ml.panel import PanelData
+from ml.panel_feasts import FEAST
 from ml.panel_rows import I64, YEAR
 
 BLOCK = {"D": 7, "W": 1, "M": 1}
 LEVEL_SD = {"D": 0.035, "W": 0.035, "M": 0.07}
 HALF_LIFE = {"D": 1_000.0, "W": 143.0, "M": 33.0}
-WEEKDAY_SD, YEAR_SD, MONTH_SD, NUMBER_SD, TEXT_SD = 0.5, 0.12, 0.15, 0.3, 0.6
+WEEKDAY_SD, YEAR_SD, MONTH_SD, MONTH_DAY_SD, NUMBER_SD, TEXT_SD = 0.5, 0.12, 0.15, 0.1, 0.3, 0.6
 YEAR_HARMONICS, MONTH_HARMONICS = 3, 2
 OWN_SHARE = 0.25
 LEAST_YEARS = 1.5
 LEAST_WEEKS = 8
 MOST_TEXTS = 60
-MOST_SHARED, MOST_SERIES = 300, 6_000
+MOST_SHARED, MOST_SERIES, MOST_BESIDE = 300, 6_000, 500
 SHARED_STEPS, OWN_STEPS, LEVEL_STEPS = 4, 3, 4
 LEAST_NOISE = 1e-3
 LOWEST, HIGHEST = -6.0, 3.0
@@ -70,16 +71,20 @@ class Regressors:
                 out.append(out[-1] * self.weekend)
         for name, codes in self.codes.items():
             given = panel.future[name][series, :periods]
-            for lag in _lags(panel.freq):
+            for lag in _lags(panel, name):
                 moved = np.full(periods, np.nan)
                 moved[max(lag, 0) : periods + min(lag, 0)] = given[max(-lag, 0) : periods - max(lag, 0)]
                 out.extend((moved[:, None] == codes).T.astype(np.float64))
         return np.array(out, dtype=np.float64).reshape(len(out), periods).T
 
 
-def _lags(freq: str) -> tuple[int, ...]:
-    """Periods after a text's own in which it is felt too: before a day on which shops are closed people buy."""
-    return (0, -2, -1, 1) if freq == "D" else (0,)
+def _lags(panel: PanelData, name: str) -> tuple[int, ...]:
+    """Periods after a text's own in which it is felt too: before a day on which shops are closed people buy.
+
+    The days beside a feast that was found are found too where they stand out; for large panels that must do, for time.
+    """
+    beside = panel.freq == "D" and (name != FEAST or panel.n <= MOST_BESIDE)
+    return (0, -2, -1, 1) if beside else (0,)
 
 
 def worth_trying(panel: PanelData, last: int) -> bool:
@@ -102,6 +107,9 @@ def regressors(panel: PanelData, last: int, periods: int) -> Regressors:
         for k in range(1, MONTH_HARMONICS + 1):
             columns += [np.sin(k * month), np.cos(k * month)]
             deviations += [MONTH_SD / k] * 2
+        place = np.array([day.day for day in days])
+        columns += [(place == k) - 12 / 365.25 for k in range(1, 32)]
+        deviations += [MONTH_DAY_SD] * 31
         if yearly:
             columns += [np.sin(angle) * (weekend - 2 / 7), np.cos(angle) * (weekend - 2 / 7)]
             deviations += [YEAR_SD / 2] * 2
@@ -113,7 +121,7 @@ def regressors(panel: PanelData, last: int, periods: int) -> Regressors:
     numbers, codes = _numbers(panel, last), _codes(panel, last)
     deviations += [sd for _ in numbers for sd in ((NUMBER_SD, NUMBER_SD / 2) if panel.freq == "D" else (NUMBER_SD,))]
     for name in codes:
-        for lag in _lags(panel.freq):
+        for lag in _lags(panel, name):
             deviations += [TEXT_SD if lag == 0 else 0.7 * TEXT_SD] * codes[name].size
     return Regressors(common, np.array(deviations), weekend, numbers, codes)
 

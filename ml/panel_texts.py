@@ -33,20 +33,29 @@ def with_effects(panel: PanelData, last: int) -> PanelData:
     doubt = TRUST_ROWS * float(expected.mean())
     future = dict(panel.future)
     for name in panel.texts:
-        known = ~np.isnan(future[name])
-        codes = np.where(known, future[name], 0).astype(np.int64)
+        given = panel.ahead(name)
+        known = ~np.isnan(given)
+        codes = np.where(known, given, 0).astype(np.int64)
         past, size = known[:, : last + 1], int(codes.max(initial=0)) + 1
         here = codes[:, : last + 1][past]
-        found, usual = (np.bincount(here, values[past], size) + doubt for values in (sold, expected))
+        found, usual = (np.bincount(here, _summed(v, given.shape[0])[past], size) + doubt for v in (sold, expected))
         effect = np.divide(found, usual, out=np.ones(size), where=usual > 0)
         out = np.where(known, effect[codes], np.nan)
-        edge = np.full((panel.n, 1), np.nan)
+        edge = np.full((given.shape[0], 1), np.nan)
         future |= {
-            name: out,
-            f"{name}_after": np.column_stack([out[:, 1:], edge]),
-            f"{name}_before": np.column_stack([edge, out[:, :-1]]),
+            key: np.broadcast_to(wide, future[name].shape)
+            for key, wide in (
+                (name, out),
+                (f"{name}_after", np.column_stack([out[:, 1:], edge])),
+                (f"{name}_before", np.column_stack([edge, out[:, :-1]])),
+            )
         }
     return replace(panel, future=future, texts=())
+
+
+def _summed(values: F64, rows: int) -> F64:
+    """Values of all series, or their sum where one row speaks for all."""
+    return values if rows == values.shape[0] else values.sum(axis=0, keepdims=True)
 
 
 def _expected(panel: PanelData, last: int) -> F64:
