@@ -35,10 +35,15 @@ def _item(pen: Pen) -> list[pl.Expr | str]:
     ]
 
 
+def _kind() -> pl.Expr:
+    """X12 92: a call-off of a blanket order, or an order that stands alone."""
+    return pl.when(_given("release_number")).then(pl.lit("RL")).otherwise(pl.lit("SA"))
+
+
 def order(pen: Pen) -> Layout:
     """850: one PO1 per order line, its date in DTM*002."""
     head = [
-        pen.seg("BEG", "00", "SA", pl.col("order_number"), "", day("order_date")),
+        pen.seg("BEG", "00", _kind(), pl.col("order_number"), pl.col("release_number"), day("order_date")),
         _currency(pen, "BY"),
         _n1(pen, "BY", "buyer_id"),
         _n1(pen, "SE", "seller_id"),
@@ -59,7 +64,7 @@ def change(pen: Pen) -> Layout:
     code = pl.col("action_code").replace_strict(actions, default="CA")
     purpose = pl.when(pl.col("action_code") == "cancel").then(pl.lit("01")).otherwise(pl.lit("04"))
     head = [
-        pen.seg("BCH", purpose, "SA", pl.col("order_number"), "", "", day("order_date")),
+        pen.seg("BCH", purpose, _kind(), pl.col("order_number"), pl.col("release_number"), "", day("order_date")),
         _currency(pen, "BY"),
         _n1(pen, "BY", "buyer_id"),
         _n1(pen, "SE", "seller_id"),
@@ -84,7 +89,8 @@ def change(pen: Pen) -> Layout:
 
 def response(pen: Pen) -> Layout:
     """855: one PO1 and ACK per answer."""
-    head = [pen.seg("BAK", "00", "AC", pl.col("order_number"), day("response_date")), _n1(pen, "SE", "seller_id")]
+    answered = ("00", "AC", pl.col("order_number"), day("response_date"), pl.col("release_number"))
+    head = [pen.seg("BAK", *answered), _n1(pen, "SE", "seller_id")]
     promised = _given("promised_date")
     line = [
         pen.seg(
@@ -118,7 +124,7 @@ def shipment(pen: Pen) -> Layout:
     ordered = _given("order_number")
     line = [
         pen.seg("HL", order_no, "1", "O"),
-        pen.seg("PRF", pl.col("order_number"), when=ordered),
+        pen.seg("PRF", pl.col("order_number"), pl.col("release_number"), when=ordered),
         pen.seg("HL", item_no, order_no, "I"),
         pen.seg("LIN", "", *_item(pen)),
         pen.seg("SN1", pl.col("order_line"), number("quantity"), pl.col("unit_code")),

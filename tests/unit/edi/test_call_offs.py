@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from aios_assets.cli_edi import app
 from aios_assets.edi import read_documents
 from tests.unit.edi.make import edifact, frame, x12
 
@@ -75,3 +79,22 @@ def test_an_edifact_notice_that_names_no_order_names_its_blanket_order(named: tu
     body = ("BGM+351+H1+9", "DTM+11:20260104:102", *named, "NAD+SU+SUP::92", "NAD+DP+S1::92", "CPS+1", "LIN+1++A:IN")
     facts = read_documents(frame(edifact("DESADV", *body, "QTY+12:5"))).facts["raw_edi__shipment_lines"]
     assert facts["order_number"].to_list() == [order]
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "row", "says"),
+    [
+        ("850", "order_number,order_date,order_line,item_id,quantity,unit_code", "PO1,2026-01-03,1,A,5,EA", "BEG*00*RL*PO1*7*20260103"),
+        ("860", "order_number,order_date,order_line,item_id,quantity,unit_code", "PO1,2026-01-03,1,A,5,EA", "BCH*04*RL*PO1*7**20260103"),
+        ("855", "order_number,response_date,order_line,item_id,quantity,unit_code,response_code", "PO1,2026-01-03,1,A,5,EA,IA", "BAK*00*AC*PO1*20260103*7"),
+        ("856", "shipment_id,shipped_date,order_number,order_line,item_id,quantity,unit_code", "H1,2026-01-03,PO1,1,A,5,EA", "PRF*PO1*7"),
+    ],
+)  # fmt: skip
+def test_a_call_off_is_written_as_one(tmp_path: Path, kind: str, head: str, row: str, says: str) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text(f"{head},release_number\n{row},7\n")
+    call = ["write", kind, "--from", str(source), "--partner", "default", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*call, "--store", str(tmp_path / "n.sqlite")])
+    assert done.exit_code == 0, done.output
+    (path,) = (tmp_path / "out").iterdir()
+    assert f"{says}~" in path.read_text().replace("\n", "")
