@@ -10,6 +10,7 @@ import queue
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -440,6 +441,26 @@ def test_many_senders_at_once(lake: Lake) -> None:
             thread.join()
         assert codes == [201] * 12
     assert (lake.count("raw_edi__documents"), lake.count("raw_edi__deliveries")) == (4, 12)
+
+
+def test_a_sender_that_hangs_up_is_no_defect_of_ours(lake: Lake, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its document is stored; it left a traceback on the screen."""
+    stored = threading.Event()
+
+    def slow(incoming: Sequence[Incoming]) -> list[Receipt]:
+        threading.Event().wait(0.3)
+        receipts = store(lake)(incoming)
+        stored.set()
+        return receipts
+
+    ports: queue.Queue[int] = queue.Queue()
+    thread, got = in_thread(HttpInbox(port=0, on_ready=ports.put), slow, stored.is_set)
+    with socket.create_connection(("127.0.0.1", ports.get(timeout=10))) as sender:
+        sender.sendall(b"POST /documents/a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc")
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    thread.join(20)
+    assert got == [1] and lake.count("raw_edi__documents") == 1
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_refusals_store_nothing(lake: Lake) -> None:
