@@ -57,6 +57,7 @@ def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         no invoice), invoiced_twice, units (all in which it was counted), open_to_answer, open_to_ship, open_to_invoice; sorted by
         order and item.
     """
+    facts = by_call_off(facts)
     orders = _known(facts, RAW_EDI_ORDER_LINES)
     every = orders.select(*_LINE).unique()
     whole = _known(facts, RAW_EDI_WHOLE_ORDERS).join(every, on="order_number")
@@ -72,6 +73,35 @@ def order_state(facts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     for frame in said:
         lines = lines.join(frame, on=_LINE, how="left", maintain_order="left")
     return _stand(lines)
+
+
+def by_call_off(facts: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The same facts, each call-off an order of its own (`4711 release 3`) where everything said under its number names one.
+
+    What its blanket order promises is none. Where something names the number alone nobody can know which call-off it is for, and all stay one order.
+
+    Args:
+        facts: raw tables by name.
+
+    Returns:
+        Raw tables by name.
+    """
+    orders = facts.get(RAW_EDI_ORDER_LINES.name)
+    if orders is None or not orders["release_number"].is_not_null().any():
+        return dict(facts)
+    release = pl.col("release_number").str.strip_chars().str.strip_chars_start("0")
+    release = pl.when(release != "").then(release)
+    promises = pl.col("order_type_code").is_in(["BE", "BK"]).fill_null(value=False) & release.is_null()
+    called = orders.filter(release.is_not_null())["order_number"].unique()
+    kept = dict(facts) | {
+        RAW_EDI_ORDER_LINES.name: orders.filter(~(promises & pl.col("order_number").is_in(called.implode())))
+    }
+    named = {name: frame for name, frame in kept.items() if {"order_number", "release_number"} <= set(frame.columns)}
+    bare = pl.concat([frame.filter(release.is_null())["order_number"] for frame in named.values()])
+    clear = called.filter(~called.is_in(bare.drop_nulls().implode()))
+    name = pl.concat_str("order_number", pl.lit(" release "), release)
+    own = pl.when(pl.col("order_number").is_in(clear.implode())).then(name).otherwise("order_number")
+    return kept | {table: frame.with_columns(order_number=own) for table, frame in named.items()}
 
 
 def _known(facts: Mapping[str, pl.DataFrame], table: Table) -> pl.DataFrame:

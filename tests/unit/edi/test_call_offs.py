@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from aios_assets.cli_edi import app
 from aios_assets.edi import read_documents
+from aios_assets.edi.reconcile import order_findings, order_state
 from tests.unit.edi.make import edifact, frame, x12
 
 PO1, POC = "PO1*1*5*EA***IN*A", "POC*1*QD*5*5*EA*2**IN*A"
@@ -98,3 +99,51 @@ def test_a_call_off_is_written_as_one(tmp_path: Path, kind: str, head: str, row:
     assert done.exit_code == 0, done.output
     (path,) = (tmp_path / "out").iterdir()
     assert f"{says}~" in path.read_text().replace("\n", "")
+
+
+def called_off() -> list[bytes]:
+    """A blanket order and two call-offs of it, each answered, shipped and invoiced in full by its release."""
+    made = [x12("850", "BEG*00*BE*P1**20260101", "PO1*1*900*EA***IN*A", control=1)]
+    for n, quantity in ((1, 10), (2, 7)):
+        named, control, item = str(n), 10 * n, f"PO1*1*{quantity}*EA***IN*A"
+        notice = (
+            f"BSN*00*H{n}*20260101*1200",
+            "HL*1**S",
+            "HL*2*1*O",
+            f"PRF*P1*{named}",
+            "HL*3*2*I",
+            "LIN**IN*A",
+            f"SN1**{quantity}*EA",
+        )
+        made += [
+            x12("850", f"BEG*00*RL*P1*{n}*20260101", item, control=control),
+            x12("855", f"BAK*00*AD*P1*20260101*{named}", item, f"ACK*IA*{quantity}*EA", control=control + 1),
+            x12("856", *notice, control=control + 2),
+            x12("810", f"BIG*20260101*I{n}**P1*{named}", f"IT1*1*{quantity}*EA*2**IN*A", control=control + 3),
+        ]
+    return made
+
+
+def test_call_offs_are_followed_one_by_one_where_everything_names_them() -> None:
+    state = order_state(read_documents(frame(*called_off())).facts)
+    assert state.select("order_number", "ordered", "confirmed", "shipped", "invoiced").rows() == [
+        ("P1 release 1", 10.0, 10.0, 10.0, 10.0),
+        ("P1 release 2", 7.0, 7.0, 7.0, 7.0),
+    ]
+    assert order_findings(state).is_empty()
+
+
+def test_call_offs_stay_one_order_where_something_names_their_number_alone() -> None:
+    bare = x12(
+        "856",
+        "BSN*00*H9*20260101*1200",
+        "HL*1**S",
+        "HL*2*1*O",
+        "PRF*P1",
+        "HL*3*2*I",
+        "LIN**IN*A",
+        "SN1**1*EA",
+        control=99,
+    )
+    state = order_state(read_documents(frame(*called_off(), bare)).facts)
+    assert state["order_number"].to_list() == ["P1"]
