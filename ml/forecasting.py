@@ -36,7 +36,7 @@ from ml.panel_harmonic import Harmonic, worth_trying
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
 from ml.panel_models import MOST_ETS_SEASON, Boosted, Learned, auto_ets, statistical_means
 from ml.panel_newcomers import with_newcomers
-from ml.panel_rows import I64, SEASON
+from ml.panel_rows import I64, SEASON, Freq
 from ml.panel_season import peak_ahead, shared_season
 from ml.panel_texts import with_effects
 
@@ -44,6 +44,7 @@ SEASONAL = ("seasonal_naive", "seasonal_mean", "seasonal_level")
 ETS = "auto_ets"
 HARMONIC = "harmonic_regression"
 MIN_ROWS_BOOSTED = 1_500
+LEAST_SOLD_PERIODS = 8
 MIN_ROWS_CLASS = 150
 MOST_ETS_FITS = 300
 MOST_LIGHT_ETS_FITS = 3_000
@@ -129,8 +130,35 @@ def forecast_panel(panel: PanelData, spec: PanelSpec, say: Callable[[str], None]
         UsageError: unknown model, levels outside (0, 1), horizon below 1.
     """
     _check(panel, spec)
+    panel = without_silence(panel, spec.horizon)
     unit = small_unit(panel.y)
     return _Run(panel.times(1 / unit), spec, say).forecast().times(unit)
+
+
+def first_held_out(periods: int, freq: Freq, ahead: int) -> int:
+    """Newest period before those that are held out."""
+    last = periods - 1
+    extra = min(periods // 8, {"D": 112, "W": 26, "M": 9}[freq])
+    return max(last - ahead - extra, min(last - 1, max(2, periods // 3)))
+
+
+def without_silence(panel: PanelData, horizon: int) -> PanelData:
+    """The panel from its first sale on where nothing sold before the held-out periods: there is nothing to learn from, and what
+    sells would look without measure beside what was expected of it."""
+    sold = np.flatnonzero((np.nan_to_num(panel.y) > 0).any(axis=0))
+    held = first_held_out(panel.periods, panel.freq, ahead_learned(panel.periods, horizon))
+    if not sold.size or sold[0] <= held:
+        return panel
+    start = int(sold[0])
+    if start > panel.periods - LEAST_SOLD_PERIODS:
+        return panel
+    note = f"nothing sold before {panel.day(start)}: the {start:,} periods before it are left out"
+    return replace(panel.since(start), notes=(*panel.notes, note))
+
+
+def ahead_learned(periods: int, horizon: int) -> int:
+    """Periods ahead that a history of so many periods can teach."""
+    return max(1, min(horizon, periods // 4))
 
 
 def small_unit(y: F64) -> float:
@@ -161,13 +189,12 @@ class _Run:
         self.given, self.spec, self.say, self.last = panel, spec, say, panel.periods - 1
         self.notes: list[str] = list(panel.notes)
         self._feasts: dict[int, PanelData] = {}
-        self.ahead = max(1, min(spec.horizon, panel.periods // 4))
+        self.ahead = ahead_learned(panel.periods, spec.horizon)
         if self.ahead < spec.horizon:
             self.notes.append(
                 f"{panel.periods} periods of history for {spec.horizon} ahead: learned up to {self.ahead} periods ahead, held from there on"
             )
-        extra = min(panel.periods // 8, {"D": 112, "W": 26, "M": 9}[panel.freq])
-        self.first_held = max(self.last - self.ahead - extra, min(self.last - 1, max(2, panel.periods // 3)))
+        self.first_held = first_held_out(panel.periods, panel.freq, self.ahead)
         self.panel = with_effects(self._with_feasts(self.first_held), self.first_held)
         earliest = min(
             max(1, min({"D": 28, "W": 8, "M": 4}[panel.freq], panel.periods // 3, self.first_held // 2)),
@@ -241,14 +268,16 @@ class _Run:
             return None
         before = self.learn[self.origins.index[self.learn] < self.first_held]
         _, old = self._rows(before, int(self.first_held), self.spec.most_rows, self.spec.seed)
-        if old.rows < MIN_ROWS_BOOSTED or self.panel.n < 2:
+        assert old.y is not None
+        few = old.rows < MIN_ROWS_BOOSTED or self.panel.n < 2
+        if few or not (old.y > 0).any():
             if self.spec.model != "auto":
-                raise BadInputError(
-                    "too few rows for a global model", where="panel", count=old.rows, todo="use --model auto"
-                )
+                what = "too few rows for a global model" if few else "nothing sold that a global model could learn from"
+                raise BadInputError(what, where="panel", count=old.rows, todo="use --model auto")
             self.notes.append(
                 f"no global model: {old.rows:,} rows to learn from, {MIN_ROWS_BOOSTED:,} are needed, and more than one series"
-            )
+                if few else f"no global model: nothing sold up to {self.panel.day(self.first_held)}"
+            )  # fmt: skip
             return None
         self.say(f"learning from {old.rows:,} rows up to {self.panel.day(int(self.first_held))}")
         return Boosted.compete(old, held, self.spec)

@@ -106,6 +106,13 @@ class PanelData:
         """Number of periods."""
         return int(self.y.shape[1])
 
+    def since(self, index: int) -> PanelData:
+        """The same panel without the periods before `index`."""
+        return replace(
+            self, first=self.day(index), y=self.y[:, index:], sales=self.sales[:, index:],
+            future={name: wide[:, index:] for name, wide in self.future.items()},
+        )  # fmt: skip
+
     def day(self, index: int) -> date:
         """First day of the period at `index` (may lie beyond the panel)."""
         if self.freq == "M":

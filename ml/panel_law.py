@@ -27,6 +27,7 @@ HURDLE_SHARE = 0.75
 DIRECT_SHARES = (0.0, 0.3, 0.6)
 BLOCKS = 3
 MIN_BLOCK_ROWS = 2_000
+FEW_ROWS = 1_200  # fewer are one cell of `fit_shape`
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ class PanelLaw:
         hurdle: chance and size, where series have gaps.
         levels: corrected levels per calibration cell.
         shares: demand class to the share of directly learned quantiles; `all` serves classes not seen.
+        most: furthest that a quantile may lie above its mean, in units of the target.
     """
 
     shape: Shape
     hurdle: Hurdle | None
     levels: Levels
     shares: dict[str, float] = field(default_factory=dict)
+    most: float = np.inf
 
     def quantiles(self, signals: Signals, cells: Labels, draws: F64) -> F64:
         """Quantiles at the promised levels, (rows, levels), not negative and not crossing.
@@ -80,7 +83,7 @@ class PanelLaw:
             cells: calibration cell of each row.
             draws: one number in [0, 1) per row, for ties at zero.
         """
-        grid = _with_direct(_grid(self.shape, self.hurdle, signals), signals, cells, self.shares)
+        grid = _with_direct(_grid(self.shape, self.hurdle, signals, self.most), signals, cells, self.shares)
         return calibrated(grid, self.levels.rows(cells), draws)
 
 
@@ -97,10 +100,16 @@ def fit_panel_law(
         period: target period of each row, to correct the levels on blocks of periods that the shapes had not seen.
     """
     shape, hurdle = _shapes(signals, actual)
-    grid = _grid(shape, hurdle, signals) if period is None else _unseen_grid(signals, actual, period, shape, hurdle)
+    # A ratio of few rows, seen beside means of almost nothing, is no ratio for large ones: nobody saw so much more than expected.
+    most = float(actual.max()) if actual.size < FEW_ROWS else np.inf
+    grid = (
+        _grid(shape, hurdle, signals, most)
+        if period is None
+        else _unseen_grid(signals, actual, period, shape, hurdle, most)
+    )
     shares = _direct_shares(grid, signals, actual, cells, levels)
     grid = _with_direct(grid, signals, cells, shares)
-    return PanelLaw(shape, hurdle, fit_levels(grid, actual, cells, levels), shares)
+    return PanelLaw(shape, hurdle, fit_levels(grid, actual, cells, levels), shares, most)
 
 
 def _class_of(cells: Labels) -> Labels:
@@ -136,28 +145,31 @@ def _with_direct(grid: F64, signals: Signals, cells: Labels, shares: dict[str, f
 
 
 def _shapes(signals: Signals, actual: F64) -> tuple[Shape, Hurdle | None]:
-    shape = fit_shape(signals.mean, signals.spread, actual)
+    # Of few rows, which are read together, a ratio counts as much as its mean: its quantiles then lose least in units of the target
+    # (a regression through the origin), and what sold beside a mean of almost nothing does not speak for large means.
+    weight = signals.mean if actual.size < FEW_ROWS else None
+    shape = fit_shape(signals.mean, signals.spread, actual, weight)
     if signals.chance is None:
         return shape, None
     return shape, fit_hurdle(signals.chance, signals.mean, signals.deviation, signals.scale, actual)
 
 
 def _unseen_grid(
-    signals: Signals, actual: F64, period: npt.NDArray[np.int64], shape: Shape, hurdle: Hurdle | None
+    signals: Signals, actual: F64, period: npt.NDArray[np.int64], shape: Shape, hurdle: Hurdle | None, most: float
 ) -> F64:
     """Quantiles of each block of periods by the shapes of the other blocks; blocks too small use the shapes of all rows."""
-    grid = _grid(shape, hurdle, signals)
+    grid = _grid(shape, hurdle, signals, most)
     start, span = int(period.min()), int(period.max()) - int(period.min()) + 1
     block = (period - start) * BLOCKS // span
     sizes = np.bincount(block, minlength=BLOCKS)
     for b in np.flatnonzero((sizes >= MIN_BLOCK_ROWS) & (actual.size - sizes >= MIN_BLOCK_ROWS)):
         inside = block == b
-        grid[inside] = _grid(*_shapes(signals.take(~inside), actual[~inside]), signals.take(inside))
+        grid[inside] = _grid(*_shapes(signals.take(~inside), actual[~inside]), signals.take(inside), most)
     return grid
 
 
-def _grid(shape: Shape, hurdle: Hurdle | None, signals: Signals) -> F64:
-    plain = shape_quantiles(shape, signals.mean, signals.spread)
+def _grid(shape: Shape, hurdle: Hurdle | None, signals: Signals, most: float) -> F64:
+    plain = np.minimum(shape_quantiles(shape, signals.mean, signals.spread), signals.mean[:, None] + most)
     if hurdle is None or signals.chance is None:
         return plain
     split = hurdle_quantiles(hurdle, signals.chance, signals.mean, signals.deviation, signals.scale)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_SHAPE_ROWS = 120_000
 LEAST = 1e-6
-ETS_PERIODS = 112
+ETS_PERIODS, LEAST_ETS_PERIODS = 112, 10  # statsforecast refuses to fit models to fewer
 MOST_ETS_SEASON = 24
 IN_SEASON = "_in_season"
 MOST_YEAR_RATIO = (0.3, 3.0)  # this year's level over last year's
@@ -125,9 +125,10 @@ class Boosted:
         mean = np.maximum(booster_of(text).predict(frame.x, num_threads=boost.threads), LEAST)
         wide = replace(frame, x=_with_mean(frame.x, mean), names=(*frame.names, "log_mean"))
         small = replace(boost, leaves=16, learning_rate=0.08)
-        spread = train_booster(
-            wide, np.abs(scaled - mean), weight, small.params(spec.seed + 1, "tweedie"), boost.spread_trees
-        )
+        away = np.abs(scaled - mean)
+        if not away.any():
+            away += LEAST  # LightGBM refuses to learn that nothing ever strays
+        spread = train_booster(wide, away, weight, small.params(spec.seed + 1, "tweedie"), boost.spread_trees)
         sold = (frame.y > 0).astype(np.float64)
         chance = ""
         if 0 < sold.sum() < sold.size:
@@ -172,7 +173,7 @@ def auto_ets(panel: PanelData, origin: int, horizon: int, series: I64, *, trend:
         y = y[np.argmax(~np.isnan(y)) :]
         y = np.where(np.isnan(y), np.nanmean(y) if np.isfinite(y).any() else 0.0, y)[-max(5 * season, ETS_PERIODS) :]
         length = season if y.size >= 2 * season + 2 and season <= MOST_ETS_SEASON else 1
-        if y.size < 6 or not y.any():
+        if y.size < LEAST_ETS_PERIODS or not y.any():
             out[s] = np.full(horizon, float(y[-4:].mean()) if y.size else 0.0)
             continue
         mean = AutoETS(season_length=length, model="ZZZ" if trend else "ZNZ").forecast(
