@@ -30,7 +30,7 @@ from ml.models.boosted import BoostSpec, cells_of
 from ml.models.statistical import FLAT
 from ml.panel import PanelData
 from ml.panel_direct import mean_of, on_grid
-from ml.panel_feasts import feasts_said, find_feasts, with_feasts
+from ml.panel_feasts import Feast, feasts_said, find_feasts, with_found
 from ml.panel_features import WINDOWS, Origins, Rows, all_rows, design, origin_features
 from ml.panel_harmonic import Harmonic, worth_trying
 from ml.panel_law import PanelLaw, Signals, fit_panel_law
@@ -188,7 +188,7 @@ class _Run:
     def __init__(self, panel: PanelData, spec: PanelSpec, say: Callable[[str], None]) -> None:
         self.given, self.spec, self.say, self.last = panel, spec, say, panel.periods - 1
         self.notes: list[str] = list(panel.notes)
-        self._feasts: dict[int, PanelData] = {}
+        self._feasts: dict[int, tuple[Feast, ...]] = {}
         self.ahead = ahead_learned(panel.periods, spec.horizon)
         if self.ahead < spec.horizon:
             self.notes.append(
@@ -224,8 +224,8 @@ class _Run:
     def _with_feasts(self, last: int) -> PanelData:
         """What was given, and the days of the year that recur in what was known by `last`."""
         if last not in self._feasts:
-            self._feasts[last] = with_feasts(self.given, last, self.spec.horizon)
-        return self._feasts[last]
+            self._feasts[last] = find_feasts(self.given, last, self.spec.horizon)
+        return with_found(self.given, self._feasts[last], self.spec.horizon)
 
     # --- rows and candidates ----------------------------------------------------------------------------------------
     def _rows(self, positions: I64, last_target: int, most: int, seed: int, whole: bool = False) -> tuple[Rows, Design]:
@@ -258,8 +258,8 @@ class _Run:
         cells = cells_of(held.segment, held.horizon, self.edges)
         law = fit_panel_law(signals, held.y, cells, self.spec.levels, held.target_index)
         self.panel = with_effects(self._with_feasts(self.last), self.last)
-        feasts = find_feasts(self.given, self.last, self.spec.horizon)
-        self.notes += [feasts_said(feasts, self.panel.periods)] if feasts else []
+        if feasts := self._feasts[self.last]:
+            self.notes.append(feasts_said(feasts, self.panel.periods))
         self.origins = replace(self.origins, season=self.season)
         return self._answer(choice, candidates, expected, law, self._again(boosted))
 

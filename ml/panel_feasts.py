@@ -131,10 +131,11 @@ def _typical(y: F64) -> F64:
     """(periods,) mean over series of each day's sales, each series in its own mean; NaN where nothing is known."""
     known = ~np.isnan(y)
     count = known.sum(axis=1)
-    unit = np.where(known, y, 0.0).sum(axis=1) / np.maximum(count, 1)
+    sold = np.where(known, y, 0.0)
+    unit = sold.sum(axis=1) / np.maximum(count, 1)
     share = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > 0)
     n = known[unit > 0].sum(axis=0)
-    total = share @ np.where(known, y, 0.0)
+    total = share @ sold
     out: F64 = np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
     return out
 
@@ -183,7 +184,11 @@ def _clear(rule: Rule, days: I64, left: F64, noise: float) -> tuple[float, Feast
 
 def with_feasts(panel: PanelData, last: int, ahead: int) -> PanelData:
     """The panel with its feasts as one more text known ahead (`FEAST`), alike for all series; the panel itself where none is found."""
-    feasts = find_feasts(panel, last, ahead)
+    return with_found(panel, find_feasts(panel, last, ahead), ahead)
+
+
+def with_found(panel: PanelData, feasts: tuple[Feast, ...], ahead: int) -> PanelData:
+    """`with_feasts` of feasts that were found before."""
     if not feasts:
         return panel
     code = np.full(panel.periods + ahead, np.nan)

@@ -57,13 +57,13 @@ class MonthDays:
 
     def columns(self, s: I64, origin: I64, h: I64) -> dict[str, F64]:
         """Effect of the target's day of the month, and the mean effect of the week up to the origin, per row."""
-        week = [self._at(s, origin, np.maximum(origin - k, 0)) for k in range(7)]
-        return {"month_day": self._at(s, origin, origin + h), "month_day_week": np.mean(week, axis=0)}
+        known = _place(self.first, np.maximum(origin - BEHIND, 0))
+        week = [self._at(s, known, np.maximum(origin - k, 0)) for k in range(7)]
+        return {"month_day": self._at(s, known, origin + h), "month_day_week": np.mean(week, axis=0)}
 
-    def _at(self, s: I64, origin: I64, target: I64) -> F64:
-        month, day_known = _place(self.first, np.maximum(origin - BEHIND, 0))
+    def _at(self, s: I64, known: tuple[I64, I64], target: I64) -> F64:
         _, day = _place(self.first, target)
-        month = month - (day > day_known)  # of a month that had not come so far, the one before is the newest
+        month = known[0] - (day > known[1])  # of a month that had not come so far, the one before is the newest
         return np.where(month >= 0, self.effect[s, np.maximum(month, 0), day].astype(np.float64), 0.0)
 
 

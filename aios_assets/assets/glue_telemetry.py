@@ -40,13 +40,7 @@ def limits_found(world: World, days: Sequence[date]) -> pl.DataFrame:
     to_come = [c for c in map(world.cutoff, days) if newest is None or c > newest]
     if not to_come:
         return RAW_TELEMETRY_LIMITS.empty()
-    try:
-        content = _own_file(world)
-        _parsed(world, content)
-    except BadInputError:
-        if known.is_empty():
-            raise
-        content = known["content"][-1]
+    content, _ = _for_nights_to_come(world, known)
     digest = hashlib.sha256(content).hexdigest()
     rows = [{"content_digest": digest, "content": content, "available_at_utc": cutoff} for cutoff in to_come]
     return pl.DataFrame(rows, schema=RAW_TELEMETRY_LIMITS.schema)
@@ -58,14 +52,12 @@ def limits_refused(world: World) -> str:
     Raises:
         BadInputError: they cannot, and no night found any before.
     """
-    try:
-        _parsed(world, _own_file(world))
-    except BadInputError as error:
-        newest = world.lake.scan(RAW_TELEMETRY_LIMITS).select(pl.col("available_at_utc").max()).collect().item()
-        if newest is None:
-            raise
-        return f"{OWN_LIMITS} was passed over, sensors are judged by the limits of the night of {newest:%Y-%m-%d %H:%M} UTC: {error}"
-    return ""
+    known = world.lake.read(RAW_TELEMETRY_LIMITS).sort("available_at_utc")
+    _, error = _for_nights_to_come(world, known)
+    if error is None:
+        return ""
+    newest = known["available_at_utc"][-1]
+    return f"{OWN_LIMITS} was passed over, sensors are judged by the limits of the night of {newest:%Y-%m-%d %H:%M} UTC: {error}"
 
 
 def limits_of(world: World, cutoff: datetime | None = None) -> tuple["Limit", ...]:
@@ -81,6 +73,22 @@ def limits_of(world: World, cutoff: datetime | None = None) -> tuple["Limit", ..
         return _parsed(world, _own_file(world))
     then = known if cutoff is None else known.filter(pl.col("available_at_utc") <= cutoff)
     return _parsed(world, then["content"][-1] if then.height else known["content"][0])
+
+
+def _for_nights_to_come(world: World, known: pl.DataFrame) -> tuple[bytes, BadInputError | None]:
+    """The person's own limits, and what is wrong with the file where they are those that the newest night found.
+
+    Raises:
+        BadInputError: the file cannot be used, and no night found any.
+    """
+    try:
+        content = _own_file(world)
+        _parsed(world, content)
+    except BadInputError as error:
+        if known.is_empty():
+            raise
+        return known["content"][-1], error
+    return content, None
 
 
 def _own_file(world: World) -> bytes:

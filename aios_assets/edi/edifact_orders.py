@@ -206,8 +206,13 @@ def references(view: View) -> pl.DataFrame:
 
 def or_blanket(base: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     """order_number, else the blanket order that the header names (RFF+BO): what names that alone is for its call-offs."""
-    base = attach(base, header(having(found, "kind", "BO")), "set", "value", suffix="_blanket")
+    base = _blanket_of(base, found)
     return base.with_columns(order_number=pl.coalesce("order_number", "value_blanket")).drop("value_blanket")
+
+
+def _blanket_of(base: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Add value_blanket, the blanket order that the header names."""
+    return attach(base, header(having(found, "kind", "BO")), "set", "value", suffix="_blanket")
 
 
 def opening(view: View) -> pl.DataFrame:
@@ -237,9 +242,10 @@ def orders(view: View, code: str) -> list[Typed]:
         base = party(base, nad, name, *kinds)
     base = base.with_columns(ship_to_site_id=pl.coalesce("store", "ship_to_site_id"))
     base = price(base, view)
-    named = header(having(references(view), "kind", "ON"))
+    referred = references(view)
+    named = header(having(referred, "kind", "ON"))
     base = attach(base, named, "set", "value")
-    base = _blanket(base, view)
+    base = _blanket(base, view, referred)
     base = base.with_columns(
         # A change names the order in RFF+ON; its BGM number is its own.
         order_number=pl.coalesce("value", "number") if code == "ORDCHG" else pl.col("number"),
@@ -269,10 +275,10 @@ def _scheduled(base: pl.DataFrame, view: View, name: str, *kinds: str) -> pl.Dat
     return base.with_columns(pl.coalesce("day_own", "day_planned", "day_head").alias(name))
 
 
-def _blanket(base: pl.DataFrame, view: View) -> pl.DataFrame:
+def _blanket(base: pl.DataFrame, view: View, referred: pl.DataFrame) -> pl.DataFrame:
     """Add order_type_code (X12 92 of BGM 221, a blanket order, and 226, a call-off) and blanket_number (RFF+BO)."""
     base = attach(base, opening(view), "set", "document")
-    base = attach(base, header(having(references(view), "kind", "BO")), "set", "value", suffix="_blanket")
+    base = _blanket_of(base, referred)
     kind = pl.col("document").replace_strict(_TYPES, default=None, return_dtype=pl.String)
     return base.with_columns(order_type_code=kind, blanket_number="value_blanket").drop("document")
 
@@ -320,8 +326,9 @@ def responses(view: View) -> list[Typed]:
     base = attach(base, header(having(found, "kind", "137", "4")), "set", "day").rename({"day": "response_date"})
     base = _scheduled(base, view, "promised_date", *PROMISED)
     base = party(base, parties(view), "seller_id", "SU", "SE")
-    rff = having(references(view), "kind", "ON", "CO")
-    base = or_blanket(scoped(base, rff, "order_number", "value"), references(view))
+    referred = references(view)
+    rff = having(referred, "kind", "ON", "CO")
+    base = or_blanket(scoped(base, rff, "order_number", "value"), referred)
     base = attach(base, lines(rff), "line", "position")
     refused = pl.any_horizontal(pl.col("purpose", "answer").is_in(list(EDIFACT_REFUSES)))
     whole = pl.when(refused.fill_null(value=False)).then(pl.lit("IR")).otherwise(pl.lit("IA"))

@@ -176,16 +176,14 @@ dated as (
 -- What was ordered under the number of a blanket order stands until that only promises.
 placed as (
     select
+        case
+            when dated.event_code not in ('ordered', 'changed', 'cancelled') or call_offs.order_number is not null then null
+            when dated.order_type_code = 'BE' then dated.available_at_utc
+            when dated.order_type_code = 'BK' then blankets.called_at_utc
+            when dated.event_code <> 'ordered' then blankets.promised_at_utc
+        end as promise_at_utc,
         dated.* replace (
-            least(
-                dated.superseded_at_utc,
-                case
-                    when dated.event_code not in ('ordered', 'changed', 'cancelled') or call_offs.order_number is not null then null
-                    when dated.order_type_code = 'BE' then dated.available_at_utc
-                    when dated.order_type_code = 'BK' then if(blankets.called_at_utc is null, null, greatest(blankets.called_at_utc, dated.available_at_utc))
-                    when dated.event_code <> 'ordered' then if(blankets.promised_at_utc is null, null, greatest(blankets.promised_at_utc, dated.available_at_utc))
-                end
-            ) as superseded_at_utc
+            least(dated.superseded_at_utc, if(promise_at_utc is null, null, greatest(promise_at_utc, dated.available_at_utc))) as superseded_at_utc
         ),
         coalesce(call_offs.blanket_number, if(blankets.called_at_utc is null, null, dated.order_number)) as blanket_number,
         call_offs.release_number,
